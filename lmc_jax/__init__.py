@@ -1,0 +1,1 @@
+"""Linear mode connectivity modulo permutation, simulated in JAX."""

@@ -1,0 +1,98 @@
+"""One run of gradient descent, unbatched: vmap it over seeds, widths, learning rates.
+
+A run is advanced a fixed number of steps at a time and then checked, so the host can
+replace the runs that ended. A run that ended is frozen: it keeps its last finite
+weights and no longer disturbs or needs anything.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+RUNNING, CONVERGED, EXHAUSTED, DIVERGED = range(4)
+STATUS = ("running", "converged", "exhausted", "diverged")
+
+# A student of this Frobenius norm is lost: global minima have norm at most sqrt(k).
+NORM_BOUND = 1e6
+
+Gradient = Callable[[Array, Array], Array]
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "sgd": optax.sgd,
+    "momentum": lambda lr: optax.sgd(lr, momentum=0.9),
+    "nesterov": lambda lr: optax.sgd(lr, momentum=0.9, nesterov=True),
+    "adam": optax.adam,
+}
+
+
+class Run(NamedTuple):
+    """State of one run.
+
+    W: student ``[m, d]``. optimizer: optax state. step: int32, updates done.
+    status: int32, an index into ``STATUS``.
+    """
+
+    W: Array
+    optimizer: Any
+    step: Array
+    status: Array
+
+
+def start(W: Array, optimizer: optax.GradientTransformation) -> Run:
+    """A run at step 0 from the student ``W [m, d]``."""
+    zero = jnp.zeros((), jnp.int32)
+    return Run(W, optimizer.init(W), zero, zero + RUNNING)
+
+
+def advance(
+    run: Run,
+    key: Array,
+    gradient: Gradient,
+    optimizer: optax.GradientTransformation,
+    *,
+    updates: int,
+    limit: int,
+) -> Run:
+    """Up to ``updates`` optimiser steps, and none beyond step ``limit``.
+
+    Args:
+      run: state; left as it is unless running.
+      key: PRNG key of the run's data; step s sees ``fold_in(key, s)``.
+      gradient: ``(W, key) -> dW``.
+      optimizer: any optax transformation, its learning rate may be traced.
+      updates: static number of steps of the loop.
+      limit: steps after which the run is ``EXHAUSTED``.
+
+    Returns:
+      The new state. A step whose weights are not finite or exceed ``NORM_BOUND`` in
+      Frobenius norm is not taken: the run is ``DIVERGED`` and its ``step`` counts
+      the updates before.
+    """
+
+    def update(run: Run, _):
+        change, state = optimizer.update(
+            gradient(run.W, jax.random.fold_in(key, run.step)), run.optimizer, run.W
+        )
+        W = run.W + change
+        bounded = jnp.sum(jnp.square(W)) <= NORM_BOUND**2  # False for NaN
+        taken = (run.status == RUNNING) & bounded
+        fresh = Run(W, state, run.step + 1, run.status)
+        status = jnp.where((run.status == RUNNING) & ~bounded, DIVERGED, run.status)
+        kept = jax.tree.map(lambda new, old: jnp.where(taken, new, old), fresh, run)
+        status = jnp.where(taken & (kept.step >= limit), EXHAUSTED, status)
+        return kept._replace(status=status), None
+
+    return jax.lax.scan(update, run, length=updates)[0]
+
+
+def check(run: Run, loss: Array, tolerance: float) -> Run:
+    """Marks a run ``CONVERGED`` whose loss is below the tolerance.
+
+    A run at its step limit that meets the tolerance counts as converged.
+    """
+    open_ended = (run.status == RUNNING) | (run.status == EXHAUSTED)
+    reached = open_ended & (loss < tolerance)
+    return run._replace(status=jnp.where(reached, CONVERGED, run.status))

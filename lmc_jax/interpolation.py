@@ -1,0 +1,82 @@
+"""The straight path between two sets of weights, and the barrier along it.
+
+Works for any pytree of weights and any loss of it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+BARRIERS = ("lerp", "mean", "max", "midpoint")
+
+
+def times(points: int = 11) -> Array:
+    """Evenly spaced path positions t from 0 to 1, float64 ``[points]``.
+
+    The paper uses 11: 0, 0.1, ..., 1 (Section 2).
+    """
+    return jnp.arange(points, dtype=jnp.float64) / (points - 1)
+
+
+def lerp(start: Any, end: Any, t: Array) -> Any:
+    """(1 - t) start + t end, leaf by leaf; exact at t = 0 and t = 1."""
+    return jax.tree.map(lambda a, b: (1 - t) * a + t * b, start, end)
+
+
+def path_losses(
+    loss: Callable[[Any], Array], start: Any, end: Any, ts: Array
+) -> Array:
+    """Losses along the straight path, one position at a time (bounded memory).
+
+    Args:
+      loss: weights to a scalar.
+      start: pytree of weights, reached at t = 0.
+      end: pytree of the same structure, reached at t = 1.
+      ts: positions ``[T]``.
+
+    Returns:
+      ``[T]``.
+    """
+    return jax.lax.map(lambda t: loss(lerp(start, end, t)), ts)
+
+
+def barrier(losses: Array, ts: Array, definition: str = "lerp") -> Array:
+    """Height of the barrier in losses along a path.
+
+    Definitions, with L_t the loss at t:
+
+    - ``lerp``: max_t [L_t - ((1-t) L_0 + t L_1)], the excess over the chord
+      (Frankle et al. 2020; Entezari et al. 2021);
+    - ``mean``: max_t L_t - (L_0 + L_1)/2;
+    - ``max``: max_t L_t - max(L_0, L_1);
+    - ``midpoint``: the excess over the chord at t = ½, which must be among ``ts``.
+
+    Args:
+      losses: ``[..., T]``, at ``ts``; the first at t = 0, the last at t = 1.
+      ts: ``[T]``.
+      definition: one of ``BARRIERS``.
+
+    Returns:
+      ``[...]``, in the units of the loss.
+
+    Raises:
+      ValueError: for an unknown definition, or ``midpoint`` on an even number of
+        positions.
+    """
+    first, last = losses[..., 0], losses[..., -1]
+    if definition == "mean":
+        return losses.max(-1) - (first + last) / 2
+    if definition == "max":
+        return losses.max(-1) - jnp.maximum(first, last)
+    if definition not in BARRIERS:
+        known = ", ".join(BARRIERS)
+        raise ValueError(f"unknown barrier {definition!r}: choose one of {known}")
+    excess = losses - ((1 - ts) * first[..., None] + ts * last[..., None])
+    if definition == "lerp":
+        return excess.max(-1)
+    if ts.shape[0] % 2 == 0:
+        raise ValueError(f"midpoint needs an odd number of points, got {ts.shape[0]}")
+    return excess[..., ts.shape[0] // 2]

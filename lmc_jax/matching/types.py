@@ -1,0 +1,70 @@
+"""Algorithm 1 of the paper: neurons of equal type, largest first."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from lmc_jax.minima import counts, types
+from lmc_jax.numerics import safe_norm
+
+LEFTOVERS = ("index", "sorted", "opposed")
+
+
+def match_types(
+    pair: Array,
+    k: int,
+    *,
+    leftovers: str = "opposed",
+    m: ArrayLike | None = None,
+) -> Array:
+    """Permutation of the second student that aligns it with the first.
+
+    In each type both students' neurons are ranked by norm, largest first, and
+    matched rank by rank until one side runs out. The paper leaves open how the
+    leftovers are paired; here
+
+    - ``index``: in row order (the paper's reading);
+    - ``sorted``: largest with largest;
+    - ``opposed``: largest with smallest, which halves the barrier of ``index`` on
+      global minima.
+
+    Neurons without type (zero rows) are leftovers. Ties keep row order.
+
+    Args:
+      pair: students ``[2, m, d]``; rows from ``m`` on must be zero and stay in place.
+      k: teacher width.
+      leftovers: one of ``LEFTOVERS``.
+      m: true width, may be traced; default all rows.
+
+    Returns:
+      int32 ``[rows]``: row i of the aligned second student is row ``perm[i]`` of it.
+
+    Raises:
+      ValueError: for unknown leftovers.
+    """
+    if leftovers not in LEFTOVERS:
+        known = ", ".join(LEFTOVERS)
+        raise ValueError(f"unknown leftovers {leftovers!r}: choose one of {known}")
+    rows = jnp.arange(pair.shape[1], dtype=jnp.int32)
+    kinds = types(pair, k)  # [2, m]
+    norms = safe_norm(pair)  # [2, m]
+    tally = counts(kinds, k + 1)  # [2, k + 1], typeless last
+    shared = jnp.min(tally, axis=0).at[k].set(0)
+    starts = (jnp.cumsum(tally, axis=1) - tally).astype(jnp.int32)
+    index = rows.astype(norms.dtype)
+
+    def arrange(kind, norm, start, ascending):
+        by_type = jnp.lexsort((-norm, kind))
+        rank = jnp.zeros_like(rows).at[by_type].set(rows - start[kind[by_type]])
+        matched = rank < shared[kind]
+        rest = index if leftovers == "index" else (norm if ascending else -norm)
+        within = jnp.where(matched, rank.astype(norm.dtype), rest)
+        group = jnp.where(matched, kind, k)
+        if m is not None:
+            group = jnp.where(rows < m, group, k + 1)
+            within = jnp.where(rows < m, within, index)
+        return jnp.lexsort((within, group))
+
+    first = arrange(kinds[0], norms[0], starts[0], False)
+    second = arrange(kinds[1], norms[1], starts[1], leftovers == "opposed")
+    return jnp.zeros_like(rows).at[first].set(second.astype(jnp.int32))

@@ -1,0 +1,123 @@
+"""The set of global minima: sampling from it, types, distance to it.
+
+For m >= k every global minimum has rows ``wᵢ = aᵢ e_{τ(i)}``, ``aᵢ >= 0``, with
+``Σ_{τ(i)=j} aᵢ = 1`` for every j < k (paper, Lemma 2). τ(i) is the *type* of neuron i.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from lmc_jax.numerics import safe_norm
+
+
+def sample(
+    key: Array,
+    m: ArrayLike,
+    k: int,
+    d: int,
+    *,
+    alpha: float = 1.0,
+    size: int | None = None,
+    dtype=jnp.float64,
+) -> Array:
+    """A global minimum drawn from the uniform model (paper, Assumption 3, Lemma 8).
+
+    Counts are 1 + Multinomial(m - k, 1/k) in random order; within a type the norms
+    are Dirichlet(α): uniform on the simplex for α = 1, all equal for α = ∞.
+
+    Args:
+      key: PRNG key.
+      m: width, m >= k; may be traced when ``size`` is given.
+      k: teacher width.
+      d: input dimension, d >= k.
+      alpha: concentration α > 0 of the norms within a type, ∞ allowed.
+      size: rows of the result (default m); rows from m on are zero.
+      dtype: of the result.
+
+    Returns:
+      ``[size, d]``.
+    """
+    rows = m if size is None else size
+    type_key, order_key, norm_key = jax.random.split(key, 3)
+    row = jnp.arange(rows)
+    kind = jnp.where(row < k, row, jax.random.randint(type_key, (rows,), 0, k))
+    if alpha == jnp.inf:
+        log_mass = jnp.zeros((rows,), dtype)
+    else:
+        log_mass = jax.random.loggamma(norm_key, alpha, (rows,), dtype)
+    member = (kind == jnp.arange(k)[:, None]) & (row < m)  # [k, rows]
+    log_total = jax.nn.logsumexp(jnp.where(member, log_mass, -jnp.inf), axis=1)
+    norms = jnp.where(row < m, jnp.exp(log_mass - log_total[kind]), 0)
+    draws = jnp.where(row < m, jax.random.uniform(order_key, (rows,)), jnp.inf)
+    W = jax.nn.one_hot(kind, d, dtype=dtype) * norms[:, None]
+    return W[jnp.argsort(draws)]
+
+
+def types(W: Array, k: int, zero: ArrayLike = 0.0) -> Array:
+    """Type of each neuron: the teacher coordinate that carries its norm.
+
+    Args:
+      W: ``[..., m, d]``.
+      k: teacher width.
+      zero: neurons with norm at most this have no type.
+
+    Returns:
+      int32 ``[..., m]`` in 0 ... k-1, or k for a neuron without type. Ties go to the
+      lowest coordinate.
+    """
+    kind = jnp.argmax(W[..., :k], axis=-1).astype(jnp.int32)
+    return jnp.where(safe_norm(W) > zero, kind, k)
+
+
+def counts(kinds: Array, k: int) -> Array:
+    """Number of neurons of each type: types ``[..., m]`` to int32 ``[..., k]``."""
+    return jnp.sum(kinds[..., None] == jnp.arange(k, dtype=kinds.dtype), axis=-2, dtype=jnp.int32)
+
+
+def off_axis_share(W: Array, k: int) -> Array:
+    """Share of the squared weight that no neuron carries along its type.
+
+    1 - Σᵢ max(w_{i,τ(i)}, 0)² / Σᵢ |wᵢ|²: 0 on the set of global minima, at most 1.
+
+    Args:
+      W: ``[..., m, d]``.
+      k: teacher width.
+
+    Returns:
+      ``[...]``; 0 for the zero student.
+    """
+    on_axis = jnp.sum(jnp.square(jax.nn.relu(jnp.max(W[..., :k], axis=-1))), axis=-1)
+    total = jnp.sum(jnp.square(W), axis=(-2, -1))
+    return jnp.where(total > 0, 1 - on_axis / jnp.where(total > 0, total, 1), 0)
+
+
+def distance(W: Array, k: int) -> Array:
+    """Euclidean distance to the nearest global minimum with the same type vector.
+
+    Each type's components are projected on the simplex; an upper bound of the
+    distance to the whole set, tight near it.
+
+    Args:
+      W: ``[m, d]``.
+      k: teacher width.
+
+    Returns:
+      Scalar; ∞ when some type has no neuron (always so for m < k).
+    """
+    kind = types(W, k)
+    parts = jnp.max(W[:, :k], axis=-1)  # component along the type
+    member = kind == jnp.arange(k, dtype=kind.dtype)[:, None]  # [k, m]
+    ranked = -jnp.sort(jnp.where(member, -parts, jnp.inf), axis=1)
+    present = jnp.isfinite(ranked)
+    ranked = jnp.where(present, ranked, 0)
+    shift = (jnp.cumsum(ranked, axis=1) - 1) / jnp.arange(1, W.shape[0] + 1, dtype=W.dtype)
+    kept = jnp.sum(present & (ranked > shift), axis=1)  # support of the projection
+    level = jnp.take_along_axis(shift, jnp.maximum(kept - 1, 0)[:, None], axis=1)[:, 0]
+    typed = kind < k
+    masses = jax.nn.relu(parts - level[jnp.minimum(kind, k - 1)])
+    nearest = jax.nn.one_hot(kind, W.shape[1], dtype=W.dtype) * masses[:, None]
+    gap = jnp.where(typed[:, None], W - nearest, W)
+    reached = jnp.all(jnp.any(member, axis=1))
+    return jnp.where(reached, jnp.sqrt(jnp.sum(jnp.square(gap))), jnp.inf)

@@ -1,0 +1,138 @@
+"""The two-layer ReLU student, its teacher, and the loss between them.
+
+Student ``f(x; W) = Σᵢ relu(wᵢ·x)``, teacher ``f*(x) = Σ_{j<k} relu(e_j·x)`` with e_j
+the standard basis of R^d, k <= d (paper, Assumption 1).
+
+Conventions of every loss here: **L = ½ E[(f - f*)²]**, inputs **x ~ N(0, I_d)**.
+Uniform inputs on the sphere of radius √d give the same loss; without the ½, losses
+and barriers double and stable learning rates halve.
+
+A zero neuron contributes nothing and has zero gradient (relu'(0) = 0), so a
+student padded with zero rows is the same student.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from lmc_jax.kernels import relu_kernel
+from lmc_jax.numerics import angle_terms, matmul, unit
+
+
+def init(
+    key: Array,
+    m: ArrayLike,
+    d: int,
+    std: ArrayLike,
+    *,
+    size: int | None = None,
+    dtype=jnp.float32,
+) -> Array:
+    """A student with independent N(0, std²) entries.
+
+    Args:
+      key: PRNG key.
+      m: width; may be traced when ``size`` is given.
+      d: input dimension.
+      std: standard deviation of an entry; ``he_std(d)`` for He initialisation.
+      size: rows of the result, at least m (default m). Rows from m on are zero,
+        and the first m rows do not depend on ``size``.
+      dtype: of the result.
+
+    Returns:
+      ``[size, d]``.
+    """
+    rows = m if size is None else size
+    entries = jax.random.normal(key, (rows, d), dtype)
+    return jnp.where(jnp.arange(rows)[:, None] < m, entries * jnp.asarray(std, dtype), 0)
+
+
+def he_std(d: int) -> float:
+    """Standard deviation sqrt(2/d) of He initialisation (He et al. 2015)."""
+    return (2 / d) ** 0.5
+
+
+def student(W: Array, x: Array) -> Array:
+    """f(x; W) = Σᵢ relu(wᵢ·x).
+
+    Args:
+      W: ``[m, d]``, one neuron a row.
+      x: inputs ``[n, d]``.
+
+    Returns:
+      ``[n]``.
+    """
+    return jnp.sum(jax.nn.relu(matmul(x, W.T)), axis=-1)
+
+
+def teacher(x: Array, k: int) -> Array:
+    """f*(x) = Σ_{j<k} relu(x_j) for inputs ``[n, d]``, k <= d; returns ``[n]``."""
+    return jnp.sum(jax.nn.relu(x[:, :k]), axis=-1)
+
+
+def loss(W: Array, k: int) -> Array:
+    """Population loss L(W) = ½ E[(f - f*)²], x ~ N(0, I) (paper, equation 3).
+
+    2L = Σᵢₗ |wᵢ||wₗ| κ(ŵᵢ·ŵₗ) - 2 Σᵢⱼ |wᵢ| κ(ŵᵢ·e_j) + k/2 + k(k-1)/2π.
+
+    A difference of terms of order k²: pass float64 weights wherever the value
+    is reported. Differentiable everywhere.
+
+    Args:
+      W: ``[..., m, d]``, d >= k.
+      k: teacher width.
+
+    Returns:
+      ``[...]``, dtype of ``W``.
+    """
+    directions, norms = unit(W)
+    gram = relu_kernel(matmul(directions, jnp.swapaxes(directions, -1, -2)))
+    student_term = jnp.einsum("...i,...il,...l->...", norms, gram, norms)
+    cross_term = jnp.einsum("...i,...ij->...", norms, relu_kernel(directions[..., :k]))
+    teacher_term = k / 2 + k * (k - 1) / (2 * jnp.pi)
+    return (student_term - 2 * cross_term + teacher_term) / 2
+
+
+def gradient(W: Array, k: int) -> Array:
+    """Closed-form gradient of the population loss.
+
+    2π ∂L/∂wᵢ = ŵᵢ (Σₗ sin θᵢₗ |wₗ| - Σⱼ sin θ*ᵢⱼ) + Σₗ (π - θᵢₗ) wₗ - Σⱼ (π - θ*ᵢⱼ) e_j,
+
+    zero at a zero neuron. Two matrix products and one elementwise map.
+
+    Args:
+      W: ``[..., m, d]``, d >= k.
+      k: teacher width.
+
+    Returns:
+      ``[..., m, d]``, dtype of ``W``.
+    """
+    directions, norms = unit(W)
+    gap, sine = angle_terms(matmul(directions, jnp.swapaxes(directions, -1, -2)))
+    teacher_gap, teacher_sine = angle_terms(directions[..., :k])
+    radial = matmul(sine, norms[..., None]) - jnp.sum(teacher_sine, -1, keepdims=True)
+    total = directions * radial + matmul(gap, W)
+    total = total.at[..., :k].add(-teacher_gap)
+    return jnp.where(norms[..., None] > 0, total / (2 * jnp.pi), 0)
+
+
+def sampled_loss(W: Array, x: Array, k: int) -> Array:
+    """½ mean over the batch of (f(x; W) - f*(x))².
+
+    Args:
+      W: ``[m, d]``.
+      x: inputs ``[n, d]``, d >= k.
+      k: teacher width.
+
+    Returns:
+      Scalar; unbiased for ``loss`` when x ~ N(0, I).
+    """
+    return jnp.mean(jnp.square(student(W, x) - teacher(x, k))) / 2
+
+
+def sampled_gradient(W: Array, x: Array, k: int) -> Array:
+    """Gradient of ``sampled_loss`` in W ``[m, d]``, with relu'(0) = 0."""
+    pre = matmul(x, W.T)  # [n, m]
+    residual = jnp.sum(jax.nn.relu(pre), axis=-1) - teacher(x, k)
+    return matmul(((pre > 0) * residual[:, None]).T, x) / x.shape[0]
