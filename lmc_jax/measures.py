@@ -26,7 +26,7 @@ def overlap(counts: Array) -> Array:
 
 def zero_rows(W: Array, m: ArrayLike, threshold: float = ZERO_ROW) -> Array:
     """Number of the first m rows of ``W [..., m, d]`` with norm <= threshold."""
-    real = jnp.arange(W.shape[-2]) < m
+    real = jnp.arange(W.shape[-2], dtype=jnp.int32) < m
     return jnp.sum(real & (safe_norm(W) <= threshold), axis=-1)
 
 

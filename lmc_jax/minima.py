@@ -41,13 +41,15 @@ def sample(
     """
     rows = m if size is None else size
     type_key, order_key, norm_key = jax.random.split(key, 3)
-    row = jnp.arange(rows)
-    kind = jnp.where(row < k, row, jax.random.randint(type_key, (rows,), 0, k))
+    row = jnp.arange(rows, dtype=jnp.int32)
+    kind = jnp.where(row < k, row, jax.random.randint(type_key, (rows,), 0, k, jnp.int32))
     if alpha == jnp.inf:
         log_mass = jnp.zeros((rows,), dtype)
+    elif alpha == 1:
+        log_mass = jnp.log(jax.random.exponential(norm_key, (rows,), dtype))
     else:
         log_mass = jax.random.loggamma(norm_key, alpha, (rows,), dtype)
-    member = (kind == jnp.arange(k)[:, None]) & (row < m)  # [k, rows]
+    member = (kind == jnp.arange(k, dtype=jnp.int32)[:, None]) & (row < m)  # [k, rows]
     log_total = jax.nn.logsumexp(jnp.where(member, log_mass, -jnp.inf), axis=1)
     norms = jnp.where(row < m, jnp.exp(log_mass - log_total[kind]), 0)
     draws = jnp.where(row < m, jax.random.uniform(order_key, (rows,)), jnp.inf)

@@ -45,7 +45,7 @@ def init(
     """
     rows = m if size is None else size
     entries = jax.random.normal(key, (rows, d), dtype)
-    return jnp.where(jnp.arange(rows)[:, None] < m, entries * jnp.asarray(std, dtype), 0)
+    return jnp.where(jnp.arange(rows, dtype=jnp.int32)[:, None] < m, entries * jnp.asarray(std, dtype), 0)
 
 
 def he_std(d: int) -> float:

@@ -7,4 +7,7 @@ A permutation ``perm`` maps row i of the result to row ``perm[i]`` of the input,
 from lmc_jax.matching.types import LEFTOVERS, match_types
 from lmc_jax.matching.weights import match_weights
 
-__all__ = ["LEFTOVERS", "match_types", "match_weights"]
+# Names that sweeps and flags know.
+MATCHINGS = (*(f"types_{leftovers}" for leftovers in LEFTOVERS), "weights")
+
+__all__ = ["LEFTOVERS", "MATCHINGS", "match_types", "match_weights"]

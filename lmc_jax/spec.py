@@ -1,0 +1,151 @@
+"""What a cell of a sweep is: everything that determines its numbers, and nothing else."""
+
+import dataclasses
+import math
+from typing import Any
+
+from lmc_jax.descent import OPTIMIZERS
+from lmc_jax.matching import MATCHINGS
+
+PRECISIONS = ("float32", "float64")
+
+
+@dataclasses.dataclass(frozen=True)
+class Descent:
+    """Students trained from N(0, init_std²) entries.
+
+    Attributes:
+      lr: learning rate η.
+      optimizer: a name in ``OPTIMIZERS``.
+      batch: fresh N(0, I) inputs a step (SGD); 0 for the population gradient (GD).
+      steps: most updates of a run.
+      tol: a run ends once its loss is below this.
+      check_every: updates between two looks at the loss.
+      init_std: standard deviation of an initial entry.
+      precision: of the training; losses and barriers are always float64.
+    """
+
+    lr: float
+    optimizer: str = "sgd"
+    batch: int = 0
+    steps: int = 100_000
+    tol: float = 1e-6
+    check_every: int = 200
+    init_std: float = 0.01
+    precision: str = "float32"
+
+    @property
+    def name(self) -> str:
+        return "sgd" if self.batch else "gd"
+
+
+@dataclasses.dataclass(frozen=True)
+class Minima:
+    """Global minima drawn from the uniform model with Dirichlet(alpha) norms.
+
+    alpha = 1 is the paper's Assumption 3, "equal" makes the norms of a type equal.
+    """
+
+    alpha: float | str = 1.0
+
+    @property
+    def name(self) -> str:
+        return {1.0: "uniform", "equal": "equal"}.get(self.alpha, "dirichlet")
+
+    @property
+    def concentration(self) -> float:
+        return math.inf if self.alpha == "equal" else float(self.alpha)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One point of a grid: independent pairs of students of one kind.
+
+    Attributes:
+      k: teacher width.
+      m: student width.
+      d: input dimension, at least k.
+      source: where the students come from.
+      pairs: independent pairs; two fresh students a pair.
+      seed: root seed, a uint32.
+      matchings: names in ``MATCHINGS``; the direct path is always measured.
+      points: positions along the path, 0 and 1 included.
+    """
+
+    k: int
+    m: int
+    d: int
+    source: Descent | Minima
+    pairs: int
+    seed: int = 0
+    matchings: tuple[str, ...] = ("types_index", "types_opposed")
+    points: int = 11
+
+    def parameters(self) -> dict[str, Any]:
+        """The cell as plain JSON types, with the name of its source."""
+        parameters = dataclasses.asdict(self)
+        parameters["matchings"] = list(self.matchings)
+        parameters["source"]["name"] = self.source.name
+        return parameters
+
+    def validate(self) -> None:
+        """Raises ValueError, one line, for what cannot be computed as asked."""
+        for name in ("k", "m", "pairs"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"{name}={value}: give a {name} of at least 1")
+        if self.d < self.k:
+            raise ValueError(
+                f"k={self.k} > d={self.d}: the teacher's k orthonormal neurons need "
+                "an input dimension d >= k"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed={self.seed}: give a seed in 0 ... 4294967295")
+        if self.points < 3 or self.points % 2 == 0:
+            raise ValueError(
+                f"points={self.points}: give an odd number of at least 3, so that the "
+                "path has a midpoint"
+            )
+        for name in self.matchings:
+            _known("matching", name, MATCHINGS)
+        if len(set(self.matchings)) < len(self.matchings):
+            raise ValueError(f"matching {','.join(self.matchings)} names one twice")
+        if isinstance(self.source, Minima):
+            _validate_minima(self.source, self)
+        else:
+            _validate_descent(self.source)
+
+
+def _known(what: str, name: str, names) -> None:
+    if name not in names:
+        raise ValueError(f"unknown {what} {name!r}: choose among {', '.join(names)}")
+
+
+def _validate_minima(source: Minima, cell: Cell) -> None:
+    if cell.m < cell.k:
+        raise ValueError(
+            f"m={cell.m} < k={cell.k}: {source.name} minima exist for m >= k only; "
+            "choose larger m or the sources gd, sgd"
+        )
+    if source.alpha != "equal":
+        _positive("alpha", source.concentration)
+
+
+def _validate_descent(source: Descent) -> None:
+    _known("optimizer", source.optimizer, OPTIMIZERS)
+    _known("precision", source.precision, PRECISIONS)
+    for name in ("lr", "tol", "init_std"):
+        _positive(name, getattr(source, name))
+    for name in ("steps", "check_every"):
+        if getattr(source, name) < 1:
+            raise ValueError(f"{name}={getattr(source, name)}: give at least 1")
+    if source.steps >= 2**31:
+        raise ValueError(f"steps={source.steps}: give fewer than 2147483648")
+    if source.batch < 0:
+        raise ValueError(f"batch={source.batch}: give 0 (population) or more")
+
+
+def _positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name}={value}: give a positive finite number")
+

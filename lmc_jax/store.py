@@ -1,0 +1,311 @@
+"""Cells on disk: one immutable, sealed `.npz` for each finished cell of a sweep.
+
+    OUT/cells/<fingerprint>.npz          measurements, parameters, provenance
+    OUT/cells/<fingerprint>.weights.npz  the same with weights, where asked for
+
+A cell is an ordinary npz (`np.load(path)["barrier"]`) with one member more, `meta.json`
+for its parameters and provenance. It ends in its seal, the zip comment: `lmc_jax schema
+0001 sha256 ` and 64 digits, the SHA-256 of every byte before them (`head -c -64 CELL
+| sha256sum`). Readers check the seal before they parse anything.
+
+A file gets its name only when all of it is on the disk: temporary sibling, fsync,
+rename, fsync of the directory. So a kill or a power cut at any moment leaves finished
+cells whole, and two writers of one cell cannot hurt each other.
+"""
+
+import csv
+import errno
+import io
+import json
+import os
+import re
+import tempfile
+import time
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+SCHEMA = 1  # version of this layout and of what the arrays of a cell mean
+
+_MARK = b"lmc_jax schema %04d sha256 "
+_HEX = 64  # digits of a SHA-256
+_SEAL = len(_MARK % SCHEMA) + _HEX
+_PYTHON_ERRORS = (ValueError, LookupError, TypeError, RuntimeError, OSError, EOFError)
+_UNPARSABLE = (*_PYTHON_ERRORS, zipfile.BadZipFile, zlib.error)
+_WEIGHTS = ".weights.npz"
+_TEMPORARY = ".lmc_jax.tmp"
+_DAY = 86_400.0  # seconds; no living writer holds a temporary file for so long
+
+Values = Mapping[str, Any]
+"""None, bool, int, finite float, str, and lists, tuples or str-keyed dicts of these."""
+Arrays = Mapping[str, ArrayLike]
+"""Booleans, numbers or strings by name: letters, digits, `_`, and `/` between parts."""
+
+
+class StoreError(ValueError):
+    """What cannot be stored or read, and what would be right, in one line."""
+
+
+class CorruptCell(StoreError):
+    """A stored file that is not what was written. It is safe to compute it again."""
+
+
+class Record(NamedTuple):
+    """One cell as read back. The arrays are read-only; tuples have become lists."""
+
+    parameters: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    provenance: dict[str, Any]
+
+
+def fingerprint(parameters: Values) -> str:
+    """Name of the cell with these parameters, the same in every process: 20 hex digits.
+
+    Numbers equal in value are the same parameter: 1.0 and 1 name one cell; True, "1" do
+    not. Raises StoreError where `parameters` are not `Values`.
+    """
+    same = json.loads(_canonical(parameters, "parameters"), parse_float=_number)
+    return sha256(_canonical(same, "parameters").encode()).hexdigest()[:20]
+
+
+def cell_path(out: str | Path, parameters: Values) -> Path:
+    """Where the cell with these parameters is, or would be, stored."""
+    return Path(out, "cells", fingerprint(parameters) + ".npz")
+
+
+def open_store(out: str | Path) -> Path:
+    """Makes the directory `out` ready for `save`, and returns it.
+
+    Removes what writers left that died more than a day ago. Raises StoreError when
+    `out` is a file, cannot be created or written, or holds a cell of another schema.
+    """
+    try:
+        cells = Path(out, "cells").absolute()
+        for folder in [*reversed(cells.parents), cells]:
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)
+                _sync_folder(folder.parent)
+        with tempfile.TemporaryFile(dir=cells) as probe:
+            probe.write(b"probe")
+        pattern = f".*{_TEMPORARY}"
+        for path in [*cells.glob(pattern), *cells.parent.glob(pattern)]:
+            with suppress(FileNotFoundError):  # another process was faster
+                if time.time() - path.stat().st_mtime > _DAY:
+                    path.unlink()
+    except (OSError, ValueError) as error:  # ValueError: cannot name any file
+        message = f"cannot use {str(out)!r} as the output directory: {error}"
+        raise StoreError(message) from error
+    for path in paths(out):
+        with suppress(OSError, CorruptCell), path.open("rb") as file:  # `find` names it
+            file.seek(-_SEAL, os.SEEK_END)
+            if not file.read().startswith(_MARK % SCHEMA):
+                read(path)
+    return Path(out)
+
+
+def save(
+    out: str | Path,
+    parameters: Values,
+    arrays: Arrays,
+    provenance: Values,
+    weights: Arrays | None = None,
+) -> Path:
+    """Stores a finished cell in an opened `out`, and returns its path.
+
+    Equal content gives equal bytes. Weights are on the disk before the cell that stands
+    for them. Raises StoreError for a name or value that cannot be stored and where the
+    disk refuses (full, read-only): other cells are intact, nothing temporary is left.
+    """
+    path = cell_path(out, parameters)
+    cell = _pack(parameters, arrays, provenance)
+    if weights is not None:
+        packed = _pack(parameters, weights, provenance)
+        write_atomic(path.with_suffix(_WEIGHTS), packed)
+    write_atomic(path, cell)
+    return path
+
+
+def read(path: str | Path) -> Record:
+    """The content of a stored file, a cell's or its weights'.
+
+    Raises CorruptCell when the file is unreadable, altered, truncated or misnamed, and
+    StoreError when it is sound but of another schema.
+    """
+    path, name = Path(path), repr(str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorruptCell(f"{name} cannot be read: {error.strerror}") from error
+    if data[-_HEX:] != _digest(data):
+        raise CorruptCell(f"{name} is truncated, altered or no cell: wrong checksum")
+    if (mark := data[-_SEAL:-_HEX]) != _MARK % SCHEMA:
+        other = f"{name} is sealed as {mark.decode(errors='replace')!r}"
+        raise StoreError(f"{other}, not schema {SCHEMA}: use another output directory")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            meta = json.loads(archive["meta.json"])
+            arrays = {key: archive[key] for key in archive.files if key != "meta.json"}
+        record = Record(meta["parameters"], arrays, meta["provenance"])
+        right = fingerprint(record.parameters)
+    except _UNPARSABLE as error:
+        raise CorruptCell(f"{name} is sealed but no cell: {error!r}") from error
+    if path.name.split(".")[0] != right:
+        raise CorruptCell(f"{name} holds another cell, whose name is {right}")
+    for array in arrays.values():
+        array.setflags(write=False)
+    return record
+
+
+def read_weights(cell: str | Path) -> Record | None:
+    """The weights beside the cell at this path, None without; raises as `read`."""
+    path = Path(cell).with_suffix(_WEIGHTS)
+    return read(path) if path.exists() else None
+
+
+def find(out: str | Path, parameters: Values) -> Record | None:
+    """The finished cell with these parameters, None where there is none yet.
+
+    Raises as `read`: on CorruptCell, print it and compute the cell again.
+    """
+    path = cell_path(out, parameters)
+    return read(path) if path.exists() else None
+
+
+def paths(out: str | Path, *, weights: bool = False) -> list[Path]:
+    """The files of all cells, or those of all weights, sorted by name."""
+    files = Path(out, "cells").glob("[!.]*.npz")
+    return sorted(path for path in files if path.name.endswith(_WEIGHTS) == weights)
+
+
+def records(
+    out: str | Path, on_corrupt: Callable[[CorruptCell], object] | None = None
+) -> Iterator[Record]:
+    """The good cells, sorted by file name, one in memory at a time.
+
+    Bad ones go to `on_corrupt` (a list's `append`, say); without it they are raised.
+    """
+    for path in paths(out):
+        try:
+            record = read(path)
+        except CorruptCell as error:
+            if on_corrupt is None:
+                raise
+            on_corrupt(error)
+        else:
+            yield record
+
+
+def load(out: str | Path) -> list[Record]:
+    """All cells of a sweep, sorted by file name. Writes nothing.
+
+    Raises as `read`, and StoreError where there are no cells.
+    """
+    if cells := list(records(out)):
+        return cells
+    raise StoreError(f"{str(out)!r} holds no cells: give the output of a sweep")
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Replaces a file by one that is whole and on the disk, or raises StoreError."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_TEMPORARY}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        message = f"cannot write {str(path)!r}: {error.strerror}"
+        raise StoreError(message) from error
+    finally:
+        with suppress(OSError):  # gone since the rename
+            temporary.unlink()
+
+
+def write_csv(path: str | Path, rows: Sequence[Values]) -> None:
+    """Writes a table atomically: the keys of the first row, then a line for each row.
+
+    Floats read back exactly (narrow ones as float64). None and NaN are empty fields.
+    Raises StoreError where keys differ or a value is neither scalar nor string.
+    """
+    columns = list(rows[0]) if rows else []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        if row.keys() != set(columns):
+            raise StoreError(f"columns {list(row)} differ from the first {columns}")
+        writer.writerow([_field(row[column], column) for column in columns])
+    write_atomic(path, text.getvalue().encode())
+
+
+def _field(value: object, column: str) -> str:
+    value = value.item() if isinstance(value, np.generic) else value
+    if not (value is None or isinstance(value, bool | int | float | str)):
+        kind = type(value).__name__
+        raise StoreError(f"column {column!r} has a {kind}: give scalars and strings")
+    return "" if value is None or value != value else str(value)
+
+
+def _pack(parameters: Values, arrays: Arrays, provenance: Values) -> bytes:
+    meta = {"parameters": parameters, "provenance": provenance}
+    text = _canonical(meta, "provenance")  # the parameters have had their fingerprint
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:  # uncompressed, all dated 1980
+        archive.writestr(zipfile.ZipInfo("meta.json"), text)
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name], order="C")
+            if not re.fullmatch(r"\w+(/\w+)*", name, re.ASCII):
+                raise StoreError(f"{name!r} is no array name: use letters, digits, _")
+            if array.dtype.kind not in "biufcmMSU" or array.dtype.isbuiltin == 2:
+                fault = f"array {name!r} has dtype {array.dtype}"
+                raise StoreError(f"{fault}: convert it, for example to float32")
+            member = zipfile.ZipInfo(name + ".npy")
+            with archive.open(member, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+        archive.comment = _MARK % SCHEMA + bytes(_HEX)
+    with buffer.getbuffer() as data:
+        data[-_HEX:] = _digest(data)
+    return buffer.getvalue()
+
+
+def _digest(data: bytes | memoryview) -> bytes:
+    """The last bytes that a sealed file must have."""
+    return sha256(memoryview(data)[:-_HEX]).hexdigest().encode()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the names in a directory survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EINVAL):  # cannot sync directories
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _canonical(values: Values, what: str) -> str:
+    """One JSON text for equal values."""
+    try:
+        tight = (",", ":")
+        return json.dumps(values, sort_keys=True, separators=tight, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        right = "use None, bool, int, finite float, str, and lists or dicts of these"
+        raise StoreError(f"the {what} cannot be stored: {error}; {right}") from error
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    return int(value) if value.is_integer() else value

@@ -1,0 +1,425 @@
+"""Predictions against enumeration, exact arithmetic, samples, finite differences."""
+
+from fractions import Fraction
+from itertools import product
+from math import comb, factorial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, sparse, stats
+
+from lmc_jax import theory
+
+PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def count_vectors(m, k):
+    """All n >= 1 with sum m [vectors, k] and their uniform-model probabilities."""
+    extra = [s for s in product(range(m - k + 1), repeat=k) if sum(s) == m - k]
+    ways = [factorial(m - k) / np.prod([factorial(i) for i in s]) for s in extra]
+    return np.array(extra) + 1, np.array(ways) / float(k) ** (m - k)
+
+
+def sample_norms(rng, m, k, size):
+    """Counts [size, k] and norms [size, k, m - k + 1] of uniform minima, sorted."""
+    n = 1 + rng.multinomial(m - k, np.full(k, 1 / k), size=size)
+    draws = rng.exponential(size=(size, k, m - k + 1))
+    draws *= np.arange(m - k + 1) < n[..., None]
+    draws /= draws.sum(-1, keepdims=True)
+    return n, -np.sort(-draws, axis=-1)
+
+
+def tails(norms, start):
+    """Mass of the neurons from rank ``start`` on: [..., ranks], [...] to [...]."""
+    return np.sum(norms * (np.arange(norms.shape[-1]) >= start[..., None]), axis=-1)
+
+
+def sample_unmatched(rng, m, k, size):
+    """ρ and ρ' of Algorithm 1, each [size, k]."""
+    (n, a), (n2, a2) = (sample_norms(rng, m, k, size) for _ in range(2))
+    return tails(a, np.minimum(n, n2)), tails(a2, np.minimum(n, n2))
+
+
+def gram(k):
+    return np.full((k, k), 1 / (2 * np.pi)) + np.eye(k) * (1 / 2 - 1 / (2 * np.pi))
+
+
+def assert_mean(draws, expected):
+    error = draws.std() / np.sqrt(len(draws))
+    assert abs(draws.mean() - expected) < 4.5 * error + 1e-15
+
+
+# Overlap.
+
+
+@pytest.mark.parametrize(("m", "k"), [(1, 1), (4, 1), (3, 2), (7, 2), (6, 3), (7, 4)])
+def test_overlap_enumerated(m, k):
+    n, p = count_vectors(m, k)
+    shared = np.minimum(n[:, None], n).sum(-1)
+    assert p.sum() == pytest.approx(1, rel=1e-12)
+    assert theory.expected_overlap(m, k) == pytest.approx(p @ shared @ p / m, rel=1e-13)
+
+
+@pytest.mark.parametrize(("m", "k"), [(11, 5), (46, 20), (90, 7), (229, 100)])
+def test_overlap_in_exact_arithmetic(m, k):
+    trials, cdf, gap = m - k, Fraction(0), Fraction(0)
+    for s in range(trials + 1):
+        cdf += Fraction(comb(trials, s) * (k - 1) ** (trials - s), k**trials)
+        gap += cdf * (1 - cdf)
+    exact = float(1 - Fraction(k, m) * gap)
+    assert theory.expected_overlap(m, k) == pytest.approx(exact, rel=1e-13)
+
+
+def test_overlap_sampled():
+    rng = np.random.default_rng(1)
+    n, n2 = 1 + rng.multinomial(50, np.full(10, 0.1), size=(2, 20_000))
+    shared = np.minimum(n, n2).sum(-1) / 60
+    assert_mean(shared, theory.expected_overlap(60, 10))
+
+
+@PROPERTY
+@given(st.integers(1, 40), st.lists(st.integers(0, 300), min_size=1, max_size=4))
+def test_overlap_properties(k, extra):
+    m = k + np.array(extra)
+    overlap = theory.expected_overlap(m, k)
+    assert overlap.shape == m.shape
+    assert np.all((overlap >= k / m - 1e-12) & (overlap <= 1 + 1e-12))
+    np.testing.assert_array_equal(overlap, [theory.expected_overlap(w, k) for w in m])
+    assert theory.expected_overlap(k, k) == 1
+    np.testing.assert_array_equal(theory.expected_overlap(m, 1), 1)
+
+
+@pytest.mark.parametrize(("k", "m"), [(5, 11), (20, 46), (100, 229)])
+def test_overlap_minimum(k, m):
+    assert theory.overlap_minimum(k) == m
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 7, 13, 31])
+def test_overlap_falls_then_rises(k):
+    widths = np.arange(k, 12 * k)
+    increments = np.diff(theory.expected_overlap(widths, k))
+    turn = theory.overlap_minimum(k) - k
+    assert np.all(increments[:turn] < 0)
+    assert np.all(increments[turn + (k == 2) :] > 0)  # k = 2: 4 and 5 tie
+
+
+def test_overlap_clt():
+    ratio = optimize.minimize_scalar(
+        lambda x: theory.expected_overlap_clt(50 * x, 50), bounds=(1, 6)
+    ).x
+    assert ratio == pytest.approx(theory.CLT_MINIMUM_RATIO, abs=1e-5)
+    assert theory.expected_overlap_clt(2e9, 10**9) == pytest.approx(0.7179, abs=5e-5)
+    many = np.array([2_000, 20_000])  # exact and approximate meet where m >> k
+    gap = theory.expected_overlap(many, 5) - theory.expected_overlap_clt(many, 5)
+    assert np.all(np.abs(gap) < 1e-4)
+
+
+def test_overlap_limit():
+    ratios = np.array([1, 1.5, 2, 2.292, 4, 8])
+    n = np.arange(80)
+    p = stats.poisson.pmf(n, ratios[:, None] - 1)  # counts less 1
+    shared = np.einsum("ra,ab,rb->r", p, np.minimum.outer(n, n), p)
+    limit = theory.expected_overlap_limit(ratios)
+    np.testing.assert_allclose(limit, (1 + shared) / ratios, rtol=1e-12)
+    wide = theory.expected_overlap(4000 * ratios, 4000)
+    np.testing.assert_allclose(wide, limit, atol=1e-4)
+    assert theory.expected_overlap_limit(1) == 1
+    assert theory.expected_overlap_limit(1e8) == pytest.approx(1, abs=1e-4)
+
+
+def test_overlap_limit_minimum():
+    found = optimize.minimize_scalar(theory.expected_overlap_limit, bounds=(1, 6))
+    assert pytest.approx(found.x, abs=1e-5) == theory.LIMIT_MINIMUM_RATIO
+    assert pytest.approx(2.292, abs=5e-4) == theory.LIMIT_MINIMUM_RATIO
+    assert found.fun == pytest.approx(0.7352, abs=5e-5)
+    assert theory.overlap_minimum(3000) / 3000 == pytest.approx(found.x, abs=2e-3)
+
+
+# Unmatched mass and certificates.
+
+
+def test_spacing_order_statistics():
+    np.testing.assert_array_equal(theory.spacing_order_statistics(1), [1])
+    np.testing.assert_allclose(theory.spacing_order_statistics(2), [0.75, 0.25])
+    expected = theory.spacing_order_statistics(7)
+    draws = np.random.default_rng(2).dirichlet(np.ones(7), size=40_000)
+    for column, value in zip(np.sort(draws)[:, ::-1].T, expected, strict=True):
+        assert_mean(column, value)
+    assert expected.sum() == pytest.approx(1, rel=1e-14)
+    assert np.all(np.diff(expected) < 0)
+
+
+@pytest.mark.parametrize(("m", "k"), [(4, 1), (5, 5), (7, 2), (7, 3), (8, 4)])
+def test_unmatched_mass_enumerated(m, k):
+    n, p = count_vectors(m, k)
+    mean = sum(
+        p[a] * p[b] * theory.spacing_order_statistics(n[a, 0])[n[b, 0] :].sum()
+        for a, b in np.ndindex(len(n), len(n))
+    )
+    assert theory.unmatched_mass(m, k) == pytest.approx(mean, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize(("m", "k"), [(8, 2), (12, 5), (60, 5), (46, 20), (200, 4)])
+def test_certificate_sampled(m, k):
+    size = 3_000
+    rho, rho2 = sample_unmatched(np.random.default_rng([m, k]), m, k, size)
+    assert_mean(rho.mean(-1), theory.unmatched_mass(m, k))
+    for t in (0.0, 0.3, 0.5):
+        mixed = (1 - t) * rho + t * rho2
+        bound = np.einsum("sp,pq,sq->s", mixed, gram(k), mixed) / 2
+        assert_mean(bound, theory.expected_certificate(m, k, t))
+
+
+def test_certificate_bounds_the_loss():
+    m, k, rng = 24, 4, np.random.default_rng(3)
+    expected, losses = theory.expected_certificate(m, k), []
+    for _ in range(60):
+        (n, a), (n2, a2) = (sample_norms(rng, m, k, 1) for _ in range(2))
+        n, a, n2, a2 = n[0], a[0], n2[0], a2[0]
+        shared = np.minimum(n, n2)
+        pairs = [(a[j, i], j, a2[j, i], j) for j in range(k) for i in range(shared[j])]
+        left = [(a[j, i], j) for j in range(k) for i in range(shared[j], n[j])]
+        left2 = [(a2[j, i], j) for j in range(k) for i in range(shared[j], n2[j])]
+        pairs += [one + two for one, two in zip(left, left2, strict=True)]
+        middle = np.zeros((m, k))
+        for row, (x, p, y, q) in zip(middle, pairs, strict=True):
+            row[p] += x / 2
+            row[q] += y / 2
+        rho = (tails(a, shared) + tails(a2, shared)) / 2
+        losses.append(loss(middle))
+        assert losses[-1] <= rho @ gram(k) @ rho / 2 + 1e-14
+    assert 0 < np.mean(losses) < expected
+
+
+def test_rates():
+    m = np.array([4_000, 40_000])
+    mass, bound = theory.unmatched_mass(m, 5), theory.expected_certificate(m, 5)
+    np.testing.assert_allclose(mass, (5 - 1) / (2 * m), rtol=0.03)
+    assert np.log10(bound[1] / bound[0]) == pytest.approx(-2, abs=0.03)
+    assumed = theory.certificate_rate(m, 5)
+    assert np.log10(assumed[1] / assumed[0]) == pytest.approx(-1, abs=0.01)
+    assert np.all(assumed > bound)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_no_certificate_needed_without_leftovers(k):
+    for function in (theory.unmatched_mass, theory.expected_certificate):
+        np.testing.assert_allclose(function([k], k), 0, atol=1e-15)
+        np.testing.assert_allclose(function([1, 2, 30], 1), 0, atol=1e-15)
+
+
+@PROPERTY
+@given(st.integers(1, 9), st.floats(0, 1))
+def test_certificate_rate_is_the_quadratic_form(k, r):
+    rho = np.full(k, 1 - r)
+    expected = rho @ gram(k) @ rho / 2
+    assert theory.certificate_rate(2 * k, k, r) == pytest.approx(expected, abs=1e-12)
+    assert theory.certificate_rate([k, 2 * k], k, [[r], [1]]).shape == (2, 2)
+
+
+@PROPERTY
+@given(st.integers(1, 8), st.integers(0, 60), st.floats(0, 1))
+def test_expected_certificate_is_symmetric_on_the_path(k, extra, t):
+    m = k + extra
+    there, back = (theory.expected_certificate(m, k, s) for s in (t, 1 - t))
+    assert there == pytest.approx(back, rel=1e-10, abs=1e-15)
+    assert there <= theory.expected_certificate(m, k, 0.0) + 1e-15
+
+
+# Stability.
+
+
+def angles(A, B):
+    """Angles between the rows of A and of B, accurate also near 0."""
+    A = A / np.linalg.norm(A, axis=-1, keepdims=True)
+    B = B / np.linalg.norm(B, axis=-1, keepdims=True)
+    minus, plus = A[:, None] - B, A[:, None] + B
+    norm = np.linalg.norm
+    return 2 * np.arctan2(norm(minus, axis=-1), norm(plus, axis=-1))
+
+
+def loss(W):
+    """½ E[(f - f*)²] of W [m, d] with teacher e_1 ... e_d, by the arc-cosine kernel."""
+    rows = np.concatenate([W, np.eye(W.shape[1])])
+    weights = np.concatenate([np.linalg.norm(W, axis=1), -np.ones(W.shape[1])])
+    theta = angles(rows, rows)
+    kernel = (np.sin(theta) + (np.pi - theta) * np.cos(theta)) / (2 * np.pi)
+    return weights @ kernel @ weights / 2
+
+
+def gradient(W, k):
+    """∂L/∂W of the loss, closed form, teacher e_1 ... e_k."""
+    teacher, norm = np.eye(k, W.shape[1]), np.linalg.norm(W, axis=1)
+    own, cross = angles(W, W), angles(W, teacher)
+    radial = np.sin(own) @ norm - np.sin(cross).sum(1)
+    step = W / norm[:, None] * radial[:, None] + (np.pi - own) @ W
+    return (step - (np.pi - cross) @ teacher) / (2 * np.pi)
+
+
+def test_sharpness_is_that_of_the_loss():
+    k, d, kinds = 3, 4, np.array([0, 0, 0, 1, 2, 2])
+    W = np.eye(d)[kinds] * np.array([0.5, 0.2, 0.3, 1, 0.4, 0.6])[:, None]
+    assert np.abs(gradient(W, k)).max() < 1e-14
+    h = 1e-5  # error O(h): the third derivative jumps where neurons are parallel
+    shifts = h * np.eye(W.size).reshape(-1, *W.shape)
+    hessian = np.array(
+        [(gradient(W + s, k) - gradient(W - s, k)).ravel() / (2 * h) for s in shifts]
+    )
+    spectrum = np.linalg.eigvalsh((hessian + hessian.T) / 2)
+    assert spectrum[-1] == pytest.approx(
+        theory.gauss_newton_sharpness([3, 1, 2]), rel=1e-3
+    )
+    reduced = np.linalg.eigvalsh(theory.gauss_newton([3, 1, 2], d))
+    np.testing.assert_allclose(spectrum[-k * d :], reduced, atol=2e-3)
+    np.testing.assert_allclose(spectrum[: -k * d], 0, atol=2e-3)
+
+
+def test_gauss_newton_sampled():
+    n, d, size = np.array([3, 0, 1, 2]), 5, 400_000
+    x = np.random.default_rng(4).standard_normal((size, d))
+    features = np.sqrt(n)[:, None] * (x[:, :4] > 0)[..., None] * x[:, None]
+    features = features.reshape(size, -1)
+    estimate = features.T @ features / size
+    # Every entry is a mean of products with standard deviation < 3 · √3.
+    np.testing.assert_allclose(
+        theory.gauss_newton(n, d), estimate, atol=4.5 * 3 * np.sqrt(3 / size)
+    )
+
+
+@PROPERTY
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=5), st.integers(0, 2))
+def test_sharpness_against_the_full_matrix(counts, more):
+    matrix = theory.gauss_newton(counts, len(counts) + more)
+    np.testing.assert_array_equal(matrix, matrix.T)
+    spectrum = np.linalg.eigvalsh(matrix)
+    scale = 1 + sum(counts)
+    assert spectrum[0] >= -1e-12 * scale
+    assert abs(spectrum[-1] - theory.gauss_newton_sharpness(counts)) <= 1e-13 * scale
+
+
+@pytest.mark.parametrize("high", [1, 2, 4, 1000])
+def test_sharpness_against_lanczos(high):
+    k = 100
+    n = np.random.default_rng(high).integers(0, high, size=k, endpoint=True)
+    root = np.sqrt(n)
+
+    def apply(vector):
+        V = vector.reshape(k, k)  # [type, coordinate]
+        rooted = root[:, None] * V
+        mix = np.where(np.eye(k), np.trace(rooted) - np.diag(rooted), rooted.T)
+        return root[:, None] * ((rooted + rooted.sum(0)) / 4 + mix / (2 * np.pi))
+
+    operator = sparse.linalg.LinearOperator((k * k, k * k), apply, dtype=np.float64)
+    (top,) = sparse.linalg.eigsh(operator, 1, v0=np.ones(k * k), tol=0)[0]
+    assert theory.gauss_newton_sharpness(n) == pytest.approx(top, rel=1e-12)
+
+
+@PROPERTY
+@given(st.lists(st.tuples(*[st.integers(0, 20)] * 2), min_size=2, max_size=6))
+def test_sharpness_is_symmetric_monotone_and_convex(pairs):
+    n, n2 = np.array(pairs, float).T
+    batch = np.stack([n, n2, (n + n2) / 2, n[::-1], np.maximum(n, n2)])
+    one, two, middle, turned, upper = theory.gauss_newton_sharpness(batch)
+    slack = 1e-12 * (1 + upper)
+    assert abs(one - turned) <= slack
+    assert max(one, two) <= upper + slack
+    assert middle <= (one + two) / 2 + slack
+
+
+def test_sharpness_shapes_and_corners():
+    batch = np.arange(24).reshape(2, 4, 3)
+    single = [[theory.gauss_newton_sharpness(n) for n in row] for row in batch]
+    np.testing.assert_array_equal(theory.gauss_newton_sharpness(batch), single)
+    assert theory.gauss_newton_sharpness(np.empty((0, 3))).shape == (0,)
+    assert theory.gauss_newton_sharpness([0, 0]) == 0
+    assert theory.gauss_newton_sharpness([7]) == pytest.approx(3.5, rel=1e-14)
+    assert theory.gauss_newton_sharpness([0, 7, 0]) == pytest.approx(3.5, rel=1e-14)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 20, 100])
+def test_balanced_sharpness(k):
+    sharpness = theory.gauss_newton_sharpness(np.full((2, k), [[1], [6]]))
+    expected = np.array([1, 6]) * theory.balanced_sharpness(k)
+    np.testing.assert_allclose(sharpness, expected, rtol=1e-13)
+
+
+def test_critical_learning_rate():
+    assert theory.critical_learning_rate(1, 1) == 4
+    widths = np.array([10, 100])
+    scaled = widths * theory.critical_learning_rate(widths, 5)
+    np.testing.assert_allclose(scaled, 5.583, atol=5e-4)
+
+
+@pytest.mark.parametrize(("m", "k"), [(7, 1), (11, 2), (12, 3), (11, 4), (9, 5)])
+def test_zero_fraction_enumerated(m, k):
+    lr = np.linspace(0.5 / m, 2.2 / theory.balanced_sharpness(k), 97)
+    vectors = [count_vectors(active, k)[0] for active in range(k, m + 1)]
+    limits = [2 / theory.gauss_newton_sharpness(n) for n in vectors]
+    for n, limit in zip(vectors, limits, strict=True):
+        balanced = np.ptp(n, axis=1) <= 1
+        np.testing.assert_allclose(limit[balanced], limit.max(), rtol=1e-12)
+    best = np.array([limit.max() for limit in limits])
+    zeros = 1 - np.arange(k, m + 1) / m
+    expected = [min(zeros[best >= rate], default=np.nan) for rate in lr]
+    fraction = theory.zero_fraction(lr, m, k)
+    np.testing.assert_allclose(fraction, expected, atol=1e-15)
+    bound = theory.zero_fraction_bound(lr, m, k)
+    assert not np.any(fraction < bound - 1e-12)
+    assert np.isnan(fraction[-1])
+    assert fraction[0] == bound[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("scaled", "expected"), [(5.4, 0), (5.8, 0.1), (6.2, 0.2), (50, np.nan)]
+)
+def test_zero_fraction_at_known_rates(scaled, expected):
+    fraction = theory.zero_fraction(scaled / 10, 10, 5)
+    assert fraction == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_zero_fraction_staircase():
+    lr = np.linspace(0.01, 0.12, 200)
+    fraction = theory.zero_fraction(lr, 100, 5)
+    bound = theory.zero_fraction_bound(lr, 100, 5)
+    assert fraction.shape == lr.shape
+    assert np.all(np.diff(fraction) >= 0)
+    assert np.all((fraction >= bound) & (fraction < bound + 0.02))
+    grid = theory.zero_fraction_bound(lr[:, None], [50, 100], 5)
+    np.testing.assert_array_equal(grid[:, 1], bound)
+
+
+# Arguments.
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: theory.expected_overlap(4, 5), "width m must be .* >= k = 5, got 4"),
+        (lambda: theory.expected_overlap([6, 6.5], 5), "an integer .* got 6.5"),
+        (lambda: theory.expected_overlap(np.inf, 5), "width m .* got inf"),
+        (lambda: theory.expected_overlap(5, 0), "teacher width k .* >= 1, got 0"),
+        (lambda: theory.expected_overlap_clt(4.5, 5), "finite and >= k = 5, got 4.5"),
+        (lambda: theory.expected_overlap_limit([1, 0.5]), "ratio m/k .* got 0.5"),
+        (lambda: theory.expected_overlap_limit(np.nan), "ratio m/k .* got nan"),
+        (lambda: theory.overlap_minimum(1), "integer >= 2 here, got 1"),
+        (lambda: theory.spacing_order_statistics(0), "neurons n .* >= 1, got 0"),
+        (lambda: theory.unmatched_mass(2.5, 2), "an integer .* got 2.5"),
+        (lambda: theory.expected_certificate(5, 2, 1.5), "position t .* got 1.5"),
+        (lambda: theory.certificate_rate(5, 2, 1.5), "share r .* got 1.5"),
+        (lambda: theory.gauss_newton([1, 2, 3], 2), "k <= d = 2"),
+        (lambda: theory.gauss_newton([[1, 2]], 2), r"got shape \[1, 2\]"),
+        (lambda: theory.gauss_newton_sharpness([1, -1]), "finite and >= 0, got -1"),
+        (lambda: theory.gauss_newton_sharpness(3), r"counts must be \[..., k\]"),
+        (lambda: theory.balanced_sharpness(0), "teacher width k .* got 0"),
+        (lambda: theory.critical_learning_rate(3, 5), "width m .* got 3"),
+        (lambda: theory.zero_fraction_bound(0, 5, 5), "learning rate .* > 0, got 0"),
+        (lambda: theory.zero_fraction([0.1, -1], 5, 5), "learning rate .* got -1"),
+        (lambda: theory.zero_fraction(0.1, 4, 5), "width m .* got 4"),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
