@@ -26,9 +26,7 @@ def lerp(start: Any, end: Any, t: Array) -> Any:
     return jax.tree.map(lambda a, b: (1 - t) * a + t * b, start, end)
 
 
-def path_losses(
-    loss: Callable[[Any], Array], start: Any, end: Any, ts: Array
-) -> Array:
+def path_losses(loss: Callable[[Any], Array], start: Any, end: Any, ts: Array) -> Array:
     """Losses along the straight path, one position at a time (bounded memory).
 
     Args:

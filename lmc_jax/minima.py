@@ -14,7 +14,7 @@ from lmc_jax.numerics import safe_norm
 
 def sample(
     key: Array,
-    m: ArrayLike,
+    m: int | Array,
     k: int,
     d: int,
     *,
@@ -39,10 +39,12 @@ def sample(
     Returns:
       ``[size, d]``.
     """
-    rows = m if size is None else size
+    rows = int(m) if size is None else size
     type_key, order_key, norm_key = jax.random.split(key, 3)
     row = jnp.arange(rows, dtype=jnp.int32)
-    kind = jnp.where(row < k, row, jax.random.randint(type_key, (rows,), 0, k, jnp.int32))
+    kind = jnp.where(
+        row < k, row, jax.random.randint(type_key, (rows,), 0, k, jnp.int32)
+    )
     if alpha == jnp.inf:
         log_mass = jnp.zeros((rows,), dtype)
     elif alpha == 1:
@@ -75,7 +77,9 @@ def types(W: Array, k: int, zero: ArrayLike = 0.0) -> Array:
 
 def counts(kinds: Array, k: int) -> Array:
     """Number of neurons of each type: types ``[..., m]`` to int32 ``[..., k]``."""
-    return jnp.sum(kinds[..., None] == jnp.arange(k, dtype=kinds.dtype), axis=-2, dtype=jnp.int32)
+    return jnp.sum(
+        kinds[..., None] == jnp.arange(k, dtype=kinds.dtype), axis=-2, dtype=jnp.int32
+    )
 
 
 def off_axis_share(W: Array, k: int) -> Array:
@@ -114,7 +118,9 @@ def distance(W: Array, k: int) -> Array:
     ranked = -jnp.sort(jnp.where(member, -parts, jnp.inf), axis=1)
     present = jnp.isfinite(ranked)
     ranked = jnp.where(present, ranked, 0)
-    shift = (jnp.cumsum(ranked, axis=1) - 1) / jnp.arange(1, W.shape[0] + 1, dtype=W.dtype)
+    shift = (jnp.cumsum(ranked, axis=1) - 1) / jnp.arange(
+        1, W.shape[0] + 1, dtype=W.dtype
+    )
     kept = jnp.sum(present & (ranked > shift), axis=1)  # support of the projection
     level = jnp.take_along_axis(shift, jnp.maximum(kept - 1, 0)[:, None], axis=1)[:, 0]
     typed = kind < k

@@ -1,4 +1,4 @@
-"""What a cell of a sweep is: everything that determines its numbers, and nothing else."""
+"""What a cell of a sweep is: all that determines its numbers, and nothing else."""
 
 import dataclasses
 import math
@@ -70,6 +70,7 @@ class Cell:
       seed: root seed, a uint32.
       matchings: names in ``MATCHINGS``; the direct path is always measured.
       points: positions along the path, 0 and 1 included.
+      pqi: exponents (p, q) of the PQ index, 0 < p < q.
     """
 
     k: int
@@ -80,11 +81,13 @@ class Cell:
     seed: int = 0
     matchings: tuple[str, ...] = ("types_index", "types_opposed")
     points: int = 11
+    pqi: tuple[float, float] = (1.0, 2.0)
 
     def parameters(self) -> dict[str, Any]:
         """The cell as plain JSON types, with the name of its source."""
         parameters = dataclasses.asdict(self)
         parameters["matchings"] = list(self.matchings)
+        parameters["pqi"] = list(self.pqi)
         parameters["source"]["name"] = self.source.name
         return parameters
 
@@ -101,6 +104,9 @@ class Cell:
             )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed={self.seed}: give a seed in 0 ... 4294967295")
+        p, q = self.pqi
+        if not 0 < p < q < math.inf:
+            raise ValueError(f"pqi p={p}, q={q}: give 0 < p < q")
         if self.points < 3 or self.points % 2 == 0:
             raise ValueError(
                 f"points={self.points}: give an odd number of at least 3, so that the "
@@ -148,4 +154,3 @@ def _validate_descent(source: Descent) -> None:
 def _positive(name: str, value: float) -> None:
     if not 0 < value < math.inf:
         raise ValueError(f"{name}={value}: give a positive finite number")
-

@@ -94,7 +94,7 @@ class Pair(NamedTuple):
     """Two students ready to be measured: ``students [2, rows, d]`` of a cell's pair."""
 
     cell: Cell
-    index: int
+    number: int
     students: np.ndarray
     run: dict[str, np.ndarray]
 
@@ -134,10 +134,14 @@ def _share(cell: Cell, elements: int, wanted: int) -> int:
     return devices * max(2, min(room, -(-wanted // devices)))
 
 
+def _descent(cell: Cell) -> Descent:
+    assert isinstance(cell.source, Descent)
+    return cell.source
+
+
 def _slots(cell: Cell) -> int:
     size = padded_width(cell.m)
-    assert isinstance(cell.source, Descent)
-    elements = size * (cell.source.batch or size + cell.k)
+    elements = size * (_descent(cell).batch or size + cell.k)
     return _share(cell, elements, 2 * cell.pairs)
 
 
@@ -171,8 +175,8 @@ def _sampled(group: Sequence[Cell]) -> Iterator[Pair]:
             part = range(begin, min(begin + batch, cell.pairs))
             rows = np.minimum(np.arange(begin, begin + batch), cell.pairs - 1)
             students = np.asarray(draw(keys[rows], np.full(batch, cell.m, np.int32)))
-            for index, both in zip(part, students, strict=False):
-                yield Pair(cell, index, both, {})
+            for number, both in zip(part, students, strict=False):
+                yield Pair(cell, number, both, {})
 
 
 @functools.cache
@@ -197,11 +201,9 @@ def _trained(group: Sequence[Cell]) -> Iterator[Pair]:
     """Pairs of trained students, in the order in which their runs end."""
     first = group[0]
     slots = _slots(first)
-    start, descend = _descender(
-        first.k, first.d, padded_width(first.m), _any_lr(first.source)
-    )
+    size, spec = padded_width(first.m), _any_lr(_descent(first))
+    start, descend = _descender(first.k, first.d, size, spec)
     queue = _queue(group)
-    work: list[tuple[Cell, int, int] | None] = [None] * slots
     jobs = Jobs(
         np.zeros((slots, 2), np.uint32),
         np.zeros(slots, np.int32),
@@ -209,41 +211,41 @@ def _trained(group: Sequence[Cell]) -> Iterator[Pair]:
         np.zeros(slots, bool),
     )
     runs = start(jobs.m)
+    work: dict[int, tuple[Cell, int, int]] = {}  # cell, pair, role by slot
     waiting: dict[tuple[Cell, int], tuple[int, np.ndarray, dict]] = {}
     while True:
         jobs.fresh[:] = False
-        for slot in range(slots):
-            if work[slot] is None and (job := next(queue, None)):
-                work[slot], jobs.key_data[slot] = job
-                cell = work[slot][0]
-                jobs.m[slot], jobs.lr[slot] = cell.m, cell.source.lr
-                jobs.fresh[slot] = True
-        if not any(work):
+        free = [slot for slot in range(slots) if slot not in work]
+        for slot, (job, key_data) in zip(free, queue, strict=False):
+            cell = job[0]
+            work[slot] = job
+            jobs.key_data[slot], jobs.fresh[slot] = key_data, True
+            jobs.m[slot], jobs.lr[slot] = cell.m, _descent(cell).lr
+        if not work:
             return
         runs = descend(runs, *jobs)
         status, steps = np.asarray(runs.status), np.asarray(runs.step)
-        ended = [s for s in range(slots) if work[s] and status[s] != descent.RUNNING]
-        weights = np.asarray(runs.W) if ended else None
+        ended = [slot for slot in work if status[slot] != descent.RUNNING]
+        weights = np.asarray(runs.W) if ended else np.empty(0)
         for slot in ended:
-            cell, index, role = work[slot]
-            work[slot] = None
+            cell, number, role = work.pop(slot)
             run = {"status": status[slot], "steps": steps[slot]}
             end = role, weights[slot].copy(), run
-            other = waiting.pop((cell, index), None)
+            other = waiting.pop((cell, number), None)
             if other is None:
-                waiting[cell, index] = end
+                waiting[cell, number] = end
                 continue
             ends = sorted((end, other), key=lambda end: end[0])
             both = {name: np.stack([run[name] for _, _, run in ends]) for name in run}
-            yield Pair(cell, index, np.stack([W for _, W, _ in ends]), both)
+            yield Pair(cell, number, np.stack([W for _, W, _ in ends]), both)
 
 
 def _queue(group: Sequence[Cell]) -> Iterator[tuple[tuple[Cell, int, int], np.ndarray]]:
     """Every run of the cells, ``((cell, pair, role), key_data)``."""
     for cell in group:
-        for index, keys in enumerate(_key_data(cell)):
-            for role, key in enumerate(keys):
-                yield (cell, index, role), key
+        for number, keys in enumerate(_key_data(cell)):
+            for role, key_data in enumerate(keys):
+                yield (cell, number, role), key_data
 
 
 def _any_lr(source: Descent) -> Descent:
@@ -357,7 +359,7 @@ class _Results:
             for name, value in values.items():
                 if name not in arrays:
                     arrays[name] = np.empty((cell.pairs, *value.shape), value.dtype)
-                arrays[name][pair.index] = value
+                arrays[name][pair.number] = value
             self.missing[cell] -= 1
             if not self.missing[cell]:
                 arrays = self.arrays.pop(cell)

@@ -22,7 +22,7 @@ from lmc_jax.numerics import angle_terms, matmul, unit
 
 def init(
     key: Array,
-    m: ArrayLike,
+    m: int | Array,
     d: int,
     std: ArrayLike,
     *,
@@ -43,9 +43,13 @@ def init(
     Returns:
       ``[size, d]``.
     """
-    rows = m if size is None else size
+    rows = int(m) if size is None else size
     entries = jax.random.normal(key, (rows, d), dtype)
-    return jnp.where(jnp.arange(rows, dtype=jnp.int32)[:, None] < m, entries * jnp.asarray(std, dtype), 0)
+    return jnp.where(
+        jnp.arange(rows, dtype=jnp.int32)[:, None] < m,
+        entries * jnp.asarray(std, dtype),
+        0,
+    )
 
 
 def he_std(d: int) -> float:
@@ -97,7 +101,8 @@ def loss(W: Array, k: int) -> Array:
 def gradient(W: Array, k: int) -> Array:
     """Closed-form gradient of the population loss.
 
-    2π ∂L/∂wᵢ = ŵᵢ (Σₗ sin θᵢₗ |wₗ| - Σⱼ sin θ*ᵢⱼ) + Σₗ (π - θᵢₗ) wₗ - Σⱼ (π - θ*ᵢⱼ) e_j,
+    2π ∂L/∂wᵢ = ŵᵢ (Σₗ sin θᵢₗ |wₗ| - Σⱼ sin θ*ᵢⱼ)
+                + Σₗ (π - θᵢₗ) wₗ - Σⱼ (π - θ*ᵢⱼ) e_j,
 
     zero at a zero neuron. Two matrix products and one elementwise map.
 

@@ -1,0 +1,1 @@
+"""Entrypoints: flags → cells → sweep → store → figure."""

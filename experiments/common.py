@@ -1,0 +1,386 @@
+"""What entrypoints share: flags, lists, refusals, the sweep into a store, the end."""
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from absl import app, flags, logging
+from tqdm import tqdm
+
+from lmc_jax import environment, figures, store, summary
+from lmc_jax.interpolation import BARRIERS
+from lmc_jax.spec import Cell, Descent, Minima
+from lmc_jax.sweep import sweep
+
+FLAGS = flags.FLAGS
+SOURCES = ("gd", "sgd", "uniform", "dirichlet", "equal")
+CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
+
+
+class Refusal(Exception):
+    """Bad input: one line for the user, exit status 2."""
+
+
+class Failure(Exception):
+    """Something outside failed (a disk, a JAX build): one line, exit status 1."""
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Turns the one-line ValueErrors of the library into refusals."""
+    try:
+        yield
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses the flags and runs ``main``; exits 2 on bad input, 1 on a failure."""
+
+    def parse(argv: Sequence[str]) -> list[str]:
+        try:
+            rest = FLAGS(argv)
+        except flags.Error as error:
+            _leave(2, str(error))
+        if len(rest) > 1:
+            _leave(2, f"unexpected argument {rest[1]!r}: settings are given as --flags")
+        return rest
+
+    def guarded(_) -> None:
+        try:
+            main()
+        except Refusal as error:
+            _leave(2, str(error))
+        except (Failure, store.StoreError, environment.UnsoundJax) as error:
+            _leave(1, str(error))
+
+    # JAX and font libraries log through absl; their notes are not the user's.
+    logging.set_verbosity(logging.WARNING)
+    app.run(guarded, flags_parser=parse)
+
+
+def _leave(status: int, message: str) -> NoReturn:
+    line = " ".join(message.split())
+    print(f"error: {line}", file=sys.stderr)
+    sys.exit(status)
+
+
+# --- lists ---------------------------------------------------------------------------
+
+
+def integers(text: str, name: str) -> list[int]:
+    """Reads ``5,10,20``, ranges ``5:100:5`` and geometric ``5:400:x25`` (25 widths).
+
+    Range ends are included; parts may be mixed with commas. Doubles are dropped.
+
+    Raises:
+      Refusal: for anything else, saying what is right.
+    """
+    values: list[int] = []
+    for part in text.split(","):
+        try:
+            values += _range(part)
+        except ValueError:
+            raise Refusal(
+                f"--{name}={text}: {part!r} is not a number like 5, a range like "
+                "5:100:5 or a geometric range like 5:400:x25, ends in rising order"
+            ) from None
+    return list(dict.fromkeys(values))
+
+
+def _range(part: str) -> list[int]:
+    if ":" not in part:
+        return [int(part)]
+    first, last, *step = part.split(":")
+    low, high = int(first), int(last)
+    if len(step) > 1 or high < low:
+        raise ValueError
+    if not step or not step[0].startswith("x"):
+        stride = int(step[0]) if step else 1
+        if stride < 1:
+            raise ValueError
+        return list(range(low, high + 1, stride))
+    return _geometric(low, high, int(step[0][1:]))
+
+
+def _geometric(low: int, high: int, count: int) -> list[int]:
+    """``count`` distinct integers from low to high, evenly spaced on a log axis."""
+    if low < 1 or not 2 <= count <= high - low + 1:
+        raise ValueError
+    values = [low]
+    for left in range(count - 1, 0, -1):
+        # Where rounding would repeat a width, take the next one and respace the rest.
+        step = (high / values[-1]) ** (1 / left)
+        values.append(max(values[-1] + 1, round(values[-1] * step)))
+    return values
+
+
+def numbers(text: str, name: str) -> list[float]:
+    """Reads positive numbers ``0.5,1,2``.
+
+    Raises:
+      Refusal: for anything else.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = [math.nan]
+    if not all(0 < value < math.inf for value in values):
+        raise Refusal(f"--{name}={text}: give positive numbers like 0.5,1,2")
+    return list(dict.fromkeys(values))
+
+
+def words(text: str, name: str, known: Sequence[str]) -> list[str]:
+    """Reads names from a known list, in the order given.
+
+    Raises:
+      Refusal: for an unknown name.
+    """
+    values = text.split(",")
+    for value in values:
+        if value not in known:
+            raise Refusal(
+                f"--{name}: unknown {value!r}, choose among {', '.join(known)}"
+            )
+    return list(dict.fromkeys(values))
+
+
+# --- flags ---------------------------------------------------------------------------
+
+
+def define_output(name: str) -> None:
+    """Flags of every entrypoint."""
+    flags.DEFINE_enum("preset", "quick", ["quick", "paper"], "Set of defaults.")
+    flags.DEFINE_string("out", f"results/{name}", "Folder of cells, table, figure.")
+
+
+def define_cells() -> None:
+    """Flags of the cells of a sweep. Those left out take the preset's value."""
+    flags.DEFINE_string("k", None, "Teacher widths: 5,10,20.")
+    flags.DEFINE_string("m", None, "Student widths: 5,10,20 or 5:100:5 or 5:400:x25.")
+    flags.DEFINE_integer("d", None, "Input dimension, at least k. Default: k.")
+    flags.DEFINE_string("source", None, f"Students: {', '.join(SOURCES)}.")
+    flags.DEFINE_string("matching", None, "Matchings beside the direct path.")
+    flags.DEFINE_integer("pairs", None, "Independent pairs a point.")
+    flags.DEFINE_string("lr_times_m", None, "Learning rates c, for η = c/m: 0.5,1,2.")
+    flags.DEFINE_string("lr", None, "Learning rates η; instead of --lr_times_m.")
+    flags.DEFINE_integer("steps", None, "Most steps of a run.")
+    flags.DEFINE_float("tol", None, "A run ends once its loss is below this.")
+    flags.DEFINE_integer("check_every", None, "Steps between two looks at the loss.")
+    flags.DEFINE_float("init_std", None, "Standard deviation of an initial weight.")
+    flags.DEFINE_string("optimizer", None, "sgd, momentum, nesterov, adam.")
+    flags.DEFINE_integer("batch", None, "Fresh inputs a step of the source sgd.")
+    flags.DEFINE_float("alpha", None, "Dirichlet concentration, source dirichlet.")
+    flags.DEFINE_string("precision", None, "Of the training: float32 or float64.")
+    flags.DEFINE_integer("points", None, "Positions along a path, ends included.")
+    flags.DEFINE_float("pqi_p", None, "Exponent p of the PQ index, 0 < p < q.")
+    flags.DEFINE_float("pqi_q", None, "Exponent q of the PQ index.")
+    flags.DEFINE_integer("seed", None, "Root seed, 0 ... 4294967295.")
+    flags.DEFINE_enum("barrier", "lerp", list(BARRIERS), "Definition of the barrier.")
+    flags.DEFINE_bool("save_weights", False, "Store the students as well.")
+
+
+DEFAULTS = {
+    "d": None,
+    "source": "gd,uniform",
+    "matching": "types_index,types_opposed",
+    "pairs": 40,
+    "lr_times_m": "2",
+    "lr": None,
+    "steps": 100_000,
+    "tol": 1e-6,
+    "check_every": 200,
+    "init_std": 0.01,
+    "optimizer": "sgd",
+    "batch": 256,
+    "alpha": 0.5,
+    "precision": "float32",
+    "points": 11,
+    "pqi_p": 1.0,
+    "pqi_q": 2.0,
+    "seed": 0,
+}
+
+
+def settings(presets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The chosen preset over ``DEFAULTS``, and the flags given over both."""
+    chosen = {**DEFAULTS, **presets[FLAGS.preset]}
+    given = {name: FLAGS[name].value for name in chosen if name in FLAGS}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "lr" in given and "lr_times_m" in given:
+        raise Refusal("--lr and --lr_times_m exclude each other: give one of them")
+    if "lr" in given:
+        chosen["lr_times_m"] = None
+    return chosen | given
+
+
+def cells(setting: Mapping[str, Any]) -> list[Cell]:
+    """The grid k × m × source × learning rate of the settings, validated.
+
+    Raises:
+      Refusal: for the first thing wrong, in one line.
+    """
+    grid = []
+    for k in integers(setting["k"], "k"):
+        for m in integers(setting["m"], "m"):
+            for name in words(setting["source"], "source", SOURCES):
+                for source in _sources(name, m, setting):
+                    grid.append(
+                        Cell(
+                            k=k,
+                            m=m,
+                            d=k if setting["d"] is None else setting["d"],
+                            source=source,
+                            pairs=setting["pairs"],
+                            seed=setting["seed"],
+                            matchings=tuple(setting["matching"].split(",")),
+                            points=setting["points"],
+                            pqi=(setting["pqi_p"], setting["pqi_q"]),
+                        )
+                    )
+    with refusing():
+        for cell in grid:
+            cell.validate()
+    return grid
+
+
+def _sources(name: str, m: int, setting: Mapping[str, Any]) -> list[Descent | Minima]:
+    alphas = {"uniform": 1.0, "equal": "equal", "dirichlet": setting["alpha"]}
+    if name in alphas:
+        return [Minima(alphas[name])]
+    if setting["lr_times_m"] is not None:
+        rates = [c / max(m, 1) for c in numbers(setting["lr_times_m"], "lr_times_m")]
+    else:
+        rates = numbers(setting["lr"], "lr")
+    if name == "sgd" and setting["batch"] < 1:
+        raise Refusal(f"--batch={setting['batch']}: give at least 1")
+    shared = ("optimizer", "steps", "tol", "check_every", "init_std", "precision")
+    return [
+        Descent(
+            lr=rate,
+            batch=setting["batch"] if name == "sgd" else 0,
+            **{key: setting[key] for key in shared},
+        )
+        for rate in rates
+    ]
+
+
+# --- the sweep -----------------------------------------------------------------------
+
+
+def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> list[store.Record]:
+    """Records of the cells, in order: read where stored, computed where missing.
+
+    Raises:
+      Refusal: when --out cannot be used.
+      UnsoundJax: when this JAX build fails the self-check.
+    """
+    with refusing():
+        out = store.open_store(FLAGS.out)
+    environment.configure()
+    records: dict[Cell, store.Record] = {}
+    for cell in grid:
+        try:
+            found = store.find(out, cell.parameters())
+        except store.CorruptCell as error:
+            print(f"warning: {error}; computing it again", file=sys.stderr)
+            continue
+        if found and FLAGS.save_weights:
+            found = found if store.read_weights(found_path(out, cell)) else None
+        if found:
+            records[cell] = found
+    missing = [cell for cell in grid if cell not in records]
+    if missing:
+        _compute(missing, out, setting, records)
+    return [records[cell] for cell in grid]
+
+
+def found_path(out: str | Path, cell: Cell) -> Path:
+    return store.cell_path(out, cell.parameters())
+
+
+def _compute(
+    missing: list[Cell],
+    out: Path,
+    setting: Mapping[str, Any],
+    records: dict[Cell, store.Record],
+) -> None:
+    origin = environment.provenance() | {
+        "self_check": environment.self_check(),
+        "flags": {name: str(value) for name, value in setting.items()},
+    }
+
+    def save(cell, arrays, weights):
+        kept = {"W": weights} if weights is not None else None
+        path = store.save(out, cell.parameters(), arrays, origin, kept)
+        records[cell] = store.read(path)
+
+    pairs = sum(cell.pairs for cell in missing)
+    with tqdm(total=pairs, unit="pair", disable=not sys.stderr.isatty()) as bar:
+        sweep(missing, save, progress=bar.update, weights=FLAGS.save_weights)
+
+
+# --- the end -------------------------------------------------------------------------
+
+
+def write_summary(out: str | Path) -> Path:
+    """Rebuilds OUT/summary.csv from every readable cell in OUT."""
+    path = Path(out, "summary.csv")
+    good = store.records(out, on_corrupt=lambda error: None)
+    store.write_csv(path, summary.rows(good, FLAGS.barrier))
+    return path
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as aligned text under the names of the first row's columns."""
+    columns = list(rows[0])
+    body = [[_short(row[column]) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *body, strict=True)]
+    lines = [columns, *body]
+    return "\n".join(
+        "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def with_interval(row: Mapping[str, Any], value: str) -> str:
+    """``mean [low, high]`` of a column of the summary."""
+    mean, low, high = (row[f"{value}_{end}"] for end in ("mean", "low", "high"))
+    return f"{mean:.3g} [{low:.2g}, {high:.2g}]"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return "-" if math.isnan(value) else f"{value:.3g}"
+    return str(value)
+
+
+def write_claims(stem: str | Path, caption: str, claims: Sequence[Mapping]) -> Path:
+    """Writes STEM.claims.json: the caption and every claim with its verdict.
+
+    A claim has ``claim`` (the paper's words, or the theory's), ``measured``, ``rule``
+    (how the verdict follows), ``n`` and ``holds`` (true, false, or null: not run).
+    """
+    path = Path(f"{stem}.claims.json")
+    content = {"caption": caption, "command": " ".join(sys.argv), "claims": claims}
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    store.write_atomic(path, (text + "\n").encode())
+    return path
+
+
+def finish(
+    name: str, figure, caption: str, claims: Sequence[Mapping], *extra: Path
+) -> None:
+    """Saves figure and claims under OUT, prints verdicts and where the files are."""
+    stem = Path(FLAGS.out, name)
+    written = [*extra, *figures.save(figure, stem, caption)]
+    written.append(write_claims(stem, caption, claims))
+    verdicts = {True: "holds", False: "DOES NOT HOLD", None: "not run"}
+    for claim in claims:
+        print(f"{verdicts[claim['holds']]:>13}  {claim['claim']}: {claim['measured']}")
+    print("files:", *written, sep="\n  ")

@@ -1,0 +1,121 @@
+"""Arrays to axes: one style, intervals on every point, PNG and PDF side by side."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from cycler import cycler
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lmc_jax.store import write_atomic
+
+# Okabe & Ito: told apart under every common colour blindness, and in grey by marker.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#F0E442",
+    "#000000",
+)
+CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+plt.rcParams.update(
+    {
+        "axes.grid": True,
+        "axes.prop_cycle": cycler(color=CYCLE),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "figure.constrained_layout.use": True,
+        "font.size": 9,
+        "grid.alpha": 0.25,
+        "legend.fontsize": 7.5,
+        "legend.frameon": False,
+        "lines.linewidth": 1.3,
+        "lines.markersize": 3.5,
+        "pdf.fonttype": 42,
+        "savefig.dpi": 200,
+    }
+)
+
+
+def grid(rows: int, columns: int, *, size: tuple[float, float] = (3.6, 2.7)):
+    """A figure with ``rows × columns`` axes, an array ``[rows, columns]``."""
+    width, height = size
+    return plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False
+    )
+
+
+def points(
+    axes: Axes,
+    x: Sequence[float],
+    mean: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    **style,
+) -> None:
+    """A curve through means with their intervals as error bars.
+
+    A point without interval (a single pair) is drawn without bar; NaN means are left
+    out.
+    """
+    below = np.maximum(np.nan_to_num(np.subtract(mean, low)), 0)
+    above = np.maximum(np.nan_to_num(np.subtract(high, mean)), 0)
+    axes.errorbar(x, mean, yerr=[below, above], capsize=1.5, elinewidth=0.8, **style)
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """One legend for the figure, above it, from the labels of one of its axes."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = min(len(labels), max(2, round(figure.get_size_inches()[0] / 2)))
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+
+
+def mark(axes: Axes, x: float, text: str) -> None:
+    """A labelled vertical line, for a predicted place."""
+    axes.axvline(x, color=BLACK, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        text,
+        (x, 0.99),
+        xycoords=("data", "axes fraction"),
+        rotation=90,
+        ha="right",
+        va="top",
+        fontsize=7,
+    )
+
+
+def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
+    """Writes STEM.png and STEM.pdf atomically, the caption below the axes.
+
+    Returns:
+      The two paths.
+
+    Raises:
+      StoreError: when a file cannot be written.
+    """
+    inches = figure.get_size_inches()[0]
+    lines = textwrap.fill(caption, width=int(inches * 19))
+    figure.supxlabel(lines, fontsize=7, x=0.01, ha="left")
+    written = []
+    for kind in ("png", "pdf"):
+        undated = {"CreationDate": None} if kind == "pdf" else None
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, metadata=undated)
+        path = Path(f"{stem}.{kind}")
+        write_atomic(path, buffer.getvalue())
+        written.append(path)
+    plt.close(figure)
+    return written

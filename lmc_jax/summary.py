@@ -1,0 +1,132 @@
+"""The table of a sweep: one row a (cell, matching), rebuilt from stored cells."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmc_jax import descent, store
+from lmc_jax.interpolation import barrier
+from lmc_jax.measures import mean_interval, ratio_interval
+
+RESAMPLES = 2000  # of the bootstrap; its own error is then a tenth of an interval
+
+
+def kept_pairs(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which pairs enter barriers: those of which neither run diverged, bool ``[n]``."""
+    if "status" not in arrays:
+        return np.ones(len(arrays["losses"]), bool)
+    return (arrays["status"] != descent.DIVERGED).all(axis=1)
+
+
+def barriers(record: store.Record, definition: str = "lerp") -> np.ndarray:
+    """Barriers of the kept pairs, float64 ``[n, 1 + matchings]``, the direct one first.
+
+    In units of the loss ½ E[(f - f*)²], x ~ N(0, I).
+
+    Raises:
+      ValueError: for an unknown definition.
+    """
+    losses = record.arrays["losses"][kept_pairs(record.arrays)]
+    ts = np.arange(losses.shape[-1]) / (losses.shape[-1] - 1)
+    return np.asarray(barrier(losses, ts, definition))
+
+
+def rows(
+    records: Iterable[store.Record], definition: str = "lerp"
+) -> list[dict[str, Any]]:
+    """Rows of ``summary.csv``, sorted by k, d, source, learning rate, m, matching.
+
+    Means are over ``pairs`` independent pairs of which neither run diverged, with 95%
+    percentile-bootstrap intervals; ``normalized`` is the ratio of the mean permuted to
+    the mean direct barrier. Fractions are over all runs, and so are the median and the
+    maximum of the final float64 loss. The matching ``direct`` permutes nothing.
+
+    Raises:
+      ValueError: for an unknown barrier definition.
+    """
+    table = []
+    for record in records:
+        found = barriers(record, definition)
+        cell, arrays = record.parameters, record.arrays
+        shared = _cell_columns(cell) | _run_columns(cell, arrays)
+        overlap = arrays["overlap"][kept_pairs(arrays)] / cell["m"]
+        for column, matching in enumerate(["direct", *cell["matchings"]]):
+            mean = mean_interval(found[:, column], resamples=RESAMPLES)
+            ratio = ratio_interval(found[:, column], found[:, 0], resamples=RESAMPLES)
+            row = {
+                **shared,
+                "matching": matching,
+                "barrier": definition,
+                "pairs": len(found),
+                **_interval("barrier", mean),
+                **_interval("normalized", ratio),
+                "overlap_mean": overlap.mean() if len(overlap) else np.nan,
+            }
+            table.append(row)
+    return sorted(table, key=_order)
+
+
+def load(out: str | Path, definition: str = "lerp") -> dict[str, np.ndarray]:
+    """The table of a sweep's output folder as NumPy columns.
+
+    Args:
+      out: folder of a sweep, finished or not; nothing is written.
+      definition: of the barrier, one of ``interpolation.BARRIERS``.
+
+    Returns:
+      Arrays ``[rows]`` by column name; see ``rows``.
+
+    Raises:
+      StoreError: when the folder holds no cells, or a damaged one.
+      ValueError: for an unknown barrier definition.
+    """
+    table = rows(store.load(out), definition)
+    return {name: np.array([row[name] for row in table]) for name in table[0]}
+
+
+def _cell_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+    source = cell["source"]
+    lr = source.get("lr", np.nan)
+    return {
+        "k": cell["k"],
+        "m": cell["m"],
+        "d": cell["d"],
+        "source": source["name"],
+        "lr": lr,
+        "lr_times_m": lr * cell["m"],
+        "optimizer": source.get("optimizer", ""),
+        "batch": source.get("batch", 0),
+        "init_std": source.get("init_std", np.nan),
+        "precision": source.get("precision", "float64"),
+        "tol": source.get("tol", np.nan),
+        "alpha": str(source.get("alpha", "")),
+        "seed": cell["seed"],
+        "cell": store.fingerprint(cell),
+    }
+
+
+def _run_columns(
+    cell: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    loss = arrays["losses"][:, 0, [0, -1]]
+    status = arrays.get("status", np.full(loss.shape, descent.CONVERGED))
+    return {
+        "converged_fraction": float(np.mean(status == descent.CONVERGED)),
+        "diverged_fraction": float(np.mean(status == descent.DIVERGED)),
+        "zero_row_fraction": float(np.mean(arrays["zero_rows"]) / cell["m"]),
+        "loss_median": float(np.median(loss)),
+        "loss_max": float(np.max(loss)),
+    }
+
+
+def _interval(name: str, values: tuple[float, float, float]) -> dict[str, float]:
+    return dict(
+        zip((f"{name}_mean", f"{name}_low", f"{name}_high"), values, strict=True)
+    )
+
+
+def _order(row: Mapping[str, Any]) -> tuple:
+    lr = -1.0 if np.isnan(row["lr"]) else row["lr_times_m"]
+    return (row["k"], row["d"], row["source"], row["alpha"], lr, row["m"], row["cell"])

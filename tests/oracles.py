@@ -1,0 +1,148 @@
+"""Independent oracles, written from the formulas: NumPy float64 and mpmath.
+
+Students are ``W [m, d]``, one neuron a row; k is the teacher's width.
+"""
+
+import mpmath
+import numpy as np
+
+
+def digits(count):
+    """Context of mpmath with ``count`` decimal digits."""
+    context = mpmath.mp.clone()
+    context.dps = count
+    return context
+
+
+def angles(U, V):
+    """Angles between the rows of U [a, d] and V [b, d], accurate at 0 and π."""
+    first = U[:, None] * np.linalg.norm(V, axis=1)[:, None]
+    second = V * np.linalg.norm(U, axis=1)[:, None, None]
+    difference = np.linalg.norm(first - second, axis=-1)
+    return 2 * np.arctan2(difference, np.linalg.norm(first + second, axis=-1))
+
+
+def relu_kernel(theta):
+    return (np.sin(theta) + (np.pi - theta) * np.cos(theta)) / (2 * np.pi)
+
+
+def loss(W, k):
+    """½ E[(f - f*)²] for x ~ N(0, I), from explicit angles."""
+    W, E = np.asarray(W, float), np.eye(W.shape[1])[:k]
+    norms = np.linalg.norm(W, axis=1)
+    twice = norms @ relu_kernel(angles(W, W)) @ norms
+    twice -= 2 * norms @ relu_kernel(angles(W, E)).sum(1)
+    return (twice + k / 2 + k * (k - 1) / (2 * np.pi)) / 2
+
+
+def gradient(W, k):
+    """Closed form of the gradient of ``loss``, from explicit angles."""
+    W, E = np.asarray(W, float), np.eye(W.shape[1])[:k]
+    norms = np.linalg.norm(W, axis=1)
+    own, cross = angles(W, W), angles(W, E)
+    radial = np.sin(own) @ norms - np.sin(cross).sum(1)
+    total = (np.pi - own) @ W - (np.pi - cross) @ E
+    alive = norms > 0
+    total[alive] += W[alive] / norms[alive, None] * radial[alive, None]
+    total[~alive] = 0
+    return total / (2 * np.pi)
+
+
+def precise_loss(W, k):
+    """``loss`` in 60 digits, rounded at the end."""
+    mp = digits(60)
+    rows, teacher = _rows(mp, W), _rows(mp, np.eye(W.shape[1])[:k])
+    total = sum(_kernel(mp, u, v) for u in rows for v in rows)
+    total -= 2 * sum(_kernel(mp, u, e) for u in rows for e in teacher)
+    total += sum(_kernel(mp, e, f) for e in teacher for f in teacher)
+    return float(total / 2)
+
+
+def precise_gradient(W, k):
+    """Central differences of ``loss`` in 100 digits; 0 at zero neurons."""
+    mp = digits(100)
+    rows, teacher = _rows(mp, W), _rows(mp, np.eye(W.shape[1])[:k])
+    slopes = np.zeros(W.shape)
+    for i, row in enumerate(rows):
+        step = _norm(mp, row) * mp.mpf(10) ** -30
+        others = rows[:i] + rows[i + 1 :]
+
+        def part(u, others=others):  # what depends on neuron i
+            half = _kernel(mp, u, u) / 2
+            cross = sum(_kernel(mp, u, v) for v in others)
+            return half + cross - sum(_kernel(mp, u, e) for e in teacher)
+
+        for j in range(len(row) if step else 0):
+            up, down = list(row), list(row)
+            up[j], down[j] = row[j] + step, row[j] - step
+            slopes[i, j] = float((part(up) - part(down)) / (2 * step))
+    return slopes
+
+
+def _rows(mp, W):
+    return [[mp.mpf(float(entry)) for entry in row] for row in W]
+
+
+def _norm(mp, u):
+    return mp.sqrt(mp.fsum(x * x for x in u))
+
+
+def _kernel(mp, u, v):
+    """E[relu(u·x) relu(v·x)] of vectors of any length."""
+    a, b = _norm(mp, u), _norm(mp, v)
+    if not a * b:
+        return mp.mpf(0)
+    less = _norm(mp, [x * b - y * a for x, y in zip(u, v, strict=True)])
+    more = _norm(mp, [x * b + y * a for x, y in zip(u, v, strict=True)])
+    theta = 2 * mp.atan2(less, more)
+    return a * b * (mp.sin(theta) + (mp.pi - theta) * mp.cos(theta)) / (2 * mp.pi)
+
+
+def student(W, x):
+    return np.maximum(x @ W.T, 0).sum(1)
+
+
+def residual(W, x, k):
+    """f - f* at inputs x [n, d], [n]."""
+    return student(W, x) - np.maximum(x[:, :k], 0).sum(1)
+
+
+def sampled_loss(W, x, k):
+    """½ (f - f*)² of every input, [n]."""
+    return residual(W, x, k) ** 2 / 2
+
+
+def sampled_gradient(W, x, k):
+    """Gradient of ``sampled_loss`` of every input, [n, m, d]."""
+    active = (x @ W.T > 0) * residual(W, x, k)[:, None]
+    return active[:, :, None] * x[:, None, :]
+
+
+def assert_mean(draws, expected, rounding=0.0):
+    """The mean over axis 0 is within 4 standard errors of the expected."""
+    error = draws.std(0) / np.sqrt(len(draws))
+    assert np.all(np.abs(draws.mean(0) - expected) <= 4 * error + rounding)
+
+
+def minimum(rng, counts, d):
+    """Global minimum with the given neurons of each type, in shuffled order."""
+    kinds = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    norms = rng.exponential(size=len(kinds))
+    norms /= np.bincount(kinds, norms)[kinds]
+    return norms[:, None] * np.eye(d)[kinds]
+
+
+def hessian_at_minimum(W, k):
+    """Gauss-Newton matrix [m, d, m, d] from the types alone; no block for zero rows."""
+    m, d = W.shape
+    kinds = np.where(W.any(1), W.argmax(1), k)
+    blocks = np.zeros((m, d, m, d))
+    for i, p in enumerate(kinds):
+        for l, q in enumerate(kinds):
+            if k in (p, q):
+                continue
+            block = np.eye(d) * (0.5 if p == q else 0.25)
+            if p != q:
+                block[p, q] = block[q, p] = 1 / (2 * np.pi)
+            blocks[i, :, l] = block
+    return blocks
