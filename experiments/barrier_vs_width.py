@@ -99,21 +99,19 @@ def curves(rows: Sequence[dict], *names: str) -> dict[tuple, list[dict]]:
 
 
 def draw_barriers(rows: Sequence[dict]):
-    """A column a teacher; a row a learning rate, then the permuted barriers alone."""
+    """A row a teacher: a column a learning rate, or one rate on log and linear axes."""
     teachers = sorted({row["k"] for row in rows})
     rates = list(dict.fromkeys(row["rate"] for row in rows if row["rate"])) or [""]
     single = len(rates) == 1
-    figure, axes = figures.grid(2 if single else len(rates), len(teachers))
-    for column, k in enumerate(teachers):
-        for line, rate_shown in enumerate(rates):
-            panel = [
-                row for row in rows if row["k"] == k and row["rate"] in ("", rate_shown)
-            ]
-            title = f"k = {k}" + (f", η = {rate_shown}" if rate_shown else "")
-            _panel(axes[line, column], panel, k, title, log=True)
+    figure, axes = figures.grid(len(teachers), 2 if single else len(rates))
+    for line, k in zip(axes, teachers, strict=True):
+        for panel, shown in zip(line, rates, strict=False):
+            kept = [r for r in rows if r["k"] == k and r["rate"] in ("", shown)]
+            title = f"k = {k}" + (f", η = {shown}" if shown else "")
+            _panel(panel, kept, k, title, log=True)
             if single:
-                permuted = [row for row in panel if row["matching"] != "direct"]
-                _panel(axes[1, column], permuted, k, "permuted, linear", log=False)
+                permuted = [row for row in kept if row["matching"] != "direct"]
+                _panel(line[1], permuted, k, f"{title}, permuted", log=False)
     figures.legend(figure, axes[0, 0])
     return figure
 
@@ -124,9 +122,10 @@ def _panel(axes, rows: Sequence[dict], k: int, title: str, *, log: bool) -> None
         kept = [row for row in curve if row["barrier_mean"] > 1e-9 or not log]
         _curve(axes, kept, "barrier", source, matching)
     _mark_minima(axes, k)
-    axes.set(xscale="log", xlabel="student width m", ylabel="barrier", title=title)
+    figures.log_axis(axes)
+    axes.set(xlabel="student width m", ylabel="barrier", title=title)
     if log:
-        axes.set(yscale="log")
+        axes.set_yscale("log")
 
 
 def _curve(axes, curve: Sequence[dict], value: str, source: str, matching: str) -> None:
@@ -143,9 +142,9 @@ def _curve(axes, curve: Sequence[dict], value: str, source: str, matching: str) 
 
 def _mark_minima(axes, k: int) -> None:
     """Where the overlap is least: the paper's 2k and the exact width."""
-    figures.mark(axes, 2 * k, "2k")
+    figures.mark(axes, 2 * k, "2k, the paper's peak")
     if k > 1:
-        figures.mark(axes, theory.overlap_minimum(k), "least overlap")
+        figures.mark(axes, theory.overlap_minimum(k), "least overlap, exact", "--")
 
 
 def draw_normalized(rows: Sequence[dict]):
@@ -165,11 +164,12 @@ def draw_normalized(rows: Sequence[dict]):
                 marker=figures.MARKERS[i % len(figures.MARKERS)],
                 label=f"k = {k}",
             )
-        figures.mark(panel, 2, "2")
-        figures.mark(panel, theory.LIMIT_MINIMUM_RATIO, "2.292")
-        panel.set(xscale="log", xlabel="m/k", ylabel="permuted / direct barrier")
+        figures.mark(panel, 2, "2, the paper's peak")
+        figures.mark(panel, theory.LIMIT_MINIMUM_RATIO, "2.292, least overlap", "--")
+        figures.log_axis(panel)
+        panel.set(xlabel="m/k", ylabel="permuted / direct barrier")
         panel.set_title(f"{source} {rate_shown} {LABELS[matching]}")
-    axes[0, 0].legend()
+    figures.legend(figure, axes[0, 0])
     return figure
 
 

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from lmc_jax.store import write_atomic
 
@@ -76,25 +77,24 @@ def points(
     axes.errorbar(x, mean, yerr=[below, above], capsize=1.5, elinewidth=0.8, **style)
 
 
-def legend(figure: Figure, axes: Axes) -> None:
+def log_axis(axes: Axes) -> None:
+    """A logarithmic x axis with plain numbers at 1, 2, 5, 10, 20, ..."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def mark(axes: Axes, x: float, label: str, linestyle: str = ":") -> None:
+    """A vertical line for a predicted place, named in the legend."""
+    axes.axvline(x, color=BLACK, linewidth=0.9, linestyle=linestyle, label=label)
+
+
+def legend(figure: Figure, axes: Axes, columns: int | None = None) -> None:
     """One legend for the figure, above it, from the labels of one of its axes."""
     handles, labels = axes.get_legend_handles_labels()
-    columns = min(len(labels), max(2, round(figure.get_size_inches()[0] / 2)))
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns)
-
-
-def mark(axes: Axes, x: float, text: str) -> None:
-    """A labelled vertical line, for a predicted place."""
-    axes.axvline(x, color=BLACK, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        text,
-        (x, 0.99),
-        xycoords=("data", "axes fraction"),
-        rotation=90,
-        ha="right",
-        va="top",
-        fontsize=7,
-    )
+    wide = max(1, int(figure.get_size_inches()[0] / 2.3))
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns or wide)
 
 
 def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:

@@ -109,16 +109,16 @@ def test_naive_arccos_is_still_nan_on_the_diagonal(v, dtype):
     for term in (0, 1):
         stated = cosine_with_itself(lambda t, term=term: angle_terms(t)[term])
         np.testing.assert_array_equal(jax.grad(stated)(v), 0)
-        np.testing.assert_array_equal(jax.hessian(stated)(v), 0)
+        np.testing.assert_array_equal(jax.jit(jax.hessian(stated))(v), 0)
 
 
 # Norms and directions.
 
 
 def rows(dtype):
-    """Ordinary rows, and rows whose squares leave the range of the dtype."""
+    """Ordinary rows, and rows whose squares leave the range of float32."""
     rng = np.random.default_rng(0)
-    scales = np.array([1, 1e-12, 1e6, 1e-30, 1e30, 1e-37, 1e37])
+    scales = np.array([1, 1e-12, 1e6, 1e-30, 1e30, 1e-35, 1e37])
     found = scales[:, None, None] * rng.normal(size=(len(scales), 3, 4))
     return np.concatenate([found.reshape(-1, 4), np.eye(4)]).astype(dtype)
 
@@ -154,7 +154,7 @@ def test_zero_vector_has_norm_direction_and_derivatives_zero(dtype):
     for function in (safe_norm, lambda v: unit(v)[0], lambda v: unit(v)[1]):
         np.testing.assert_array_equal(function(zero), 0)
         for differentiate in (jax.jacfwd, jax.jacrev, jax.hessian):
-            np.testing.assert_array_equal(differentiate(function)(zero), 0)
+            np.testing.assert_array_equal(jax.jit(differentiate(function))(zero), 0)
 
 
 def test_naive_norm_is_still_nan_at_zero(dtype):
@@ -191,6 +191,6 @@ def test_matmul_is_at_full_precision(dtype):
     a, b = rng.normal(size=(2, 32, 32)).astype(dtype)
     expected = a.astype(float) @ b.astype(float)
     scale = np.abs(a.astype(float)) @ np.abs(b.astype(float))
-    error = np.abs(matmul(a, b) - expected) / scale
+    error = np.abs(np.asarray(matmul(a, b), float) - expected) / scale
     assert error.max() <= 8 * jnp.finfo(dtype).eps
     assert "HIGHEST" in str(jax.make_jaxpr(matmul)(a, b))
