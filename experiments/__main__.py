@@ -7,8 +7,9 @@ from pathlib import Path
 def main() -> None:
     print("python -m experiments.NAME [--preset=quick|paper] [--help]\n")
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        first = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
-        if path.stem not in ("__init__", "__main__", "common"):
+        text = path.read_text()
+        if "common.run(main)" in text and path.stem != "__main__":
+            first = (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
             print(f"  {path.stem:<20}{first}")
 
 

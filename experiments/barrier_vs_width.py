@@ -7,10 +7,9 @@ rises from zero at m = k, peaks, and falls to zero as m grows.
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from absl import flags
 
-from experiments import common
+from experiments import common, curves
 from lmc_jax import figures, summary, theory
 
 NORMALIZE = flags.DEFINE_bool(
@@ -30,28 +29,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-COLORS = {
-    "gd": figures.BLUE,
-    "sgd": figures.PURPLE,
-    "uniform": figures.RED,
-    "dirichlet": figures.GREEN,
-    "equal": figures.ORANGE,
-}
-MARKERS = {
-    "direct": "x",
-    "types_index": "o",
-    "types_opposed": "s",
-    "types_sorted": "^",
-    "weights": "D",
-}
-LABELS = {
-    "direct": "direct",
-    "types_index": "Algorithm 1 (index)",
-    "types_opposed": "Algorithm 1 (opposed)",
-    "types_sorted": "Algorithm 1 (sorted)",
-    "weights": "weight assignment",
-}
-
 
 def main() -> None:
     setting = common.settings(PRESETS)
@@ -59,7 +36,7 @@ def main() -> None:
     records = common.computed(grid, setting)
     rows = summary.rows(records, common.FLAGS.barrier)
     for row in rows:
-        row["rate"] = rate(row, setting)
+        row["rate"] = curves.rate(row, setting)
     print(common.table(points(rows)))
     name = "normalized_barrier" if NORMALIZE.value else "barrier_vs_width"
     draw = draw_normalized if NORMALIZE.value else draw_barriers
@@ -67,32 +44,15 @@ def main() -> None:
     common.finish(name, draw(rows), caption(rows, setting), claims(rows), csv)
 
 
-def rate(row: dict, setting: dict) -> str:
-    """The learning rate as the user gave it; empty for minima."""
-    if np.isnan(row["lr"]):
-        return ""
-    if setting["lr_times_m"] is None:
-        return f"{row['lr']:.6g}"
-    return f"{row['lr_times_m']:.6g}/m"
-
-
 def points(rows: Sequence[dict]) -> list[dict]:
     """One row a point for the terminal, a column a matching."""
-    groups = curves(rows, "k", "source", "rate", "m")
+    groups = curves.group(rows, "k", "source", "rate", "m")
     return [
         {"k": k, "source": source, "rate": rate_shown, "m": m}
         | {"pairs": group[0]["pairs"], "converged": group[0]["converged_fraction"]}
         | {row["matching"]: common.with_interval(row, "barrier") for row in group}
         for (k, source, rate_shown, m), group in groups.items()
     ]
-
-
-def curves(rows: Sequence[dict], *names: str) -> dict[tuple, list[dict]]:
-    """Rows grouped by the values of some columns, each group in order of m."""
-    groups: dict[tuple, list[dict]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    return {key: sorted(rows, key=lambda row: row["m"]) for key, rows in groups.items()}
 
 
 # --- figures -------------------------------------------------------------------------
@@ -117,27 +77,15 @@ def draw_barriers(rows: Sequence[dict]):
 
 
 def _panel(axes, rows: Sequence[dict], k: int, title: str, *, log: bool) -> None:
-    for (source, matching), curve in curves(rows, "source", "matching").items():
+    for curve in curves.group(rows, "source", "matching").values():
         # Barriers at m = k are zero up to rounding: they have no place on a log axis.
         kept = [row for row in curve if row["barrier_mean"] > 1e-9 or not log]
-        _curve(axes, kept, "barrier", source, matching)
+        curves.draw(axes, kept)
     _mark_minima(axes, k)
     figures.log_axis(axes)
     axes.set(xlabel="student width m", ylabel="barrier", title=title)
     if log:
         axes.set_yscale("log")
-
-
-def _curve(axes, curve: Sequence[dict], value: str, source: str, matching: str) -> None:
-    figures.points(
-        axes,
-        [row["m"] for row in curve],
-        *([row[f"{value}_{end}"] for row in curve] for end in _ENDS),
-        color=COLORS[source],
-        marker=MARKERS[matching],
-        linestyle="--" if matching in ("direct", "types_index") else "-",
-        label=f"{source}, {LABELS[matching]}",
-    )
 
 
 def _mark_minima(axes, k: int) -> None:
@@ -150,16 +98,16 @@ def _mark_minima(axes, k: int) -> None:
 def draw_normalized(rows: Sequence[dict]):
     """Permuted/direct against m/k, a panel a (source, matching), a curve a teacher."""
     permuted = [row for row in rows if row["matching"] != "direct"]
-    panels = curves(permuted, "source", "rate", "matching")
+    panels = curves.group(permuted, "source", "rate", "matching")
     figure, axes = figures.grid(1, len(panels))
     for panel, ((source, rate_shown, matching), group) in zip(
         axes[0], panels.items(), strict=True
     ):
-        for i, ((k,), curve) in enumerate(curves(group, "k").items()):
+        for i, ((k,), curve) in enumerate(curves.group(group, "k").items()):
             figures.points(
                 panel,
                 [row["m"] / k for row in curve],
-                *([row[f"normalized_{end}"] for row in curve] for end in _ENDS),
+                *curves.columns(curve, "normalized"),
                 color=figures.CYCLE[i % len(figures.CYCLE)],
                 marker=figures.MARKERS[i % len(figures.MARKERS)],
                 label=f"k = {k}",
@@ -168,24 +116,21 @@ def draw_normalized(rows: Sequence[dict]):
         figures.mark(panel, theory.LIMIT_MINIMUM_RATIO, "2.292, least overlap", "--")
         figures.log_axis(panel)
         panel.set(xlabel="m/k", ylabel="permuted / direct barrier")
-        panel.set_title(f"{source} {rate_shown} {LABELS[matching]}")
+        panel.set_title(f"{source} {rate_shown} {curves.LABELS[matching]}")
     figures.legend(figure, axes[0, 0])
     return figure
-
-
-_ENDS = ("mean", "low", "high")
 
 
 # --- words ---------------------------------------------------------------------------
 
 
 def caption(rows: Sequence[dict], setting: dict) -> str:
-    pairs = sorted({row["pairs"] for row in rows})
-    count = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
+    text = common.convention(setting, curves.sizes(rows))
+    text += " Least overlap: where uniform minima overlap least."
     trained = [row for row in rows if row["rate"]]
     text = (
         f"Barrier ({common.FLAGS.barrier}, {setting['points']} points), "
-        f"{common.CONVENTION}. Means over n = {count} independent pairs, 95% bootstrap "
+        f"{common.CONVENTION}. Means over n = {curves.sizes(rows)} independent pairs, 95% bootstrap "
         "intervals; least overlap: the width at which uniform minima overlap least."
     )
     if trained:
@@ -203,12 +148,14 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
 def claims(rows: Sequence[dict]) -> list[dict]:
     """The paper's statements about Figure 2, judged curve by curve."""
     judged = []
-    for key, curve in curves(rows, "k", "source", "rate", "matching").items():
+    for key, curve in curves.group(rows, "k", "source", "rate", "matching").items():
         k, source, rate_shown, matching = key
         wide = [row for row in curve if row["m"] > k]
         if matching == "direct" or not wide:
             continue
-        label = f"k = {k}, {source} {rate_shown}".rstrip() + f", {LABELS[matching]}"
+        label = (
+            f"k = {k}, {source} {rate_shown}".rstrip() + f", {curves.LABELS[matching]}"
+        )
         judged += [_lowered(label, wide), _peaked(label, curve, k)]
     return judged + _below_uniform(rows)
 
@@ -244,7 +191,7 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> dict:
 
 def _below_uniform(rows: Sequence[dict]) -> list[dict]:
     judged = []
-    groups = curves(rows, "k", "source", "rate", "matching")
+    groups = curves.group(rows, "k", "source", "rate", "matching")
     for (k, source, rate_shown, matching), curve in groups.items():
         reference = groups.get((k, "uniform", "", matching))
         if source not in ("gd", "sgd") or matching == "direct" or not reference:
@@ -253,7 +200,7 @@ def _below_uniform(rows: Sequence[dict]) -> list[dict]:
         judged.append(
             {
                 "claim": f"at large m the permuted barrier of {source} lies below that "
-                f"of uniform minima (k = {k}, {rate_shown}, {LABELS[matching]})",
+                f"of uniform minima (k = {k}, {rate_shown}, {curves.LABELS[matching]})",
                 "measured": f"at m = {ours['m']}: "
                 f"{common.with_interval(ours, 'barrier')} against "
                 f"{common.with_interval(uniform, 'barrier')}",

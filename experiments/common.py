@@ -348,6 +348,14 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def convention(setting: Mapping[str, Any], pairs: str) -> str:
+    """How every caption of a barrier begins: definition, loss, n, interval."""
+    return (
+        f"Barrier ({FLAGS.barrier}, {setting['points']} points), {CONVENTION}. Means "
+        f"over n = {pairs} independent pairs, 95% bootstrap intervals."
+    )
+
+
 def with_interval(row: Mapping[str, Any], value: str) -> str:
     """``mean [low, high]`` of a column of the summary."""
     mean, low, high = (row[f"{value}_{end}"] for end in ("mean", "low", "high"))

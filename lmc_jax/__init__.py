@@ -10,7 +10,6 @@ from lmc_jax.environment import configure
 from lmc_jax.matching import match_types, match_weights
 from lmc_jax.spec import Cell, Descent, Minima
 from lmc_jax.summary import load
-from lmc_jax.sweep import sweep
 
 __all__ = [
     "Cell",
@@ -20,5 +19,4 @@ __all__ = [
     "load",
     "match_types",
     "match_weights",
-    "sweep",
 ]

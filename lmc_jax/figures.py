@@ -94,7 +94,15 @@ def legend(figure: Figure, axes: Axes, columns: int | None = None) -> None:
     """One legend for the figure, above it, from the labels of one of its axes."""
     handles, labels = axes.get_legend_handles_labels()
     wide = max(1, int(figure.get_size_inches()[0] / 2.3))
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns or wide)
+    columns = columns or wide
+    _heighten(figure, 0.19 * -(-len(labels) // columns))
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+
+
+def _heighten(figure: Figure, inches: float) -> None:
+    """Room for text, so that the axes keep their size."""
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + inches)
 
 
 def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
@@ -108,6 +116,7 @@ def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
     """
     inches = figure.get_size_inches()[0]
     lines = textwrap.fill(caption, width=int(inches * 19))
+    _heighten(figure, 0.14 * (lines.count("\n") + 1))
     figure.supxlabel(lines, fontsize=7, x=0.01, ha="left")
     written = []
     for kind in ("png", "pdf"):

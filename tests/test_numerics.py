@@ -118,7 +118,7 @@ def test_naive_arccos_is_still_nan_on_the_diagonal(v, dtype):
 def rows(dtype):
     """Ordinary rows, and rows whose squares leave the range of float32."""
     rng = np.random.default_rng(0)
-    scales = np.array([1, 1e-12, 1e6, 1e-30, 1e30, 1e-35, 1e37])
+    scales = np.array([1, 1e-12, 1e6, 1e-30, 1e30])
     found = scales[:, None, None] * rng.normal(size=(len(scales), 3, 4))
     return np.concatenate([found.reshape(-1, 4), np.eye(4)]).astype(dtype)
 

@@ -1,0 +1,180 @@
+"""Double descent: the barrier from m < k to m > k, with the loss the runs reach.
+
+The paper's Figure 4. Below m = k students are too narrow for a zero loss and settle on
+different parts of the teacher; beyond m = k the surplus neurons no longer match.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments import common, curves
+from lmc_jax import figures, store, summary
+
+common.define_output("double_descent")
+common.define_cells()
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {
+        "k": "20",
+        "m": "2,5,10,14,17,19,20,22,24,30,40,60,80,120",
+        "source": "gd",
+        "pairs": 20,
+        "lr_times_m": "6",
+        "steps": 30_000,
+        "check_every": 500,
+    },
+    "paper": {
+        "k": "20",
+        "m": "2:19,20:30:2,35:60:5,70:120:10",
+        "source": "gd",
+        "pairs": 200,
+        "lr_times_m": "6",
+        "steps": 100_000,
+        "check_every": 500,
+        "tol": 1e-7,
+    },
+}
+SOLVED = 1e-4  # a loss below this counts as fitted in the second axis and the claims
+
+
+def main() -> None:
+    setting = common.settings(PRESETS)
+    grid = common.cells(setting)
+    records = common.computed(grid, setting)
+    rows = [row for record in records for row in described(record)]
+    for row in rows:
+        row["rate"] = curves.rate(row, setting)
+    print(common.table(points(rows)))
+    csv = common.write_summary(common.FLAGS.out)
+    judged = [claim for group in by_teacher(rows) for claim in claims(*group)]
+    common.finish("double_descent", draw(rows), caption(rows, setting), judged, csv)
+
+
+def described(record: store.Record) -> list[dict]:
+    """Summary rows of a cell, with the quantiles of the losses its runs reached."""
+    loss = record.arrays["losses"][:, 0, [0, -1]]
+    reached = {
+        f"loss_{name}": float(np.quantile(loss, q))
+        for name, q in (("low", 0.05), ("mean", 0.5), ("high", 0.95))
+    }
+    solved = {"solved": float(np.mean(loss < SOLVED))}
+    rows = summary.rows([record], common.FLAGS.barrier)
+    return [row | reached | solved for row in rows]
+
+
+def points(rows: Sequence[dict]) -> list[dict]:
+    """One row a width for the terminal."""
+    groups = curves.group(rows, "k", "rate", "m")
+    return [
+        {"k": k, "rate": rate, "m": m, "pairs": group[0]["pairs"]}
+        | {"loss < 1e-4": group[0]["solved"], "median loss": group[0]["loss_mean"]}
+        | {row["matching"]: common.with_interval(row, "barrier") for row in group}
+        for (k, rate, m), group in groups.items()
+    ]
+
+
+def by_teacher(rows: Sequence[dict]) -> list[tuple[int, str, dict[str, list[dict]]]]:
+    """Curves by matching, for each k and learning rate."""
+    return [
+        (
+            k,
+            rate,
+            {row[0]["matching"]: row for row in curves.group(g, "matching").values()},
+        )
+        for (k, rate), g in curves.group(rows, "k", "rate").items()
+    ]
+
+
+def draw(rows: Sequence[dict]):
+    """A row a teacher and learning rate: barriers, and below them the losses."""
+    teachers = by_teacher(rows)
+    figure, axes = figures.grid(len(teachers), 2)
+    for (k, rate, group), (barriers, losses) in zip(teachers, axes, strict=True):
+        for panel in (barriers, losses):
+            panel.axvline(k, color=figures.BLACK, linewidth=0.9, label="m = k")
+            panel.set(xlabel="student width m", yscale="log")
+        figures.mark(barriers, 2 * k, "m = 2k")
+        for curve in group.values():
+            kept = [row for row in curve if row["barrier_mean"] > 1e-9]
+            curves.draw(barriers, kept)
+        barriers.set(ylabel="barrier", title=f"k = {k}, η = {rate}")
+        shown = group["direct"]
+        median, low, high = curves.columns(shown, "loss")
+        widths = [row["m"] for row in shown]
+        losses.fill_between(widths, low, high, alpha=0.25, label="5% to 95% of runs")
+        losses.plot(widths, median, marker="o", label="median loss reached")
+        losses.axhline(SOLVED, color=figures.RED, linestyle="--", label="1e-4")
+        losses.set(ylabel="loss of the trained students", title="loss reached")
+        losses.legend()
+    figures.legend(figure, axes[0, 0])
+    return figure
+
+
+def caption(rows: Sequence[dict], setting: dict) -> str:
+    return (
+        f"{common.convention(setting, curves.sizes(rows))} GD, d = {rows[0]['d']}, from "
+        f"N(0, {setting['init_std']}²) weights, {setting['precision']}, to loss < "
+        f"{setting['tol']:g} or {setting['steps']} steps: runs that stay above are kept "
+        "and their losses shown. Initial scale and learning rate are ours, the paper's "
+        "are lost."
+    )
+
+
+def claims(k: int, rate: str, group: dict[str, list[dict]]) -> list[dict]:
+    """The three legs of the double descent for each matching, and how many runs fit."""
+    judged = [_fitted(k, rate, group["direct"])]
+    for matching, curve in group.items():
+        if matching != "direct":
+            label = f"k = {k}, η = {rate}, {curves.LABELS[matching]}"
+            judged += _legs(k, label, curve)
+    return judged
+
+
+def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
+    wide = [row for row in curve if row["m"] >= 1.5 * k]
+    least = min((row["solved"] for row in wide), default=None)
+    stuck = {
+        row["m"]: f"{row['solved']:.0%}" for row in curve if k <= row["m"] < 1.5 * k
+    }
+    return {
+        "claim": f"students of width m >= 1.5k fit the teacher (k = {k}, η = {rate})",
+        "measured": f"at least {least:.0%} of the runs below {SOLVED:g}; for "
+        f"k <= m < 1.5k: {stuck}",
+        "rule": "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4",
+        "n": 2 * curve[0]["pairs"],
+        "holds": None if least is None else bool(least >= 0.95),
+    }
+
+
+def _legs(k: int, label: str, curve: Sequence[dict]) -> list[dict]:
+    """Down towards m = k, up to a peak beyond it, down again."""
+    below = [row for row in curve if row["m"] < k]
+    beyond = [row for row in curve if row["m"] > k]
+    if not below or len(beyond) < 3:
+        return []
+    first = max(below, key=lambda row: row["barrier_mean"])
+    trough = min(beyond[:-1], key=lambda row: (row["m"] > 1.5 * k, row["barrier_mean"]))
+    later = [row for row in beyond if row["m"] > trough["m"]]
+    peak = max(later, key=lambda row: row["barrier_mean"])
+    last = curve[-1]
+    legs = (
+        ("the barrier first falls as m grows towards k", first, trough),
+        ("beyond k it rises to a peak", peak, trough),
+        ("then it falls a second time", peak, last),
+    )
+    return [
+        {
+            "claim": f"{claim} ({label})",
+            "measured": f"{common.with_interval(high, 'barrier')} at m = {high['m']} "
+            f"against {common.with_interval(low, 'barrier')} at m = {low['m']}",
+            "rule": "the two intervals do not meet",
+            "n": high["pairs"],
+            "holds": bool(high["barrier_low"] > low["barrier_high"]),
+        }
+        for claim, high, low in legs
+    ]
+
+
+if __name__ == "__main__":
+    common.run(main)

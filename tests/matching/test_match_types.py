@@ -1,0 +1,182 @@
+"""Algorithm 1 against a plain Python implementation, and what it does to barriers."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmc_jax import minima, two_layer
+from lmc_jax.interpolation import barrier, times
+from lmc_jax.matching import LEFTOVERS, match_types, match_weights
+
+PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
+ROWS, D = 12, 5
+
+
+@functools.cache
+def matcher(k, *leftovers):
+    """Compiled over a batch of pairs [n, 2, ROWS, d] with their widths [n]."""
+
+    def single(pair, m):
+        given = {"leftovers": leftovers[0]} if leftovers else {}
+        return match_types(pair, k, m=m, **given)
+
+    return jax.jit(jax.vmap(single))
+
+
+def plain(pair, k, leftovers, m):
+    """Algorithm 1, neuron by neuron, with lists."""
+    norms = np.linalg.norm(pair, axis=-1)
+    kinds = [[_type(row, k) for row in student] for student in pair]
+    perm = list(range(len(pair[0])))
+    rest = [set(range(m)), set(range(m))]
+    for kind in range(k):
+        ranked = []
+        for side in range(2):
+            members = [i for i in range(m) if kinds[side][i] == kind]
+            ranked.append(sorted(members, key=lambda i, s=side: (-norms[s][i], i)))
+        for i, j in zip(*ranked, strict=False):
+            perm[i] = j
+            rest[0].remove(i)
+            rest[1].remove(j)
+    sign = {"index": (0, 0), "sorted": (-1, -1), "opposed": (-1, 1)}[leftovers]
+    first, second = (
+        sorted(rest[s], key=lambda i, s=s: (sign[s] * norms[s][i], i)) for s in range(2)
+    )
+    for i, j in zip(first, second, strict=True):
+        perm[i] = j
+    return perm
+
+
+def _type(row, k):
+    return int(np.argmax(row[:k])) if row.any() else None
+
+
+def random_pairs(rng, count, k, dtype, tied):
+    """Pairs of every width up to ROWS, rows beyond it zero, and some real zeros."""
+    widths = rng.integers(1, ROWS + 1, count)
+    if tied:  # one-hot rows whose norms are exact and often equal
+        sizes = rng.integers(0, 4, (count, 2, ROWS, 1)) / 4
+        pairs = sizes * np.eye(D)[rng.integers(0, k, (count, 2, ROWS))]
+    else:
+        pairs = rng.normal(size=(count, 2, ROWS, D))
+        pairs *= rng.random((count, 2, ROWS, 1)) < 0.8
+    pairs *= (np.arange(ROWS) < widths[:, None])[:, None, :, None]
+    return pairs.astype(dtype), widths.astype(np.int32)
+
+
+@pytest.mark.parametrize("leftovers", LEFTOVERS)
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_equals_plain_algorithm(k, leftovers, dtype):
+    rng = np.random.default_rng(k)
+    for tied in (False, True):
+        pairs, widths = random_pairs(rng, 150, k, dtype, tied)
+        found = np.asarray(matcher(k, leftovers)(pairs, widths))
+        assert found.dtype == np.int32
+        for perm, pair, m in zip(found, pairs.astype(float), widths, strict=True):
+            assert perm.tolist() == plain(pair, k, leftovers, m)
+
+
+@pytest.mark.parametrize("leftovers", LEFTOVERS)
+def test_padding_stays_in_place_and_changes_nothing(leftovers, dtype):
+    rng = np.random.default_rng(8)
+    pairs, widths = random_pairs(rng, 60, 3, dtype, tied=False)
+    found = np.asarray(matcher(3, leftovers)(pairs, widths))
+    padding = np.arange(ROWS) >= widths[:, None]
+    assert padding.any()
+    rows = np.broadcast_to(np.arange(ROWS), found.shape)
+    np.testing.assert_array_equal(found[padding], rows[padding])
+    alone = jax.vmap(functools.partial(match_types, k=3, leftovers=leftovers))
+    expected = jax.jit(alone)(pairs[widths == 7, :, :7])
+    np.testing.assert_array_equal(found[widths == 7, :7], expected)
+
+
+@PROPERTY
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from(LEFTOVERS), st.booleans(), st.booleans()
+)
+def test_is_a_permutation_that_keeps_the_function(seed, leftovers, tied, swapped):
+    rng = np.random.default_rng(seed)
+    pairs, widths = random_pairs(rng, 8, 3, float, tied)
+    pairs = pairs[:, ::-1] if swapped else pairs
+    found = np.asarray(matcher(3, leftovers)(pairs, widths))
+    np.testing.assert_array_equal(np.sort(found, axis=1), np.arange(ROWS) + 0 * found)
+    x = rng.normal(size=(20, D))
+    for (_, second), perm in zip(pairs, found, strict=True):
+        expected = oracles.student(second, x)
+        aligned = second[perm]
+        np.testing.assert_allclose(
+            oracles.student(aligned, x), expected, rtol=1e-13, atol=1e-14
+        )
+        change = oracles.loss(aligned, 3) - oracles.loss(second, 3)
+        assert abs(change) <= 1e-14 * (3 + np.linalg.norm(second, axis=1).sum()) ** 2
+
+
+@pytest.mark.parametrize("leftovers", LEFTOVERS)
+def test_student_matched_with_a_shuffle_of_itself_is_recovered(leftovers, dtype):
+    rng = np.random.default_rng(9)
+    W = rng.normal(size=(ROWS, D)).astype(dtype)
+    order = rng.permutation(ROWS)
+    pair = np.stack([W, W[order]])[None]
+    perm = matcher(3, leftovers)(pair, np.array([ROWS], np.int32))[0]
+    np.testing.assert_array_equal(W[order][perm], W)
+
+
+def test_leftovers_by_hand(dtype):
+    """One type is shared; a, b, c of the first meet p, q, r of the second."""
+    first, second = [0.9, 0.2, 0.3, 0.1], [0.7, 0.6, 0.5, 0.4]
+    pair = np.zeros((1, 2, ROWS, D), dtype)
+    pair[0, 0, :4, 0] = first
+    pair[0, 1, [0, 1, 2, 3], [1, 1, 0, 1]] = second
+    width = np.array([4], np.int32)
+    for leftovers, expected in [
+        ("index", [2, 0, 1, 3]),  # 0.2, 0.3, 0.1 meet 0.7, 0.6, 0.4
+        ("sorted", [2, 1, 0, 3]),  # 0.3, 0.2, 0.1 meet 0.7, 0.6, 0.4
+        ("opposed", [2, 1, 3, 0]),  # 0.3, 0.2, 0.1 meet 0.4, 0.6, 0.7
+    ]:
+        assert matcher(3, leftovers)(pair, width)[0, :4].tolist() == expected
+    assert matcher(3)(pair, width)[0, :4].tolist() == [2, 1, 3, 0]
+
+
+def test_unknown_leftovers_are_one_clear_line():
+    with pytest.raises(ValueError, match="unknown leftovers 'none'") as caught:
+        match_types(jnp.zeros((2, 3, 2)), 2, leftovers="none")
+    assert "index, sorted, opposed" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def uniform_pairs(pairs, m, k):
+    keys = jax.random.split(jax.random.key(k), (pairs, 2))
+    return jax.vmap(jax.vmap(lambda key: minima.sample(key, m, k, k)))(keys)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def mean_barrier(pairs, perms, k):
+    second = jnp.take_along_axis(pairs[:, 1], perms[..., None], axis=1)
+
+    def losses(t):
+        return two_layer.loss((1 - t) * pairs[:, 0] + t * second, k)
+
+    return jnp.mean(barrier(jax.lax.map(losses, times()).T, times()))
+
+
+@pytest.mark.parametrize(("k", "m"), [(5, 100), (20, 60)])
+def test_order_of_leftovers_decides_the_barrier_of_uniform_minima(k, m):
+    """Against index order: opposed halves it, sorted is 1.8 times, weights level."""
+    pairs = uniform_pairs(120, m, k)
+    height = {}
+    for leftovers in LEFTOVERS:
+        match = functools.partial(match_types, k=k, leftovers=leftovers)
+        perms = jax.jit(jax.vmap(match))(pairs)
+        height[leftovers] = float(mean_barrier(pairs, perms, k))
+    perms = jnp.asarray(match_weights(np.asarray(pairs)))
+    weights = float(mean_barrier(pairs, perms, k))
+    assert 0.4 < height["opposed"] / height["index"] < 0.6
+    assert 1.55 < height["sorted"] / height["index"] < 2.1
+    assert 0.85 < weights / height["index"] < 1.15
