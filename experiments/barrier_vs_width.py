@@ -128,11 +128,6 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
     text = common.convention(setting, curves.sizes(rows))
     text += " Least overlap: where uniform minima overlap least."
     trained = [row for row in rows if row["rate"]]
-    text = (
-        f"Barrier ({common.FLAGS.barrier}, {setting['points']} points), "
-        f"{common.CONVENTION}. Means over n = {curves.sizes(rows)} independent pairs, 95% bootstrap "
-        "intervals; least overlap: the width at which uniform minima overlap least."
-    )
     if trained:
         text += (
             f" Trained from N(0, {setting['init_std']}²) entries to loss < "

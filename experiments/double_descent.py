@@ -113,11 +113,11 @@ def draw(rows: Sequence[dict]):
 
 def caption(rows: Sequence[dict], setting: dict) -> str:
     return (
-        f"{common.convention(setting, curves.sizes(rows))} GD, d = {rows[0]['d']}, from "
-        f"N(0, {setting['init_std']}²) weights, {setting['precision']}, to loss < "
-        f"{setting['tol']:g} or {setting['steps']} steps: runs that stay above are kept "
-        "and their losses shown. Initial scale and learning rate are ours, the paper's "
-        "are lost."
+        f"{common.convention(setting, curves.sizes(rows))} GD, d = {rows[0]['d']}, "
+        f"from N(0, {setting['init_std']}²) weights, {setting['precision']}, to loss < "
+        f"{setting['tol']:g} or {setting['steps']} steps: runs that stay above are "
+        "kept and their losses shown. Initial scale and learning rate are ours, the "
+        "paper's are lost."
     )
 
 
