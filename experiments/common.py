@@ -173,6 +173,7 @@ def define_cells() -> None:
     flags.DEFINE_float("tol", None, "A run ends once its loss is below this.")
     flags.DEFINE_integer("check_every", None, "Steps between two looks at the loss.")
     flags.DEFINE_float("init_std", None, "Standard deviation of an initial weight.")
+    flags.DEFINE_float("zero_row", None, "Norm up to which a trained neuron is zero.")
     flags.DEFINE_string("optimizer", None, "sgd, momentum, nesterov, adam.")
     flags.DEFINE_integer("batch", None, "Fresh inputs a step of the source sgd.")
     flags.DEFINE_float("alpha", None, "Dirichlet concentration, source dirichlet.")
@@ -196,6 +197,7 @@ DEFAULTS = {
     "tol": 1e-6,
     "check_every": 200,
     "init_std": 0.01,
+    "zero_row": 1e-3,
     "optimizer": "sgd",
     "batch": 256,
     "alpha": 0.5,
@@ -260,6 +262,7 @@ def _sources(name: str, m: int, setting: Mapping[str, Any]) -> list[Descent | Mi
     if name == "sgd" and setting["batch"] < 1:
         raise Refusal(f"--batch={setting['batch']}: give at least 1")
     shared = ("optimizer", "steps", "tol", "check_every", "init_std", "precision")
+    shared += ("zero_row",)
     return [
         Descent(
             lr=rate,

@@ -8,9 +8,6 @@ from scipy import stats
 
 from lmc_jax.numerics import safe_norm
 
-# A row of norm at most this is a zero row; global minima have norms of order k/m.
-ZERO_ROW = 1e-6
-
 
 def overlap(counts: Array) -> Array:
     """Overlap of two students: Σⱼ min(nⱼ, n'ⱼ) (paper, Definition 4).
@@ -24,7 +21,7 @@ def overlap(counts: Array) -> Array:
     return jnp.sum(jnp.min(counts, axis=-2), axis=-1)
 
 
-def zero_rows(W: Array, m: ArrayLike, threshold: float = ZERO_ROW) -> Array:
+def zero_rows(W: Array, m: ArrayLike, threshold: float) -> Array:
     """Number of the first m rows of ``W [..., m, d]`` with norm <= threshold."""
     real = jnp.arange(W.shape[-2], dtype=jnp.int32) < m
     return jnp.sum(real & (safe_norm(W) <= threshold), axis=-1)

@@ -23,6 +23,8 @@ class Descent:
       check_every: updates between two looks at the loss.
       init_std: standard deviation of an initial entry.
       precision: of the training; losses and barriers are always float64.
+      zero_row: a neuron of norm at most this counts as zero: it has no type. Neurons
+        that die shrink with the square root of the loss, to about 3e-4 at 1e-8.
     """
 
     lr: float
@@ -33,6 +35,7 @@ class Descent:
     check_every: int = 200
     init_std: float = 0.01
     precision: str = "float32"
+    zero_row: float = 1e-3
 
     @property
     def name(self) -> str:
@@ -51,6 +54,10 @@ class Minima:
     @property
     def name(self) -> str:
         return {1.0: "uniform", "equal": "equal"}.get(self.alpha, "dirichlet")
+
+    @property
+    def zero_row(self) -> float:
+        return 0.0
 
     @property
     def concentration(self) -> float:
@@ -145,6 +152,8 @@ def _validate_descent(source: Descent) -> None:
     for name in ("steps", "check_every"):
         if getattr(source, name) < 1:
             raise ValueError(f"{name}={getattr(source, name)}: give at least 1")
+    if not 0 <= source.zero_row < math.inf:
+        raise ValueError(f"zero_row={source.zero_row}: give a norm, 0 or more")
     if source.steps >= 2**31:
         raise ValueError(f"steps={source.steps}: give fewer than 2147483648")
     if source.batch < 0:

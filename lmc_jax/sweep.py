@@ -308,20 +308,22 @@ def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
     if "weights" in cell.matchings:
         for row, pair in enumerate(batch):
             perms[row, : m[row]] = match_weights(pair.students[None, :, : m[row]])[0]
-    measure = _measurer(cell.k, cell.matchings, cell.points)
+    measure = _measurer(cell.k, cell.matchings, cell.points, cell.source.zero_row)
     found = jax.device_get(measure(students, m, perms))
     return {name: values[: len(batch)] for name, values in found.items()}
 
 
 @functools.cache
-def _measurer(k: int, matchings: tuple[str, ...], points: int) -> Callable:
+def _measurer(
+    k: int, matchings: tuple[str, ...], points: int, zero_row: float
+) -> Callable:
     def align(pair, m, by_weights, name):
         if name == "weights":
             return by_weights
         return match_types(pair, k, leftovers=name.removeprefix("types_"), m=m)
 
     def one(pair, m, by_weights):
-        kinds = minima.types(pair, k, zero=measures.ZERO_ROW)
+        kinds = minima.types(pair, k, zero=zero_row)
         counts = minima.counts(kinds, k)
         direct = jnp.arange(pair.shape[1], dtype=jnp.int32)
         perms = [direct, *(align(pair, m, by_weights, name) for name in matchings)]
@@ -332,7 +334,7 @@ def _measurer(k: int, matchings: tuple[str, ...], points: int) -> Callable:
             "losses": jax.lax.map(lambda perm: along(pair[1][perm]), jnp.stack(perms)),
             "overlap": measures.overlap(counts),
             "counts": counts,
-            "zero_rows": measures.zero_rows(pair, m),
+            "zero_rows": measures.zero_rows(pair, m, zero_row),
             "off_axis": minima.off_axis_share(pair, k),
             "distance": jax.vmap(lambda W: minima.distance(W, k))(pair),
         }
