@@ -163,6 +163,7 @@ def define_cells() -> None:
     """Flags of the cells of a sweep. Those left out take the preset's value."""
     flags.DEFINE_string("k", None, "Teacher widths: 5,10,20.")
     flags.DEFINE_string("m", None, "Student widths: 5,10,20 or 5:100:5 or 5:400:x25.")
+    flags.DEFINE_string("m_over_k", None, "Widths in units of k; instead of --m.")
     flags.DEFINE_integer("d", None, "Input dimension, at least k. Default: k.")
     flags.DEFINE_string("source", None, f"Students: {', '.join(SOURCES)}.")
     flags.DEFINE_string("matching", None, "Matchings beside the direct path.")
@@ -187,6 +188,8 @@ def define_cells() -> None:
 
 
 DEFAULTS = {
+    "m": None,
+    "m_over_k": None,
     "d": None,
     "source": "gd,uniform",
     "matching": "types_index,types_opposed",
@@ -214,10 +217,13 @@ def settings(presets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     chosen = {**DEFAULTS, **presets[FLAGS.preset]}
     given = {name: FLAGS[name].value for name in chosen if name in FLAGS}
     given = {name: value for name, value in given.items() if value is not None}
-    if "lr" in given and "lr_times_m" in given:
-        raise Refusal("--lr and --lr_times_m exclude each other: give one of them")
-    if "lr" in given:
-        chosen["lr_times_m"] = None
+    for one, other in (("lr", "lr_times_m"), ("m", "m_over_k")):
+        if one in given and other in given:
+            raise Refusal(f"--{one} and --{other} exclude each other: give one of them")
+        if one in given:
+            chosen[other] = None
+        if other in given:
+            chosen[one] = None
     return chosen | given
 
 
@@ -229,7 +235,7 @@ def cells(setting: Mapping[str, Any]) -> list[Cell]:
     """
     grid = []
     for k in integers(setting["k"], "k"):
-        for m in integers(setting["m"], "m"):
+        for m in _widths(k, setting):
             for name in words(setting["source"], "source", SOURCES):
                 for source in _sources(name, m, setting):
                     grid.append(
@@ -240,7 +246,9 @@ def cells(setting: Mapping[str, Any]) -> list[Cell]:
                             source=source,
                             pairs=setting["pairs"],
                             seed=setting["seed"],
-                            matchings=tuple(setting["matching"].split(",")),
+                            matchings=tuple(
+                                filter(None, setting["matching"].split(","))
+                            ),
                             points=setting["points"],
                             pqi=(setting["pqi_p"], setting["pqi_q"]),
                         )
@@ -249,6 +257,20 @@ def cells(setting: Mapping[str, Any]) -> list[Cell]:
         for cell in grid:
             cell.validate()
     return grid
+
+
+def _widths(k: int, setting: Mapping[str, Any]) -> list[int]:
+    if setting["m_over_k"] is None:
+        return integers(setting["m"], "m")
+    return [k * ratio for ratio in integers(setting["m_over_k"], "m_over_k")]
+
+
+def require(grid: Sequence[Cell], kind: str, reason: str) -> None:
+    """Refuses cells whose students are not ``minima`` (or ``descent``)."""
+    wanted = {"minima": Minima, "descent": Descent}[kind]
+    for cell in grid:
+        if not isinstance(cell.source, wanted):
+            raise Refusal(f"--source={cell.source.name} does not serve here: {reason}")
 
 
 def _sources(name: str, m: int, setting: Mapping[str, Any]) -> list[Descent | Minima]:
@@ -261,8 +283,10 @@ def _sources(name: str, m: int, setting: Mapping[str, Any]) -> list[Descent | Mi
         rates = numbers(setting["lr"], "lr")
     if name == "sgd" and setting["batch"] < 1:
         raise Refusal(f"--batch={setting['batch']}: give at least 1")
-    shared = ("optimizer", "steps", "tol", "check_every", "init_std", "precision")
-    shared += ("zero_row",)
+    shared = (
+        *("optimizer", "steps", "tol", "check_every"),
+        *("init_std", "precision", "zero_row"),
+    )
     return [
         Descent(
             lr=rate,

@@ -1,0 +1,431 @@
+"""The main entrypoint as its users meet it: files, reruns, damage, refusals."""
+
+import contextlib
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmc_jax import store, summary
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = ["--k=2", "--m=2,3", "--pairs=3", "--steps=400", "--check_every=100"]
+UNIFORM = ["--k=2", "--m=3,4", "--pairs=3", "--source=uniform"]
+
+# Runs the entrypoint once for each line of arguments, all in one process.
+DRIVER = """
+import contextlib, io, json, sys, traceback
+import jax
+from absl import flags
+from absl.testing import flagsaver
+from experiments import barrier_vs_width, common
+compiled = []
+def listen(event, duration, **_):
+    if "compile" in event:
+        compiled.append(event)
+jax.monitoring.register_event_duration_secs_listener(listen)
+replies, sys.stdout = sys.stdout, sys.stderr
+for line in sys.stdin:
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    compiled.clear()
+    sys.argv = ["barrier_vs_width", *json.loads(line)]
+    with (
+        flagsaver.flagsaver(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            common.run(barrier_vs_width.main)
+        except SystemExit as end:
+            status = end.code or 0
+        except BaseException:
+            status = traceback.format_exc()
+    reply = [status, out.getvalue(), err.getvalue(), len(compiled)]
+    print(json.dumps(reply), file=replies, flush=True)
+"""
+
+
+def real(*arguments, module="experiments.barrier_vs_width"):
+    """A process of its own, which logs what it compiles on stderr."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"JAX_LOG_COMPILES": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def entrypoint():
+    """Function of arguments to (status, stdout, stderr, number of compilations)."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def call(*arguments):
+        process.stdin.write(
+            json.dumps([str(argument) for argument in arguments]) + "\n"
+        )
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    with process:
+        yield call
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def uniform(entrypoint, tmp_path_factory):
+    """Output folder of a finished tiny run; tests leave it finished."""
+    out = tmp_path_factory.mktemp("uniform")
+    status, _, stderr, compiled = entrypoint(*UNIFORM, f"--out={out}")
+    assert (status, stderr) == (0, "")
+    assert compiled > 0
+    return out
+
+
+def state(out, pattern="cells/*.npz"):
+    """Content and time of change of every cell."""
+    return {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in Path(out).glob(pattern)
+    }
+
+
+def rows(out):
+    with (Path(out) / "summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@contextlib.contextmanager
+def restored(out):
+    """Puts the cells back as they were."""
+    before = state(out)
+    try:
+        yield
+    finally:
+        for path in Path(out).glob("cells/*.npz"):
+            if path.name not in before:
+                path.unlink()
+        for name, (data, _) in before.items():
+            (Path(out) / "cells" / name).write_bytes(data)
+
+
+# --- a run and its reruns -------------------------------------------------------------
+
+
+def test_run_leaves_cells_table_figure_and_verdicts_and_a_rerun_recomputes_nothing(
+    tmp_path,
+):
+    first = real(*TINY, f"--out={tmp_path}")
+    assert first.returncode == 0, first.stderr
+    assert "Compiling" in first.stderr  # or the refusals below would prove nothing
+    assert "Traceback" not in first.stderr
+    for ending in ("png", "pdf", "claims.json"):
+        path = tmp_path / f"barrier_vs_width.{ending}"
+        assert path.stat().st_size > 0
+        assert str(path) in first.stdout
+    assert (tmp_path / "barrier_vs_width.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "barrier_vs_width.pdf").read_bytes()[:5] == b"%PDF-"
+    content = json.loads((tmp_path / "barrier_vs_width.claims.json").read_text())
+    assert "n = 3" in content["caption"]
+    for claim in content["claims"]:
+        assert claim.keys() == {"claim", "measured", "rule", "n", "holds"}
+        assert claim["holds"] in (True, False, None)
+
+    table = rows(tmp_path)
+    assert len(table) == 2 * 2 * 3  # sources, widths, direct and two matchings
+    assert {row["source"] for row in table} == {"gd", "uniform"}
+    assert {row["matching"] for row in table} == {
+        "direct",
+        "types_index",
+        "types_opposed",
+    }
+    assert all(row["pairs"] == "3" for row in table)
+    for row in table:
+        assert row["m"] in first.stdout
+        if row["source"] == "gd":
+            assert float(row["lr"]) * int(row["m"]) == pytest.approx(2)
+    cells = state(tmp_path)
+    assert len(cells) == 4
+    record = store.read(next((tmp_path / "cells").glob("*.npz")))
+    assert record.provenance["self_check"]["loss"] < 1e-9
+    assert record.provenance["flags"]["steps"] == "400"
+    for name in ("git_commit", "git_dirty", "jax", "devices", "prng", "command"):
+        assert name in record.provenance
+
+    written = (tmp_path / "summary.csv").read_bytes()
+    again = real(*TINY, f"--out={tmp_path}")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first.stdout
+    assert state(tmp_path) == cells
+    assert (tmp_path / "summary.csv").read_bytes() == written
+
+
+def test_rerun_compiles_nothing_of_the_sweep_and_warns_of_nothing(entrypoint, uniform):
+    before = state(uniform)
+    status, stdout, stderr, _ = entrypoint(*UNIFORM, f"--out={uniform}")
+    assert (status, stderr) == (0, "")
+    assert "uniform" in stdout
+    assert state(uniform) == before
+
+
+def test_loaded_columns_are_those_of_the_csv(uniform):
+    columns, table = summary.load(uniform), rows(uniform)
+    assert list(columns) == list(table[0])
+    for name, column in columns.items():
+        assert len(column) == len(table)
+        for value, row in zip(column, table, strict=True):
+            if isinstance(value, np.floating):
+                missing = row[name] == ""
+                assert np.isnan(value) if missing else float(row[name]) == value
+            else:
+                assert row[name] == str(value)
+
+
+def test_more_widths_keep_the_cells_that_are_there(entrypoint, uniform):
+    with restored(uniform):
+        before = state(uniform)
+        status, _, stderr, _ = entrypoint(*UNIFORM, "--m=3,5", f"--out={uniform}")
+        assert (status, stderr) == (0, "")
+        after = state(uniform)
+        assert len(after) == len(before) + 1
+        assert {name: after[name] for name in before} == before
+        # The summary is of all cells in the folder, the figure of the asked ones.
+        assert [row["m"] for row in rows(uniform)] == ["3"] * 3 + ["4"] * 3 + ["5"] * 3
+    status, _, _, _ = entrypoint(*UNIFORM, f"--out={uniform}")
+    assert status == 0
+
+
+def test_damaged_cells_are_named_and_recomputed_to_the_same_arrays(entrypoint, uniform):
+    before = state(uniform)
+    records = {path.name: store.read(path) for path in store.paths(uniform)}
+    truncated, altered = store.paths(uniform)
+    truncated.write_bytes(truncated.read_bytes()[:-100])
+    data = bytearray(altered.read_bytes())
+    data[len(data) // 2] ^= 1
+    altered.write_bytes(bytes(data))
+    status, _, stderr, _ = entrypoint(*UNIFORM, f"--out={uniform}")
+    assert status == 0
+    lines = stderr.splitlines()
+    assert len(lines) == 2
+    for path in (truncated, altered):
+        assert any(str(path) in line for line in lines)
+        assert_same_arrays(store.read(path), records[path.name])
+    assert state(uniform).keys() == before.keys()
+
+
+def test_damaged_cell_outside_the_grid_is_named_as_well(entrypoint, uniform):
+    with restored(uniform):
+        outside = next(
+            path
+            for path in store.paths(uniform)
+            if store.read(path).parameters["m"] == 4
+        )
+        outside.write_bytes(b"no cell")
+        status, _, stderr, _ = entrypoint(*UNIFORM, "--m=3", f"--out={uniform}")
+        assert status == 0
+        assert {row["m"] for row in rows(uniform)} == {"3"}
+        assert str(outside) in stderr
+    assert outside.read_bytes() != b"no cell"
+
+
+def test_weights_are_computed_for_cells_stored_without_and_then_kept(
+    entrypoint, uniform
+):
+    records = {path.name: store.read(path) for path in store.paths(uniform)}
+    with restored(uniform):
+        arguments = [*UNIFORM, "--save_weights", f"--out={uniform}"]
+        assert entrypoint(*arguments)[::2] == [0, ""]
+        for path in store.paths(uniform):
+            record = store.read(path)
+            assert_same_arrays(record, records[path.name])
+            W = store.read_weights(path).arrays["W"]
+            assert W.shape == (3, 2, record.parameters["m"], 2)
+            np.testing.assert_allclose(W.sum(2), 1, rtol=1e-12)  # minima
+        stored = state(uniform)
+        assert len(stored) == 4
+        assert entrypoint(*arguments)[::2] == [0, ""]
+        assert state(uniform) == stored
+
+
+def test_damaged_weights_are_named_and_recomputed(entrypoint, uniform):
+    with restored(uniform):
+        arguments = [*UNIFORM, "--save_weights", f"--out={uniform}"]
+        assert entrypoint(*arguments)[0] == 0
+        damaged = store.paths(uniform, weights=True)[0]
+        expected = store.read(damaged)
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+        status, _, stderr, _ = entrypoint(*arguments)
+        assert str(damaged) in stderr
+        assert status == 0
+        assert_same_arrays(store.read(damaged), expected)
+
+
+def assert_same_arrays(found, expected):
+    assert found.parameters == expected.parameters
+    assert found.arrays.keys() == expected.arrays.keys()
+    for name, array in expected.arrays.items():
+        assert found.arrays[name].dtype == array.dtype
+        assert found.arrays[name].tobytes() == array.tobytes()
+
+
+# --- results at the edges -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--k=1", "--m=1,2,3", "--pairs=2", "--source=uniform"],
+        ["--k=2", "--m=2", "--pairs=1", "--source=equal"],
+        ["--k=1,2", "--m=2,4", "--pairs=1", "--source=uniform", "--normalize"],
+    ],
+    ids=["one teacher neuron", "one pair, m = k", "normalized, one pair"],
+)
+def test_degenerate_settings_end_in_a_figure_without_warnings(
+    entrypoint, tmp_path, arguments
+):
+    status, _, stderr, _ = entrypoint(*arguments, f"--out={tmp_path}")
+    assert (status, stderr) == (0, "")
+    name = "normalized_barrier" if "--normalize" in arguments else "barrier_vs_width"
+    assert (tmp_path / f"{name}.png").exists()
+
+
+def test_point_all_of_whose_runs_diverged_has_no_barrier(entrypoint, tmp_path):
+    arguments = ["--k=2", "--m=3", "--pairs=2", "--source=gd", "--lr=1000"]
+    status, stdout, stderr, _ = entrypoint(*arguments, f"--out={tmp_path}")
+    assert (status, stderr) == (0, "")
+    for row in rows(tmp_path):
+        assert (row["pairs"], row["diverged_fraction"]) == ("0", "1.0")
+        assert row["barrier_mean"] == row["overlap_mean"] == ""
+    assert re.search(r"\b2\b.*\bgd\b.*\b1000\b.*\b3\b", stdout)
+
+
+# --- refusals -------------------------------------------------------------------------
+
+REFUSED = [
+    ("--k=3 --d=2", "k=3 > d=2"),
+    ("--m=0", "m=0"),
+    ("--m=5,-3", "m=-3"),
+    ("--k=0", "k=0"),
+    ("--pairs=0", "pairs=0"),
+    ("--pairs=-4", "pairs=-4"),
+    ("--pairs=abc", "abc"),
+    ("--pairs=2.5", "2.5"),
+    ("--lr=0", "--lr=0"),
+    ("--lr=-1", "--lr=-1"),
+    ("--lr=nan", "--lr=nan"),
+    ("--lr=inf", "--lr=inf"),
+    ("--lr=1e999", "--lr=1e999"),
+    ("--lr=0.1,,0.2", "--lr=0.1,,0.2"),
+    ("--lr_times_m=0", "--lr_times_m=0"),
+    ("--lr_times_m=2,nan", "--lr_times_m=2,nan"),
+    ("--lr=0.1 --lr_times_m=2", "exclude"),
+    ("--source=sdg", "'sdg'"),
+    ("--source=gd,", "''"),
+    ("--matching=hungarian", "'hungarian'"),
+    ("--matching=weights,weights", "twice"),
+    ("--m=5,,10", "--m=5,,10"),
+    ("--m=10:5", "--m=10:5"),
+    ("--m=5:100:0", "5:100:0"),
+    ("--m=5:8:x9", "5:8:x9"),
+    ("--m=", "--m="),
+    ("--k=two", "--k=two"),
+    ("--seed=-1", "seed=-1"),
+    ("--seed=4294967296", "seed=4294967296"),
+    ("--m=4 --k=5 --source=uniform", "m=4 < k=5"),
+    ("--precision=float16", "'float16'"),
+    ("--optimizer=lion", "'lion'"),
+    ("--init_std=0", "init_std=0"),
+    ("--tol=nan", "tol=nan"),
+    ("--steps=0", "steps=0"),
+    ("--check_every=0", "check_every=0"),
+    ("--source=sgd --batch=0", "batch=0"),
+    ("--source=dirichlet --alpha=-1", "alpha=-1"),
+    ("--points=10", "points=10"),
+    ("--pqi_p=2 --pqi_q=2", "p=2"),
+    ("--barrier=height", "height"),
+    ("--preset=slow", "slow"),
+    ("--widths=5", "widths"),
+    ("5,10", "'5,10'"),
+]
+
+
+def assert_refused(status, stdout, stderr, fragment):
+    assert status == 2, stderr
+    assert stdout == ""
+    assert stderr.endswith("\n")
+    assert len(stderr.splitlines()) == 1, stderr
+    assert fragment in stderr
+
+
+@pytest.mark.parametrize(("arguments", "fragment"), REFUSED)
+def test_bad_input_is_refused_in_one_line_before_anything_compiles(
+    entrypoint, tmp_path, arguments, fragment
+):
+    out = tmp_path / "out"
+    status, stdout, stderr, compiled = entrypoint(*arguments.split(), f"--out={out}")
+    assert_refused(status, stdout, stderr, fragment)
+    assert compiled == 0
+    assert not out.exists()  # nothing is left of a refused run
+
+
+@pytest.mark.parametrize("kind", ["file", "below a file", "not writable", "schema"])
+def test_unusable_out_is_refused_in_one_line_before_anything_compiles(
+    entrypoint, tmp_path, kind
+):
+    out = {
+        "file": tmp_path / "file",
+        "below a file": tmp_path / "file" / "below",
+        "not writable": Path("/proc/lmc_jax"),
+        "schema": tmp_path / "other",
+    }[kind]
+    (tmp_path / "file").write_text("not a folder")
+    if kind == "schema":
+        with_other_schema(out)
+    before = sorted(tmp_path.rglob("*"))
+    status, stdout, stderr, compiled = entrypoint(*UNIFORM, f"--out={out}")
+    assert_refused(status, stdout, stderr, str(out))
+    assert compiled == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def with_other_schema(out):
+    """A folder with one sound cell, sealed under another version of the layout."""
+    store.open_store(out)
+    path = store.save(out, {"k": 1}, {"losses": np.zeros(3)}, {})
+    old, new = (b"schema %04d" % number for number in (store.SCHEMA, store.SCHEMA + 1))
+    data = path.read_bytes().replace(old, new)[:-64]
+    path.write_bytes(data + store.sha256(data).hexdigest().encode())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["--k=7", "--d=5"], "k=7 > d=5"),
+        (["--m=5,,10"], "--m=5,,10"),
+        (["--lr=nan"], "--lr=nan"),
+        (["--nonsense=1"], "nonsense"),
+        (["--out=/proc/lmc_jax"], "/proc/lmc_jax"),
+    ],
+)
+def test_real_process_refuses_with_status_2_and_one_line(arguments, fragment):
+    done = real(*arguments)
+    assert_refused(done.returncode, done.stdout, done.stderr, fragment)
+
+
+def test_entrypoints_are_listed_with_their_first_lines():
+    done = real(module="experiments")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^ +barrier_vs_width +Barrier against", done.stdout, re.M)

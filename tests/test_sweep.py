@@ -1,0 +1,445 @@
+"""Cells of a sweep: their bits in any company, and their numbers against NumPy."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+
+from lmc_jax import descent, environment, measures, spec, store, sweep, two_layer
+from lmc_jax.matching import MATCHINGS, match_types, match_weights
+
+ROOT = Path(__file__).resolve().parent.parent
+GD64 = spec.Descent(
+    lr=0.5, steps=400, check_every=100, init_std=0.3, precision="float64"
+)
+GD32 = dataclasses.replace(GD64, precision="float32")
+SGD = dataclasses.replace(GD32, lr=0.1, batch=16, steps=50, check_every=20)
+UNIFORM = spec.Minima()
+BASE = spec.Cell(
+    k=2, m=4, d=3, source=GD64, pairs=5, seed=7, matchings=("types_opposed", "weights")
+)
+SOURCES = pytest.mark.parametrize(
+    "source", [GD64, GD32, SGD, UNIFORM], ids=["gd64", "gd32", "sgd", "uniform"]
+)
+
+
+def swept(cells, **options):
+    """Everything a sweep hands over, by cell: arrays and, among them, weights."""
+    found = {}
+
+    def save(cell, arrays, weights):
+        assert cell not in found, "saved twice"
+        found[cell] = arrays | {"weights": weights}
+
+    sweep.sweep(cells, save, weights=True, **options)
+    assert found.keys() == set(cells)
+    return found
+
+
+def assert_same_bits(found, expected):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype, name
+        assert found[name].shape == array.shape, name
+        assert found[name].tobytes() == array.tobytes(), name
+
+
+def assert_close(found, expected, tolerance):
+    """Equal decisions, and floats within an absolute tolerance."""
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        if array.dtype.kind == "i":
+            np.testing.assert_array_equal(found[name], array, name)
+        else:
+            np.testing.assert_allclose(
+                found[name], array, rtol=tolerance, atol=tolerance, err_msg=name
+            )
+
+
+def company(cell):
+    """Cells of other widths, rates and seeds around the cell, some diverging."""
+    others = [dataclasses.replace(cell, m=m) for m in (3, 8, 10)]
+    if isinstance(cell.source, spec.Descent):
+        for lr in (0.03, 1e3):
+            source = dataclasses.replace(cell.source, lr=lr)
+            others.append(dataclasses.replace(cell, source=source))
+    others.append(dataclasses.replace(cell, seed=cell.seed + 1))
+    return [*others[::2], cell, *others[1::2]]
+
+
+# --- one cell, one set of bits --------------------------------------------------------
+
+
+@SOURCES
+def test_cell_has_the_same_bits_alone_in_company_and_in_reversed_order(source):
+    cell = dataclasses.replace(BASE, source=source)
+    alone = swept([cell])[cell]
+    cells = company(cell)
+    together, reversed_order = swept(cells), swept(cells[::-1])
+    assert_same_bits(together[cell], alone)
+    for other in cells:
+        assert_same_bits(reversed_order[other], together[other])
+    assert_same_bits(swept([cell])[cell], alone)
+
+
+def test_cells_next_to_diverging_ones_keep_their_bits():
+    cells = company(BASE)
+    wild = [c for c in cells if c.source.lr == 1e3]
+    tame = [c for c in cells if c.source.lr != 1e3]
+    together, apart = swept(wild + tame), swept(tame)
+    for cell in wild:
+        assert (together[cell]["status"] == descent.DIVERGED).all()
+        assert (together[cell]["steps"] < 100).all()
+    for cell in tame:
+        assert not (together[cell]["status"] == descent.DIVERGED).any()
+        assert_same_bits(together[cell], apart[cell])
+
+
+def test_cell_of_more_runs_than_slots_keeps_its_bits_in_company(monkeypatch):
+    whole = swept([BASE])[BASE]
+    # Room for two runs and two pairs a device, the least there is.
+    monkeypatch.setattr(sweep, "ELEMENTS", {"cpu": 1})
+    assert sweep._slots(BASE) == 2 * jax.local_device_count()
+    assert sweep._pair_batch(BASE) == 2 * jax.local_device_count()
+    alone = swept([BASE])[BASE]
+    assert_same_bits(swept(company(BASE))[BASE], alone)
+    # Other batch shapes are other programs: equal up to rounding.
+    assert_close(alone, whole, 1e-10)
+
+
+def test_resumed_sweep_stores_the_bytes_of_an_uninterrupted_one(tmp_path):
+    cells = company(BASE)
+
+    def run(out, todo):
+        def save(cell, arrays, weights):
+            store.save(out, cell.parameters(), arrays, {}, {"W": weights})
+
+        store.open_store(out)
+        missing = [c for c in todo if store.find(out, c.parameters()) is None]
+        sweep.sweep(missing, save, weights=True)
+        return len(missing)
+
+    assert run(tmp_path / "whole", cells) == len(cells)
+    assert run(tmp_path / "halves", cells[: len(cells) // 2]) == len(cells) // 2
+    assert run(tmp_path / "halves", cells) == len(cells) - len(cells) // 2
+    for weights in (False, True):
+        whole = store.paths(tmp_path / "whole", weights=weights)
+        halves = store.paths(tmp_path / "halves", weights=weights)
+        assert len(whole) == len(cells)
+        assert [p.name for p in halves] == [p.name for p in whole]
+        assert [p.read_bytes() for p in halves] == [p.read_bytes() for p in whole]
+
+
+@pytest.mark.parametrize("source", [GD64, UNIFORM], ids=["gd64", "uniform"])
+def test_first_pairs_of_a_longer_cell_are_those_of_a_shorter_one(source):
+    """Up to rounding: another number of pairs may make another batch shape."""
+    short = dataclasses.replace(BASE, source=source)
+    long = dataclasses.replace(short, pairs=7)
+    found = swept([short, long])
+    first = {name: array[:5] for name, array in found[long].items()}
+    assert_close(first, found[short], 1e-10)
+
+
+@pytest.mark.parametrize("source", [GD64, UNIFORM], ids=["gd64", "uniform"])
+def test_another_number_of_devices_agrees_up_to_rounding(source, tmp_path):
+    devices = 1 if jax.local_device_count() > 1 else 2
+    cell = dataclasses.replace(BASE, source=source)
+    program = f"""
+import jax
+import numpy as np
+from lmc_jax import environment
+environment.configure(cpu_devices={devices})
+from lmc_jax.spec import Cell, Descent, Minima
+from lmc_jax.sweep import sweep
+assert jax.local_device_count() == {devices}
+def save(cell, arrays, weights):
+    np.savez({str(tmp_path / "other.npz")!r}, weights=weights, **arrays)
+sweep([{cell!r}], save, weights=True)
+"""
+    variables = {
+        name: value for name, value in os.environ.items() if name != "XLA_FLAGS"
+    }
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=variables)
+    with np.load(tmp_path / "other.npz") as other:
+        assert_close(dict(other), swept([cell])[cell], 1e-9)
+
+
+# --- descent against a plain loop -----------------------------------------------------
+
+
+def plain_descent(cell, key):
+    """One run, unbatched and without padding, in NumPy; its inputs from JAX."""
+    source = cell.source
+    init_key, data_key = jax.random.split(key)
+    dtype = jnp.dtype(source.precision)
+    W = two_layer.init(init_key, cell.m, cell.d, source.init_std, dtype=dtype)
+    W = np.asarray(W, float)
+    if source.batch:
+        numbers = jnp.arange(source.steps)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(data_key, numbers)
+        shape = (source.batch, cell.d)
+        inputs = jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(keys)
+        inputs = np.asarray(inputs, float)
+    change = plain_optimizer(source)
+    for step in range(source.steps + 1):
+        if step % source.check_every == 0 or step == source.steps:
+            if step and oracles.loss(W, cell.k) < source.tol:
+                return W, descent.CONVERGED, step
+            if step == source.steps:
+                return W, descent.EXHAUSTED, step
+        if source.batch:
+            gradient = oracles.sampled_gradient(W, inputs[step], cell.k).mean(0)
+        else:
+            gradient = oracles.gradient(W, cell.k)
+        following = W + change(gradient)
+        if not np.linalg.norm(following) <= 1e6:
+            return W, descent.DIVERGED, step
+        W = following
+    raise AssertionError("not reached")
+
+
+def plain_optimizer(source):
+    mean, square, count = 0.0, 0.0, 0
+
+    def change(gradient):
+        nonlocal mean, square, count
+        count += 1
+        if source.optimizer == "adam":
+            mean = 0.9 * mean + 0.1 * gradient
+            square = 0.999 * square + 0.001 * gradient**2
+            spread = np.sqrt(square / (1 - 0.999**count)) + 1e-8
+            return -source.lr * mean / (1 - 0.9**count) / spread
+        decay = 0.0 if source.optimizer == "sgd" else 0.9
+        mean = decay * mean + gradient
+        ahead = source.optimizer == "nesterov"
+        return -source.lr * (decay * mean + gradient if ahead else mean)
+
+    return change
+
+
+def assert_descends_as_the_plain_loop(cell, found):
+    keys = sweep.run_keys(
+        environment.root_key(cell.seed), cell.k, cell.m, cell.d, pairs=cell.pairs
+    )
+    assert found["weights"].shape == (cell.pairs, 2, cell.m, cell.d)
+    assert found["weights"].dtype == cell.source.precision
+    for pair in range(cell.pairs):
+        for role in range(2):
+            W, status, step = plain_descent(cell, keys[pair, role])
+            assert found["status"][pair, role] == status
+            assert found["steps"][pair, role] == step
+            scale = max(1.0, np.abs(W).max())
+            ours = found["weights"][pair, role]
+            np.testing.assert_allclose(ours, W, rtol=0, atol=1e-7 * scale)
+
+
+def test_gradient_descent_equals_the_plain_loop_converged_exhausted_and_diverged():
+    slow = dataclasses.replace(BASE, source=dataclasses.replace(GD64, lr=0.1))
+    wild = dataclasses.replace(BASE, source=dataclasses.replace(GD64, lr=30.0))
+    found = swept([BASE, slow, wild])
+    for cell in (BASE, slow, wild):
+        assert_descends_as_the_plain_loop(cell, found[cell])
+    assert descent.CONVERGED in found[BASE]["status"]
+    assert (found[slow]["status"] == descent.EXHAUSTED).all()
+    assert (found[wild]["status"] == descent.DIVERGED).all()
+    lost = np.linalg.norm(found[wild]["weights"], axis=(2, 3))
+    assert (lost <= descent.NORM_BOUND).all()
+    for name in ("weights", "losses", "off_axis"):
+        assert np.isfinite(found[wild][name]).all(), name
+
+
+def test_students_narrower_than_the_teacher_are_trained():
+    source = dataclasses.replace(GD64, steps=250)  # no multiple of check_every
+    cell = spec.Cell(k=3, m=2, d=3, source=source, pairs=1, matchings=("types_index",))
+    found = swept([cell])[cell]
+    assert_descends_as_the_plain_loop(cell, found)
+    assert (found["status"] == descent.EXHAUSTED).all()
+    assert (found["steps"] == 250).all()
+    assert np.isinf(found["distance"]).all()  # there are no minima to be near to
+    assert (found["losses"][..., 0] > 0.01).all()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr", "batch"),
+    [("sgd", 0.1, 16), ("momentum", 0.1, 0), ("nesterov", 0.1, 0), ("adam", 0.01, 16)],
+)
+def test_every_optimizer_equals_the_plain_loop(optimizer, lr, batch):
+    source = spec.Descent(
+        lr=lr,
+        optimizer=optimizer,
+        batch=batch,
+        steps=50,
+        check_every=20,
+        init_std=0.3,
+        precision="float64",
+    )
+    cell = spec.Cell(k=2, m=3, d=2, source=source, pairs=2, matchings=())
+    # optax computes the bias correction of adam with an implicit promotion.
+    promotion = "standard" if optimizer == "adam" else "strict"
+    with jax.numpy_dtype_promotion(promotion):
+        found = swept([cell])[cell]
+    assert_descends_as_the_plain_loop(cell, found)
+
+
+def test_float32_training_follows_float64_training():
+    single = dataclasses.replace(BASE, source=GD32)
+    found = swept([single])[single]
+    assert found["weights"].dtype == np.float32
+    assert found["losses"].dtype == np.float64
+    keys = sweep.run_keys(environment.root_key(7), 2, 4, 3, pairs=5)
+    for pair, role in np.ndindex(5, 2):
+        W, status, step = plain_descent(single, keys[pair, role])
+        if (found["status"][pair, role], found["steps"][pair, role]) == (status, step):
+            ours = found["weights"][pair, role]
+            np.testing.assert_allclose(ours, W, rtol=0, atol=1e-4)
+        else:  # the loss met the tolerance on the other side of a look at it
+            assert abs(found["steps"][pair, role] - step) <= GD32.check_every
+
+
+# --- measures against NumPy -----------------------------------------------------------
+
+
+def numpy_distance(W, k):
+    """To the nearest minimum with these types: simplex projections by bisection."""
+    kinds = np.argmax(W[:, :k], axis=1)
+    nearest = np.zeros_like(W)
+    for j in range(k):
+        rows = np.flatnonzero(kinds == j)
+        if not len(rows):
+            return np.inf
+        parts = W[rows, j]
+        low, high = parts.min() - 2, parts.max()
+        for _ in range(100):
+            level = (low + high) / 2
+            above = np.maximum(parts - level, 0).sum() > 1
+            low, high = (level, high) if above else (low, level)
+        nearest[rows, j] = np.maximum(parts - level, 0)
+    return np.linalg.norm(W - nearest)
+
+
+@pytest.mark.parametrize("source", [GD32, UNIFORM], ids=["gd32", "uniform"])
+def test_measures_equal_numpy_on_the_saved_weights(source):
+    cell = spec.Cell(k=3, m=9, d=4, source=source, pairs=4, matchings=MATCHINGS)
+    found = swept([cell])[cell]
+    students = found["weights"].astype(float)
+    ts = np.linspace(0, 1, cell.points)
+    assert found["losses"].shape == (4, 1 + len(MATCHINGS), cell.points)
+    for n, pair in enumerate(students):
+        kinds = [np.argmax(W[:, :3], axis=1) for W in pair]
+        counts = np.array([np.bincount(kind, minlength=3) for kind in kinds])
+        np.testing.assert_array_equal(found["counts"][n], counts)
+        assert found["overlap"][n] == np.minimum(*counts).sum()
+        for role, W in enumerate(pair):
+            assert found["zero_rows"][n, role] == 0
+            share = 1 - (np.maximum(W[:, :3].max(1), 0) ** 2).sum() / (W**2).sum()
+            assert found["off_axis"][n, role] == pytest.approx(share, abs=1e-12)
+            expected = pytest.approx(numpy_distance(W, 3), rel=1e-9, abs=1e-12)
+            assert found["distance"][n, role] == expected
+        perms = [np.arange(9)]
+        for name in MATCHINGS[:-1]:
+            leftovers = name.removeprefix("types_")
+            perms.append(
+                np.asarray(match_types(jnp.asarray(pair), 3, leftovers=leftovers))
+            )
+        perms.append(match_weights(pair[None])[0])
+        for row, perm in enumerate(perms):
+            assert sorted(perm) == list(range(9))
+            along = [oracles.loss((1 - t) * pair[0] + t * pair[1][perm], 3) for t in ts]
+            np.testing.assert_allclose(
+                found["losses"][n, row], along, rtol=1e-9, atol=1e-12
+            )
+    if source is UNIFORM:
+        assert np.abs(found["losses"][..., [0, -1]]).max() < 1e-12
+        assert found["distance"].max() < 1e-12
+        assert found["off_axis"].max() < 1e-12
+        assert (found["counts"] >= 1).all()
+        assert "status" not in found
+    assert found["losses"][:, 0].max(-1).min() > found["losses"][:, 4].max(-1).min()
+
+
+def test_zero_rows_are_counted_among_the_true_rows_only():
+    source = dataclasses.replace(GD64, lr=1e-12, steps=1, init_std=7e-7)
+    cell = dataclasses.replace(BASE, m=11, source=source)
+    found = swept([cell])[cell]
+    small = np.linalg.norm(found["weights"], axis=-1) <= 1e-3
+    np.testing.assert_array_equal(found["zero_rows"], small.sum(-1))
+    assert 0 < small.sum() < small.size
+    assert (found["counts"].sum(-1) == 11 - small.sum(-1)).all()  # zeros have no type
+
+
+# --- keys, widths, hand-over ----------------------------------------------------------
+
+
+def test_run_keys_are_folded_in_the_stated_order():
+    keys = jax.random.key_data(
+        sweep.run_keys(environment.root_key(3), 2, 5, 4, pairs=3)
+    )
+    for pair in range(3):
+        for role in range(2):
+            key = jax.random.key(3, impl="threefry2x32")
+            for number in (2, 5, 4, pair, role):
+                key = jax.random.fold_in(key, number)
+            np.testing.assert_array_equal(keys[pair, role], jax.random.key_data(key))
+
+
+def test_run_keys_differ_between_seeds_shapes_pairs_and_roles():
+    settings = [(0, 2, 5, 4), (1, 2, 5, 4), (0, 3, 5, 4), (0, 2, 6, 4), (0, 2, 5, 6)]
+    keys = [
+        np.asarray(
+            jax.random.key_data(
+                sweep.run_keys(environment.root_key(seed), k, m, d, pairs=9)
+            )
+        )
+        for seed, k, m, d in (*settings, (0, 5, 2, 4), (2**32 - 1, 2, 5, 4))
+    ]
+    rows = np.concatenate(keys).reshape(-1, 2)
+    assert len(np.unique(rows, axis=0)) == len(rows) == 7 * 9 * 2
+
+
+def test_points_of_a_learning_rate_curve_start_from_the_same_students():
+    cells = [
+        dataclasses.replace(BASE, source=dataclasses.replace(GD64, lr=lr))
+        for lr in (1e-300, 1e-200)
+    ]
+    found = swept(cells)
+    assert_same_bits(found[cells[0]], found[cells[1]])
+
+
+def test_padded_widths_hold_the_rows_in_few_sizes():
+    widths = np.arange(1, 2049)
+    sizes = np.array([sweep.padded_width(int(m)) for m in widths])
+    assert (sizes >= widths).all()
+    assert (np.diff(sizes) >= 0).all()
+    assert (sizes[widths > 8] < 2 * widths[widths > 8]).all()
+    assert len(set(sizes[:400].tolist())) <= 12
+    assert [sweep.padded_width(int(size)) for size in sizes] == sizes.tolist()
+    assert sorted(set(sizes.tolist()))[:8] == [8, 16, 24, 32, 48, 64, 96, 128]
+
+
+def test_progress_sums_to_the_pairs_and_weights_are_handed_over_when_asked():
+    cells = [BASE, dataclasses.replace(BASE, m=3), dataclasses.replace(BASE, m=10)]
+    done, saved = [], []
+
+    def save(cell, arrays, weights):
+        assert "weights" not in arrays
+        assert weights is None
+        saved.append(cell)
+        # Nothing is announced before it is stored.
+        assert sum(done) <= 5 * (len(saved) + 1)
+
+    sweep.sweep(cells, save, progress=done.append)
+    assert sum(done) == 15
+    assert sorted(saved, key=str) == sorted(cells, key=str)
+    with_weights = swept([BASE])[BASE].pop("weights")
+    assert with_weights.shape == (5, 2, 4, 3)
+
+
+def test_empty_sweep_saves_nothing():
+    assert swept([]) == {}
