@@ -28,7 +28,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         **CHEAP,
         "k": "2,5,10,20,50,100",
-        "ratio": "1.3,1.6,2,2.3,2.5,4,7.5",
+        "ratio": "1.3,1.6,2,2.3,2.5,3.2,6.4",
         "pairs": 100,
     },
     "paper": {
@@ -136,8 +136,8 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
     title = f"k = {k}"
     if k > 1:
         title += f", exact minimum at m = {theory.overlap_minimum(k)}"
-    axes.set(xlabel="m/k", ylabel="overlap / m", title=title)
-    axes.title.set_fontsize(8)
+    axes.set(xlabel="m/k", ylabel="overlap / m", ylim=(0.69, 1.02))
+    axes.set_title(title, fontsize=8)
 
 
 # --- words ---------------------------------------------------------------------------

@@ -297,7 +297,8 @@ def test_degenerate_settings_end_in_a_figure_without_warnings(
     entrypoint, tmp_path, arguments
 ):
     status, _, stderr, _ = entrypoint(*arguments, f"--out={tmp_path}")
-    assert (status, stderr) == (0, "")
+    assert status == 0, status
+    assert stderr == ""
     name = "normalized_barrier" if "--normalize" in arguments else "barrier_vs_width"
     assert (tmp_path / f"{name}.png").exists()
 
@@ -305,7 +306,8 @@ def test_degenerate_settings_end_in_a_figure_without_warnings(
 def test_point_all_of_whose_runs_diverged_has_no_barrier(entrypoint, tmp_path):
     arguments = ["--k=2", "--m=3", "--pairs=2", "--source=gd", "--lr=1000"]
     status, stdout, stderr, _ = entrypoint(*arguments, f"--out={tmp_path}")
-    assert (status, stderr) == (0, "")
+    assert status == 0, status
+    assert stderr == ""
     for row in rows(tmp_path):
         assert (row["pairs"], row["diverged_fraction"]) == ("0", "1.0")
         assert row["barrier_mean"] == row["overlap_mean"] == ""
