@@ -20,6 +20,7 @@ from jax.sharding import PartitionSpec
 from lmc_jax import descent, interpolation, measures, minima, two_layer
 from lmc_jax.environment import PRNG, root_key
 from lmc_jax.matching import match_types, match_weights
+from lmc_jax.numerics import safe_norm
 from lmc_jax.spec import Cell, Descent, Minima
 
 Save = Callable[[Cell, dict[str, np.ndarray], np.ndarray | None], None]
@@ -74,8 +75,9 @@ def sweep(
       save: called as ``save(cell, arrays, weights)``. ``arrays`` holds, for n pairs,
         ``losses [n, 1 + matchings, points]`` along the direct and the permuted paths,
         ``overlap [n]``, and for both students of a pair ``counts [n, 2, k]``,
-        ``zero_rows``, ``off_axis``, ``distance`` ``[n, 2]``; for trained students also
-        ``status`` and ``steps`` ``[n, 2]``.
+        ``zero_rows``, ``off_axis``, ``distance``, ``pqi_flat``, ``pqi_rows``
+        ``[n, 2]``; for trained students also ``status`` and ``steps`` ``[n, 2]``, for
+        global minima ``certificate``, of the shape of ``losses``.
       progress: called with the number of pairs measured since the last call.
       weights: hand the students ``[n, 2, m, d]`` over as well, else None.
     """
@@ -105,7 +107,7 @@ def _program(cell: Cell) -> Any:
     if isinstance(source, Descent):
         source = _any_lr(source)
     shape = (cell.k, cell.d, padded_width(cell.m), cell.pairs)
-    return (*shape, cell.seed, cell.matchings, cell.points, source)
+    return (*shape, cell.seed, cell.matchings, cell.points, cell.pqi, source)
 
 
 def _mesh() -> jax.sharding.Mesh:
@@ -308,14 +310,26 @@ def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
     if "weights" in cell.matchings:
         for row, pair in enumerate(batch):
             perms[row, : m[row]] = match_weights(pair.students[None, :, : m[row]])[0]
-    measure = _measurer(cell.k, cell.matchings, cell.points, cell.source.zero_row)
+    measure = _measurer(
+        cell.k,
+        cell.matchings,
+        cell.points,
+        cell.pqi,
+        isinstance(cell.source, Minima),
+        cell.source.zero_row,
+    )
     found = jax.device_get(measure(students, m, perms))
     return {name: values[: len(batch)] for name, values in found.items()}
 
 
 @functools.cache
 def _measurer(
-    k: int, matchings: tuple[str, ...], points: int, zero_row: float
+    k: int,
+    matchings: tuple[str, ...],
+    points: int,
+    exponents: tuple[float, float],
+    exact: bool,
+    zero_row: float,
 ) -> Callable:
     def align(pair, m, by_weights, name):
         if name == "weights":
@@ -326,12 +340,20 @@ def _measurer(
         kinds = minima.types(pair, k, zero=zero_row)
         counts = minima.counts(kinds, k)
         direct = jnp.arange(pair.shape[1], dtype=jnp.int32)
-        perms = [direct, *(align(pair, m, by_weights, name) for name in matchings)]
+        aligned = [align(pair, m, by_weights, name) for name in matchings]
+        perms = jnp.stack([direct, *aligned])
         ts = interpolation.times(points)
         loss = functools.partial(two_layer.loss, k=k)
         along = functools.partial(interpolation.path_losses, loss, pair[0], ts=ts)
-        return {
-            "losses": jax.lax.map(lambda perm: along(pair[1][perm]), jnp.stack(perms)),
+        norms = safe_norm(pair)
+        bound = functools.partial(measures.certificate, pair, k=k, ts=ts)
+        certified = {"certificate": jax.vmap(bound)(perms)} if exact else {}
+        return certified | {
+            "pqi_flat": measures.pqi(
+                pair.reshape(2, -1), *exponents, size=m * pair.shape[2]
+            ),
+            "pqi_rows": measures.pqi(norms, *exponents, size=m),
+            "losses": jax.lax.map(lambda perm: along(pair[1][perm]), perms),
             "overlap": measures.overlap(counts),
             "counts": counts,
             "zero_rows": measures.zero_rows(pair, m, zero_row),

@@ -44,9 +44,10 @@ def sampled(W, key):
 def runner(name="sgd", gradient=population, updates=8, limit=1000, batched=False):
     """Compiled (run, key, learning rate) to run, vmapped over runs and rates."""
 
-    def single(run, key, lr):
+    def single(run, key, lr):  # optax itself promotes dtypes in adam
         optimizer = OPTIMIZERS[name](lr)
-        return advance(run, key, gradient, optimizer, updates=updates, limit=limit)
+        with jax.numpy_dtype_promotion("standard" if name == "adam" else "strict"):
+            return advance(run, key, gradient, optimizer, updates=updates, limit=limit)
 
     return jax.jit(jax.vmap(single, (0, None, 0)) if batched else single)
 

@@ -139,6 +139,12 @@ def test_small_alpha_leaves_one_neuron_a_type(dtype):
     assert np.mean(W.max(1)[:, :K] > 0.99) > 0.9
 
 
+def test_exponential_draw_of_zero_is_a_minimum_all_the_same():
+    """In float32 about one draw in 2²³ is zero; with this key it is the only one."""
+    W = minima.sample(jax.random.key(16438558), 1, 1, 1, dtype=jnp.float32)
+    np.testing.assert_array_equal(W, [[1]])
+
+
 # Types, counts, shares.
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import oracles
 import pytest
 
-from lmc_jax import descent, environment, measures, spec, store, sweep, two_layer
+from lmc_jax import descent, environment, spec, store, sweep, two_layer
 from lmc_jax.matching import MATCHINGS, match_types, match_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -332,14 +332,23 @@ def test_measures_equal_numpy_on_the_saved_weights(source):
     ts = np.linspace(0, 1, cell.points)
     assert found["losses"].shape == (4, 1 + len(MATCHINGS), cell.points)
     for n, pair in enumerate(students):
-        kinds = [np.argmax(W[:, :3], axis=1) for W in pair]
+        small = np.linalg.norm(pair, axis=-1) <= source.zero_row
+        np.testing.assert_array_equal(found["zero_rows"][n], small.sum(-1))
+        kinds = [
+            np.argmax(W[~zero, :3], axis=1) for W, zero in zip(pair, small, strict=True)
+        ]
         counts = np.array([np.bincount(kind, minlength=3) for kind in kinds])
         np.testing.assert_array_equal(found["counts"][n], counts)
         assert found["overlap"][n] == np.minimum(*counts).sum()
         for role, W in enumerate(pair):
-            assert found["zero_rows"][n, role] == 0
             share = 1 - (np.maximum(W[:, :3].max(1), 0) ** 2).sum() / (W**2).sum()
             assert found["off_axis"][n, role] == pytest.approx(share, abs=1e-12)
+            for name, values in (
+                ("pqi_flat", np.abs(W).ravel()),
+                ("pqi_rows", np.linalg.norm(W, axis=1)),
+            ):
+                ratio = values.sum() / np.sqrt((values**2).sum() * values.size)
+                assert found[name][n, role] == pytest.approx(1 - ratio, abs=1e-12)
             expected = pytest.approx(numpy_distance(W, 3), rel=1e-9, abs=1e-12)
             assert found["distance"][n, role] == expected
         perms = [np.arange(9)]
@@ -361,14 +370,15 @@ def test_measures_equal_numpy_on_the_saved_weights(source):
         assert found["off_axis"].max() < 1e-12
         assert (found["counts"] >= 1).all()
         assert "status" not in found
+        assert (found["certificate"] >= found["losses"] - 1e-12).all()
     assert found["losses"][:, 0].max(-1).min() > found["losses"][:, 4].max(-1).min()
 
 
 def test_zero_rows_are_counted_among_the_true_rows_only():
-    source = dataclasses.replace(GD64, lr=1e-12, steps=1, init_std=7e-7)
+    source = dataclasses.replace(GD64, lr=1e-12, steps=1, init_std=7e-7, zero_row=1e-6)
     cell = dataclasses.replace(BASE, m=11, source=source)
     found = swept([cell])[cell]
-    small = np.linalg.norm(found["weights"], axis=-1) <= 1e-3
+    small = np.linalg.norm(found["weights"], axis=-1) <= source.zero_row
     np.testing.assert_array_equal(found["zero_rows"], small.sum(-1))
     assert 0 < small.sum() < small.size
     assert (found["counts"].sum(-1) == 11 - small.sum(-1)).all()  # zeros have no type

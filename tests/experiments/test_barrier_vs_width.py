@@ -338,6 +338,11 @@ REFUSED = [
     ("--source=gd,", "''"),
     ("--matching=hungarian", "'hungarian'"),
     ("--matching=weights,weights", "twice"),
+    ("--matching=types_index,,weights", "''"),
+    ("--m=4 --m_over_k=2", "exclude"),
+    ("--m_over_k=0", "m=0"),
+    ("--zero_row=-1", "zero_row=-1"),
+    ("--m=5,\n10,x", "--m=5"),
     ("--m=5,,10", "--m=5,,10"),
     ("--m=10:5", "--m=10:5"),
     ("--m=5:100:0", "5:100:0"),
@@ -377,7 +382,7 @@ def test_bad_input_is_refused_in_one_line_before_anything_compiles(
     entrypoint, tmp_path, arguments, fragment
 ):
     out = tmp_path / "out"
-    status, stdout, stderr, compiled = entrypoint(*arguments.split(), f"--out={out}")
+    status, stdout, stderr, compiled = entrypoint(*arguments.split(" "), f"--out={out}")
     assert_refused(status, stdout, stderr, fragment)
     assert compiled == 0
     assert not out.exists()  # nothing is left of a refused run

@@ -1,0 +1,122 @@
+"""Trained students against the uniform model (the paper's Assumption 3).
+
+The model: counts of the types ``n = 1 + Multinomial(m - k, 1/k)``, and the norms in a
+type uniform on the simplex. Tests of it, and students with one part of a trained one
+replaced by the model's. NumPy, float64.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from lmc_jax import descent
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.integer]
+
+
+def regular_runs(arrays: Mapping[str, np.ndarray]) -> NDArray[np.bool_]:
+    """Runs of a cell at a minimum without zero rows, ``[pairs, 2]``: the model's."""
+    status = arrays.get("status", np.full((), descent.CONVERGED))
+    return (status == descent.CONVERGED) & (arrays["zero_rows"] == 0)
+
+
+# --- tests ---------------------------------------------------------------------------
+
+
+def equal_chances(often: Integers) -> float:
+    """p-value of the chi-square test that ``[k]`` types come up equally often.
+
+    NaN where none came up.
+    """
+    return float(stats.chisquare(often).pvalue) if np.sum(often) else np.nan
+
+
+def dispersion_index(counts: Integers, m: int) -> Floats:
+    """Variance of type counts over the multinomial's, from each run alone.
+
+    Σⱼ (nⱼ - m/k)² / ((m-k)(1 - 1/k)), whose mean is 1 in the uniform model.
+
+    Takes counts ``[runs, k]`` with sum m > k, k >= 2; returns ``[runs]``.
+    """
+    k = counts.shape[1]
+    return np.sum((counts - m / k) ** 2, axis=1) / ((m - k) * (1 - 1 / k))
+
+
+def ks_distance(shares: Floats) -> float:
+    """Kolmogorov-Smirnov distance of coordinates to those of the uniform model.
+
+    Takes points of the simplex ``[runs, m]``, m >= 2. A coordinate of a uniform one is
+    Beta(1, m-1).
+    """
+    marginal = stats.beta(1, shares.shape[1] - 1)
+    return float(stats.ks_1samp(shares.ravel(), marginal.cdf).statistic)
+
+
+def ks_interval(
+    shares: Floats, confidence: float = 0.95, resamples: int = 400, seed: int = 0
+) -> tuple[float, float, float]:
+    """``ks_distance`` with its percentile-bootstrap interval over runs.
+
+    All NaN without runs.
+    """
+    runs = len(shares)
+    if not runs:
+        return np.nan, np.nan, np.nan
+    rng = np.random.default_rng(seed)
+    drawn = (shares[rng.integers(runs, size=runs)] for _ in range(resamples))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile([ks_distance(s) for s in drawn], [tail, 1 - tail])
+    return ks_distance(shares), float(low), float(high)
+
+
+def ks_limit(
+    runs: int, m: int, level: float = 0.01, draws: int = 400, seed: int = 0
+) -> float:
+    """The ``ks_distance`` that uniform points exceed with probability ``level``.
+
+    Simulated: coordinates of one point depend on each other, so that tabulated
+    p-values do not apply. NaN without runs.
+    """
+    if not runs:
+        return np.nan
+    rng = np.random.default_rng(seed)
+    exact = [ks_distance(rng.dirichlet(np.ones(m), size=runs)) for _ in range(draws)]
+    return float(np.quantile(exact, 1 - level))
+
+
+# --- resampling ----------------------------------------------------------------------
+
+
+def parts(W: Floats, k: int) -> tuple[Integers, Floats]:
+    """Types ``[..., m]`` of students ``[..., m, d]``, and norms relative to their type.
+
+    A relative norm is the component along the type's axis over its mean in the type of
+    that student; no row may be zero.
+    """
+    kinds = np.argmax(W[..., :k], axis=-1)
+    along = np.take_along_axis(W[..., :k], kinds[..., None], axis=-1)[..., 0]
+    member = np.eye(k)[kinds]  # [..., m, k]
+    means = np.sum(member * along[..., None], axis=-2) / np.maximum(
+        np.sum(member, axis=-2), 1
+    )
+    return kinds, along / np.take_along_axis(means, kinds, axis=-1)
+
+
+def minimum(kinds: Integers, sizes: Floats, k: int) -> Floats:
+    """Global minima ``[..., m, k]`` with types and, up to scale, norms ``[..., m]``.
+
+    Sizes >= 0 are divided by their sum in the type.
+    """
+    rows = np.eye(k)[kinds] * np.maximum(sizes, 0)[..., None]
+    total = np.sum(rows, axis=-2, keepdims=True)
+    return rows / np.where(total > 0, total, 1)
+
+
+def uniform_kinds(rng: np.random.Generator, students: int, m: int, k: int) -> Integers:
+    """Types ``[students, m]`` of the uniform model, in random order."""
+    free = rng.integers(k, size=(students, m - k))
+    fixed = np.broadcast_to(np.arange(k), (students, k))
+    return rng.permuted(np.concatenate([fixed, free], axis=1), axis=1)

@@ -1,0 +1,290 @@
+"""Lists, grids and words that the entrypoints share."""
+
+import itertools
+import json
+import math
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from experiments import common
+from experiments.common import Refusal, integers, numbers, words
+from lmc_jax.spec import Descent, Minima
+
+GRID = {**common.DEFAULTS, "k": "2", "m": "4", "pairs": 3}
+
+
+def refused(function, *arguments):
+    """The line of a refusal."""
+    with pytest.raises(Refusal) as caught:
+        function(*arguments)
+    line = str(caught.value)
+    assert line.strip()
+    assert len(line.splitlines()) == 1
+    return line
+
+
+# --- lists of integers ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("5", [5]),
+        ("5,10,20", [5, 10, 20]),
+        ("20,5,10", [20, 5, 10]),
+        ("5:8", [5, 6, 7, 8]),
+        ("5:100:5", list(range(5, 101, 5))),
+        ("5:12:5", [5, 10]),
+        ("5:5", [5]),
+        ("5,6:8,7,20", [5, 6, 7, 8, 20]),
+        ("1:4:x4", [1, 2, 3, 4]),
+        ("1:1024:x11", [2**n for n in range(11)]),
+        ("3,1:16:x5", [3, 1, 2, 4, 8, 16]),
+    ],
+)
+def test_integer_lists_are_read_in_their_order_ends_included(text, values):
+    assert integers(text, "m") == values
+
+
+def test_the_widths_of_figure_2_are_25_distinct_ones():
+    widths = integers("5:400:x25", "m")
+    assert len(widths) == len(set(widths)) == 25
+    assert (widths[0], widths[-1]) == (5, 400)
+    assert widths == sorted(widths)
+    even = math.log(400 / 5) / 24
+    for a, b in itertools.pairwise(widths):
+        if a > 20:  # below, rounding to integers counts
+            assert math.log(b / a) == pytest.approx(even, rel=0.2)
+
+
+@st.composite
+def geometric(draw):
+    low = draw(st.integers(1, 500))
+    high = draw(st.integers(low + 1, 2000))
+    return low, high, draw(st.integers(2, min(high - low + 1, 300)))
+
+
+@given(geometric())
+@example((1, 2, 2))
+@example((1, 300, 300))
+@example((5, 400, 25))
+def test_geometric_range_has_the_count_distinct_rising_and_both_ends(case):
+    low, high, count = case
+    values = integers(f"{low}:{high}:x{count}", "m")
+    assert len(values) == count
+    assert (values[0], values[-1]) == (low, high)
+    assert all(a < b for a, b in itertools.pairwise(values))
+
+
+@given(st.integers(-50, 500), st.integers(0, 300), st.integers(1, 60))
+def test_range_is_python_range_with_the_end_included(low, length, stride):
+    expected = list(range(low, low + length + 1, stride))
+    assert integers(f"{low}:{low + length}:{stride}", "m") == expected
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=8))
+def test_lists_of_integers_keep_order_and_drop_doubles(values):
+    text = ",".join(map(str, values))
+    assert integers(text, "m") == list(dict.fromkeys(values))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ",",
+        "5,,10",
+        "5,10,",
+        ",5",
+        "10:5",
+        "10:5:1",
+        "10:5:x3",
+        "5:10:0",
+        "5:10:-1",
+        "5:10:x",
+        "5:10:x1",
+        "5:10:x0",
+        "5:10:x-3",
+        "5:10:x7",
+        "5:5:x2",
+        "0:10:x3",
+        "-5:10:x3",
+        "5:10:x2:3",
+        "5:10:1:1",
+        "5:",
+        ":5",
+        ":",
+        "::",
+        "5.0",
+        "1e2",
+        "five",
+        "5;10",
+        "5 10",
+        "x5",
+        "nan",
+    ],
+)
+def test_malformed_integer_lists_are_refused_in_one_line(text):
+    line = refused(integers, text, "m")
+    assert line.startswith("--m=")
+
+
+@given(st.text("0123456789,:x-. abc", max_size=12))
+@settings(max_examples=300)
+def test_any_text_is_a_list_of_integers_or_refused_in_one_line(text):
+    if any(len(part) > 4 for part in text.replace(",", ":").split(":")):
+        text = text[:4]  # no ranges of millions
+    try:
+        values = integers(text, "k")
+    except Refusal:
+        assert refused(integers, text, "k")
+    else:
+        assert values
+        assert all(type(value) is int for value in values)
+        assert len(set(values)) == len(values)
+
+
+# --- numbers and words ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [("2", [2.0]), ("0.5,2,4", [0.5, 2.0, 4.0]), ("4,1e-3,4.0", [4.0, 1e-3])],
+)
+def test_numbers_are_read_in_their_order_without_doubles(text, values):
+    assert numbers(text, "lr") == values
+
+
+@given(
+    st.lists(
+        st.floats(0, exclude_min=True, allow_infinity=False), min_size=1, max_size=6
+    )
+)
+def test_positive_numbers_are_read_exactly(values):
+    text = ",".join(map(repr, values))
+    assert numbers(text, "lr") == list(dict.fromkeys(values))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ",", "1,,2", "1,", "0", "-1", "1,-2", "nan", "inf", "-inf"),
+        *("1e999", "1e-999", "a", "1:2", "1 2", "0x1"),
+    ],
+)
+def test_malformed_numbers_are_refused_in_one_line(text):
+    assert refused(numbers, text, "lr").startswith("--lr=")
+
+
+def test_words_are_read_in_their_order_without_doubles():
+    assert words("gd", "source", common.SOURCES) == ["gd"]
+    assert words("uniform,gd,uniform", "source", common.SOURCES) == ["uniform", "gd"]
+
+
+@pytest.mark.parametrize("text", ["", "gd,", "GD", "gd uniform", "all", "gd,,sgd"])
+def test_unknown_words_are_refused_with_the_known_ones(text):
+    line = refused(words, text, "source", common.SOURCES)
+    for name in ("--source", *common.SOURCES):
+        assert name in line
+
+
+# --- the grid -------------------------------------------------------------------------
+
+
+def test_grid_is_the_product_of_teachers_widths_sources_and_rates():
+    setting = GRID | {
+        "k": "2,3",
+        "m": "4,6",
+        "source": "gd,uniform",
+        "lr_times_m": "1,2",
+    }
+    grid = common.cells(setting)
+    assert len(grid) == len(set(grid)) == 2 * 2 * (2 + 1)
+    assert {(cell.k, cell.d) for cell in grid} == {(2, 2), (3, 3)}
+    for cell in grid:
+        if isinstance(cell.source, Descent):
+            assert cell.source.lr * cell.m in (1.0, 2.0)
+    assert [cell.source.name for cell in grid[:3]] == ["gd", "gd", "uniform"]
+
+
+def test_learning_rate_is_taken_as_given_or_divided_by_the_width():
+    fixed = GRID | {"m": "4,8", "source": "gd", "lr": "0.25", "lr_times_m": None}
+    assert [cell.source.lr for cell in common.cells(fixed)] == [0.25, 0.25]
+    scaled = GRID | {"m": "4,8", "source": "gd", "lr_times_m": "2"}
+    assert [cell.source.lr for cell in common.cells(scaled)] == [0.5, 0.25]
+
+
+def test_widths_may_be_given_in_units_of_the_teacher_width():
+    grid = common.cells(GRID | {"k": "2,3", "m": None, "m_over_k": "1,4"})
+    assert {(cell.k, cell.m) for cell in grid} == {(2, 2), (2, 8), (3, 3), (3, 12)}
+
+
+def test_matchings_are_taken_in_order_and_may_be_none():
+    several = common.cells(GRID | {"matching": "weights,types_index"})
+    assert several[0].matchings == ("weights", "types_index")
+    assert common.cells(GRID | {"matching": ""})[0].matchings == ()
+
+
+def test_each_source_has_its_own_settings():
+    setting = GRID | {"source": ",".join(common.SOURCES), "alpha": 0.3, "batch": 32}
+    sources = {cell.source.name: cell.source for cell in common.cells(setting)}
+    assert list(sources) == list(common.SOURCES)
+    assert (sources["gd"].batch, sources["sgd"].batch) == (0, 32)
+    assert sources["uniform"] == Minima(1.0)
+    assert sources["equal"] == Minima("equal")
+    assert sources["dirichlet"] == Minima(0.3)
+
+
+def test_dimension_is_the_teacher_width_unless_given():
+    assert [cell.d for cell in common.cells(GRID)] == [2, 2]
+    assert [cell.d for cell in common.cells(GRID | {"d": 7})] == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("change", "fragment"),
+    [
+        ({"d": 1}, "k=2 > d=1"),
+        ({"d": 0}, "k=2 > d=0"),
+        ({"m": "0"}, "m=0"),
+        ({"pairs": 0}, "pairs=0"),
+        ({"m": "1", "source": "uniform"}, "m=1 < k=2"),
+        ({"source": "sgd", "batch": 0}, "batch=0"),
+        ({"source": "nobody"}, "nobody"),
+        ({"matching": "types"}, "'types'"),
+        ({"matching": "types_index,,weights"}, "''"),
+        ({"m": None, "m_over_k": "0"}, "m=0"),
+        ({"m": None, "m_over_k": "2,,3"}, "--m_over_k=2,,3"),
+        ({"seed": 2**32}, "4294967296"),
+        ({"lr_times_m": "-1"}, "--lr_times_m=-1"),
+    ],
+)
+def test_grid_with_an_impossible_cell_is_refused_in_one_line(change, fragment):
+    assert fragment in refused(common.cells, GRID | change)
+
+
+# --- the end --------------------------------------------------------------------------
+
+
+def test_library_errors_become_refusals_and_others_pass():
+    with pytest.raises(Refusal, match="one line"), common.refusing():
+        raise ValueError("one line")
+    with pytest.raises(KeyError), common.refusing():
+        raise KeyError("m")
+
+
+def test_table_is_aligned_under_its_columns():
+    text = common.table(
+        [{"m": 5, "barrier": 0.012345}, {"m": 100, "barrier": math.nan}]
+    )
+    assert text.splitlines() == ["  m  barrier", "  5   0.0123", "100        -"]
+
+
+def test_claims_are_written_as_json_with_the_caption(tmp_path):
+    claim = {"claim": "c ≥ 1", "measured": "2", "rule": "r", "n": 3, "holds": None}
+    path = common.write_claims(tmp_path / "figure", "caption", [claim])
+    assert path == tmp_path / "figure.claims.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["caption"] == "caption"
+    assert content["claims"] == [claim]
