@@ -173,6 +173,7 @@ def define_cells() -> None:
     flags.DEFINE_integer("steps", None, "Most steps of a run.")
     flags.DEFINE_float("tol", None, "A run ends once its loss is below this.")
     flags.DEFINE_integer("check_every", None, "Steps between two looks at the loss.")
+    flags.DEFINE_integer("hold", None, "Looks in a row that must be below --tol.")
     flags.DEFINE_float("init_std", None, "Standard deviation of an initial weight.")
     flags.DEFINE_float("zero_row", None, "Norm up to which a trained neuron is zero.")
     flags.DEFINE_string("optimizer", None, "sgd, momentum, nesterov, adam.")
@@ -199,6 +200,7 @@ DEFAULTS = {
     "steps": 100_000,
     "tol": 1e-6,
     "check_every": 200,
+    "hold": 1,
     "init_std": 0.01,
     "zero_row": 1e-3,
     "optimizer": "sgd",
@@ -284,7 +286,7 @@ def _sources(name: str, m: int, setting: Mapping[str, Any]) -> list[Descent | Mi
     if name == "sgd" and setting["batch"] < 1:
         raise Refusal(f"--batch={setting['batch']}: give at least 1")
     shared = (
-        *("optimizer", "steps", "tol", "check_every"),
+        *("optimizer", "steps", "tol", "check_every", "hold"),
         *("init_std", "precision", "zero_row"),
     )
     return [

@@ -127,7 +127,7 @@ def norms_at_one(record: store.Record) -> dict:
     W = stored.arrays["W"][uniformity.regular_runs(record.arrays)].astype(np.float64)
     shares = -np.sort(-W[..., 0] / W[..., 0].sum(axis=1, keepdims=True), axis=1)
     distance = _measured("KS distance, k = 1", *uniformity.ks_interval(shares))
-    top = uniformity.ks_limit(*W.shape[:2], LEVEL)
+    top = uniformity.ks_limit(len(W), W.shape[1], LEVEL)
     return distance | {"shares": shares, "limit": top}
 
 

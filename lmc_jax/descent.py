@@ -32,19 +32,21 @@ class Run(NamedTuple):
     """State of one run.
 
     W: student ``[m, d]``. optimizer: optax state. step: int32, updates done.
-    status: int32, an index into ``STATUS``.
+    status: int32, an index into ``STATUS``. held: int32, checks in a row below the
+    tolerance.
     """
 
     W: Array
     optimizer: Any
     step: Array
     status: Array
+    held: Array
 
 
 def start(W: Array, optimizer: optax.GradientTransformation) -> Run:
     """A run at step 0 from the student ``W [m, d]``."""
     zero = jnp.zeros((), jnp.int32)
-    return Run(W, optimizer.init(W), zero, zero + RUNNING)
+    return Run(W, optimizer.init(W), zero, zero + RUNNING, zero)
 
 
 def advance(
@@ -79,7 +81,7 @@ def advance(
         W = run.W + change
         bounded = jnp.sum(jnp.square(W)) <= NORM_BOUND**2  # False for NaN
         taken = (run.status == RUNNING) & bounded
-        fresh = Run(W, state, run.step + 1, run.status)
+        fresh = Run(W, state, run.step + 1, run.status, run.held)
         status = jnp.where((run.status == RUNNING) & ~bounded, DIVERGED, run.status)
         kept = jax.tree.map(lambda new, old: jnp.where(taken, new, old), fresh, run)
         status = jnp.where(taken & (kept.step >= limit), EXHAUSTED, status)
@@ -88,11 +90,15 @@ def advance(
     return jax.lax.scan(update, run, length=updates)[0]
 
 
-def check(run: Run, loss: Array, tolerance: float) -> Run:
-    """Marks a run ``CONVERGED`` whose loss is below the tolerance.
+def check(run: Run, loss: Array, tolerance: float, hold: int = 1) -> Run:
+    """Marks a run ``CONVERGED`` whose loss is below the tolerance ``hold`` times.
 
-    A run at its step limit that meets the tolerance counts as converged.
+    In a row, that is: near a minimum that is barely unstable a run may pass below the
+    tolerance before the instability has grown. A run at its step limit counts as
+    converged if its last check makes it so.
     """
     open_ended = (run.status == RUNNING) | (run.status == EXHAUSTED)
-    reached = open_ended & (loss < tolerance)
-    return run._replace(status=jnp.where(reached, CONVERGED, run.status))
+    held = jnp.where(loss < tolerance, run.held + 1, 0)
+    reached = open_ended & (held >= hold)
+    status = jnp.where(reached, CONVERGED, run.status)
+    return run._replace(status=status, held=held)

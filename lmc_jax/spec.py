@@ -21,6 +21,7 @@ class Descent:
       steps: most updates of a run.
       tol: a run ends once its loss is below this.
       check_every: updates between two looks at the loss.
+      hold: looks in a row that must find the loss below tol.
       init_std: standard deviation of an initial entry.
       precision: of the training; losses and barriers are always float64.
       zero_row: a neuron of norm at most this counts as zero: it has no type. Neurons
@@ -33,6 +34,7 @@ class Descent:
     steps: int = 100_000
     tol: float = 1e-6
     check_every: int = 200
+    hold: int = 1
     init_std: float = 0.01
     precision: str = "float32"
     zero_row: float = 1e-3
@@ -149,7 +151,7 @@ def _validate_descent(source: Descent) -> None:
     _known("precision", source.precision, PRECISIONS)
     for name in ("lr", "tol", "init_std"):
         _positive(name, getattr(source, name))
-    for name in ("steps", "check_every"):
+    for name in ("steps", "check_every", "hold"):
         if getattr(source, name) < 1:
             raise ValueError(f"{name}={getattr(source, name)}: give at least 1")
     if not 0 <= source.zero_row < math.inf:

@@ -292,7 +292,7 @@ def _descender(k: int, d: int, size: int, spec: Descent) -> tuple[Callable, Call
             limit=spec.steps,
         )
         loss = two_layer.loss(run.W.astype(jnp.float64), k)
-        return descent.check(run, loss, spec.tol)
+        return descent.check(run, loss, spec.tol, spec.hold)
 
     return _sharded(jax.vmap(idle)), _sharded(jax.vmap(descend))
 

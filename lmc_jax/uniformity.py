@@ -120,3 +120,36 @@ def uniform_kinds(rng: np.random.Generator, students: int, m: int, k: int) -> In
     free = rng.integers(k, size=(students, m - k))
     fixed = np.broadcast_to(np.arange(k), (students, k))
     return rng.permuted(np.concatenate([fixed, free], axis=1), axis=1)
+
+
+def resampled(
+    rng: np.random.Generator,
+    kinds: Integers,
+    sizes: Floats,
+    k: int,
+    *,
+    counts: str,
+    norms: str,
+) -> Floats:
+    """Global minima with counts and norms of trained students or of the uniform model.
+
+    Args:
+      rng: source of randomness.
+      kinds: types ``[..., m]`` of trained students, all k in each.
+      sizes: their relative norms ``[..., m]``, as from ``parts``.
+      k: teacher width.
+      counts: ``"trained"`` keeps the types, ``"uniform"`` draws them from the model.
+      norms: ``"trained"`` draws from all ``sizes``, independent of type and student,
+        ``"uniform"`` from Exp(1); either is then scaled to sum 1 in every type.
+
+    Returns:
+      ``[..., m, k]``.
+    """
+    if counts == "uniform":
+        students = kinds.size // kinds.shape[-1]
+        kinds = uniform_kinds(rng, students, kinds.shape[-1], k).reshape(kinds.shape)
+    if norms == "uniform":
+        drawn = rng.exponential(size=kinds.shape)
+    else:
+        drawn = rng.choice(np.maximum(sizes, 0).ravel(), size=kinds.shape)
+    return minimum(kinds, drawn, k)

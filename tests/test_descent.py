@@ -314,7 +314,7 @@ def test_gradient_that_turns_nan_keeps_weights_and_optimizer_finite(dtype):
 )
 def test_check(status, loss, expected):
     W = jnp.ones((2, 3))
-    run = Run(W, optax.sgd(0.1).init(W), jnp.int32(7), jnp.int32(status))
+    run = Run(W, optax.sgd(0.1).init(W), jnp.int32(7), jnp.int32(status), jnp.int32(0))
     checked = check(run, jnp.float64(loss), 1e-6)
     assert int(checked.status) == expected
     assert checked.status.dtype == jnp.int32

@@ -17,7 +17,7 @@ FLOORS = [
     {"two_layer", "minima", "mlp", "cnn"},
     {"descent", "matching", "interpolation"},
     {"spec"},
-    {"measures", "theory", "sharpness"},
+    {"measures", "theory", "sharpness", "uniformity"},
     {"sweep"},
 ]
 # The rooms on the host, and all of the package that each may know.
@@ -37,6 +37,7 @@ OUTSIDE = {
     "store": {"numpy"},
     "datasets": {"numpy"},
     "theory": {"numpy", "scipy"},
+    "uniformity": {"numpy", "scipy"},
     "figures": {"numpy", "matplotlib", "cycler"},
 }
 
@@ -101,7 +102,7 @@ def test_module_knows_nothing_of_experiments_and_tests(module):
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if room(name) in OUTSIDE])
-def test_rooms_without_training_import_no_jax(module):
+def test_rooms_without_jax_import_only_what_they_are_allowed(module):
     outside = {name.split(".")[0] for name in imports(module)} - {"lmc_jax"}
     beyond = outside - OUTSIDE[room(module)] - sys.stdlib_module_names
     assert not beyond, f"{module} imports {sorted(beyond)}"

@@ -246,26 +246,32 @@ def test_weights_that_are_not_finite_never_look_finite(bad, dtype):
         assert not np.isfinite(gradient[1]).any()
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda W, x: two_layer.loss(W, 3),
-        lambda W, x: two_layer.gradient(W, 3),
-        lambda W, x: jax.grad(two_layer.loss)(W, 3),
-        lambda W, x: two_layer.sampled_loss(W, x, 3),
-        lambda W, x: two_layer.sampled_gradient(W, x, 3),
-    ],
-)
-def test_matrix_products_ask_for_full_precision(function):
+PRODUCTS = {
+    "loss": lambda W, x: two_layer.loss(W, 3),
+    "gradient": lambda W, x: two_layer.gradient(W, 3),
+    "grad of loss": lambda W, x: jax.grad(two_layer.loss)(W, 3),
+    "sampled loss": lambda W, x: two_layer.sampled_loss(W, x, 3),
+    "sampled gradient": lambda W, x: two_layer.sampled_gradient(W, x, 3),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_matrix_products_ask_for_full_precision(name):
     """Accelerators otherwise round float32 factors to TF32 or bfloat16."""
     x = jnp.ones((4, 5), jnp.float32)
-    lowered = jax.jit(function).lower(jnp.ones((8, 5), jnp.float32), x).as_text()
+    lowered = jax.jit(PRODUCTS[name]).lower(jnp.ones((8, 5), jnp.float32), x).as_text()
     products = [line for line in lowered.splitlines() if "dot_general" in line]
     assert products
     assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
 
 
 # Sampled loss and gradient.
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def sampled(W, x, k):
+    loss = functools.partial(two_layer.sampled_loss, x=x, k=k)
+    return loss(W), two_layer.sampled_gradient(W, x, k), jax.grad(loss)(W)
 
 
 @pytest.fixture
@@ -277,15 +283,13 @@ def batch(dtype):
 def test_sampled_loss_and_gradient_against_numpy(name, batch, dtype):
     W, exact, k = cast(name, dtype)
     x = np.asarray(batch, float)
-    loss = two_layer.sampled_loss(W, batch, k)
-    gradient = two_layer.sampled_gradient(W, batch, k)
+    loss, gradient, automatic = sampled(W, batch, k)
     assert loss.dtype == gradient.dtype == dtype
     rounding = 16 * jnp.finfo(dtype).eps * size(exact, k)
     expected = oracles.sampled_loss(exact, x, k).mean()
     assert abs(float(loss) - expected) <= rounding * size(exact, k)
     slopes = oracles.sampled_gradient(exact, x, k).mean(0)
     np.testing.assert_allclose(gradient, slopes, rtol=0, atol=rounding)
-    automatic = jax.grad(two_layer.sampled_loss)(W, batch, k)
     np.testing.assert_allclose(gradient, automatic, rtol=0, atol=rounding)
     np.testing.assert_array_equal(gradient[~exact.any(1)], 0)
 
@@ -296,12 +300,10 @@ def test_sampled_loss_and_gradient_are_unbiased(dtype):
 
     @jax.jit
     @jax.vmap
-    def sampled(key):
-        x = jax.random.normal(key, (64, 5), dtype)
-        loss = two_layer.sampled_loss(W, x, k)
-        return loss, two_layer.sampled_gradient(W, x, k)
+    def draw(key):
+        return sampled(W, jax.random.normal(key, (64, 5), dtype), k)[:2]
 
-    losses, slopes = (np.asarray(draws, float) for draws in sampled(keys))
+    losses, slopes = (np.asarray(draws, float) for draws in draw(keys))
     oracles.assert_mean(losses, oracles.loss(exact, k))
     oracles.assert_mean(slopes, oracles.gradient(exact, k))
 

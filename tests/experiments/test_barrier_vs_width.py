@@ -20,7 +20,7 @@ UNIFORM = ["--k=2", "--m=3,4", "--pairs=3", "--source=uniform"]
 
 # Runs the entrypoint once for each line of arguments, all in one process.
 DRIVER = """
-import contextlib, io, json, sys, traceback
+import contextlib, io, json, sys, traceback, unittest.mock
 import jax
 from absl import flags
 from absl.testing import flagsaver
@@ -34,8 +34,10 @@ replies, sys.stdout = sys.stdout, sys.stderr
 for line in sys.stdin:
     out, err, status = io.StringIO(), io.StringIO(), 0
     compiled.clear()
-    sys.argv = ["barrier_vs_width", *json.loads(line)]
+    sweeps, *arguments = json.loads(line)
+    sys.argv = ["barrier_vs_width", *arguments]
     with (
+        unittest.mock.patch.object(common, "sweep", common.sweep if sweeps else None),
         flagsaver.flagsaver(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -73,10 +75,8 @@ def entrypoint():
         text=True,
     )
 
-    def call(*arguments):
-        process.stdin.write(
-            json.dumps([str(argument) for argument in arguments]) + "\n"
-        )
+    def call(*arguments, sweeps=True):
+        process.stdin.write(json.dumps([sweeps, *map(str, arguments)]) + "\n")
         process.stdin.flush()
         return json.loads(process.stdout.readline())
 
@@ -382,7 +382,9 @@ def test_bad_input_is_refused_in_one_line_before_anything_compiles(
     entrypoint, tmp_path, arguments, fragment
 ):
     out = tmp_path / "out"
-    status, stdout, stderr, compiled = entrypoint(*arguments.split(" "), f"--out={out}")
+    status, stdout, stderr, compiled = entrypoint(
+        *arguments.split(" "), f"--out={out}", sweeps=False
+    )
     assert_refused(status, stdout, stderr, fragment)
     assert compiled == 0
     assert not out.exists()  # nothing is left of a refused run
@@ -402,7 +404,9 @@ def test_unusable_out_is_refused_in_one_line_before_anything_compiles(
     if kind == "schema":
         with_other_schema(out)
     before = sorted(tmp_path.rglob("*"))
-    status, stdout, stderr, compiled = entrypoint(*UNIFORM, f"--out={out}")
+    status, stdout, stderr, compiled = entrypoint(
+        *UNIFORM, f"--out={out}", sweeps=False
+    )
     assert_refused(status, stdout, stderr, str(out))
     assert compiled == 0
     assert sorted(tmp_path.rglob("*")) == before
