@@ -80,7 +80,8 @@ def _panel(axes, rows: Sequence[dict], k: int, title: str, *, log: bool) -> None
     for curve in curves.group(rows, "source", "matching").values():
         # Barriers at m = k are zero up to rounding: they have no place on a log axis.
         kept = [row for row in curve if row["barrier_mean"] > 1e-9 or not log]
-        curves.draw(axes, kept)
+        if kept:
+            curves.draw(axes, kept)
     _mark_minima(axes, k)
     figures.log_axis(axes)
     axes.set(xlabel="student width m", ylabel="barrier", title=title)
@@ -155,10 +156,25 @@ def claims(rows: Sequence[dict]) -> list[dict]:
     return judged + _below_uniform(rows)
 
 
+_LOWER = "permutation lowers the barrier several times over ({})"
+_PEAK = "the permuted barrier peaks near 2k to 3k, then vanishes ({})"
+
+
+def _not_run(claim: str) -> dict:
+    measured, rule = (
+        "no barrier to judge",
+        "needs two pairs, barriers above 0 and widths beyond 3k",
+    )
+    return {"claim": claim, "measured": measured, "rule": rule, "n": 0, "holds": None}
+
+
 def _lowered(label: str, wide: Sequence[dict]) -> dict:
+    wide = [row for row in wide if row["normalized_high"] == row["normalized_high"]]
+    if not wide:
+        return _not_run(_LOWER.format(label))
     worst = max(wide, key=lambda row: row["normalized_mean"])
     return {
-        "claim": f"permutation lowers the barrier several times over ({label})",
+        "claim": _LOWER.format(label),
         "measured": "permuted/direct at most "
         f"{common.with_interval(worst, 'normalized')}, at m = {worst['m']}",
         "rule": "at every m > k the interval of permuted/direct lies below 1/3",
@@ -170,11 +186,13 @@ def _lowered(label: str, wide: Sequence[dict]) -> dict:
 def _peaked(label: str, curve: Sequence[dict], k: int) -> dict:
     peak = max(curve, key=lambda row: row["barrier_mean"])
     last = curve[-1]
+    if not peak["barrier_low"] > 1e-9 or last["m"] <= 3 * k:
+        return _not_run(_PEAK.format(label))
     fallen = last["barrier_mean"] / peak["barrier_mean"]
     near = [row for row in curve if 2 * k <= row["m"] <= 3 * k]
     reached = any(row["barrier_high"] >= peak["barrier_low"] for row in near)
     return {
-        "claim": f"the permuted barrier peaks near 2k to 3k, then vanishes ({label})",
+        "claim": _PEAK.format(label),
         "measured": f"peak {common.with_interval(peak, 'barrier')} at m = {peak['m']} "
         f"= {peak['m'] / k:.3g}k; at m = {last['m']} it is {fallen:.2g} of that",
         "rule": "some width in 2k ... 3k has an interval that meets the interval of "

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from lmc_jax import environment, figures, store, summary
 from lmc_jax.interpolation import BARRIERS
+from lmc_jax.matching import MATCHINGS
 from lmc_jax.spec import Cell, Descent, Minima
 from lmc_jax.sweep import sweep
 
@@ -73,6 +74,9 @@ def _leave(status: int, message: str) -> NoReturn:
 # --- lists ---------------------------------------------------------------------------
 
 
+MOST_VALUES = 100_000  # of one list
+
+
 def integers(text: str, name: str) -> list[int]:
     """Reads ``5,10,20``, ranges ``5:100:5`` and geometric ``5:400:x25`` (25 widths).
 
@@ -102,7 +106,7 @@ def _range(part: str) -> list[int]:
         raise ValueError
     if not step or not step[0].startswith("x"):
         stride = int(step[0]) if step else 1
-        if stride < 1:
+        if stride < 1 or (high - low) // stride > MOST_VALUES:
             raise ValueError
         return list(range(low, high + 1, stride))
     return _geometric(low, high, int(step[0][1:]))
@@ -110,7 +114,7 @@ def _range(part: str) -> list[int]:
 
 def _geometric(low: int, high: int, count: int) -> list[int]:
     """``count`` distinct integers from low to high, evenly spaced on a log axis."""
-    if low < 1 or not 2 <= count <= high - low + 1:
+    if low < 1 or not 2 <= count <= min(high - low + 1, MOST_VALUES):
         raise ValueError
     values = [low]
     for left in range(count - 1, 0, -1):
@@ -235,6 +239,8 @@ def cells(setting: Mapping[str, Any]) -> list[Cell]:
     Raises:
       Refusal: for the first thing wrong, in one line.
     """
+    asked = setting["matching"]
+    matchings = words(asked, "matching", MATCHINGS) if asked else []
     grid = []
     for k in integers(setting["k"], "k"):
         for m in _widths(k, setting):
@@ -248,9 +254,7 @@ def cells(setting: Mapping[str, Any]) -> list[Cell]:
                             source=source,
                             pairs=setting["pairs"],
                             seed=setting["seed"],
-                            matchings=tuple(
-                                filter(None, setting["matching"].split(","))
-                            ),
+                            matchings=tuple(matchings),
                             points=setting["points"],
                             pqi=(setting["pqi_p"], setting["pqi_q"]),
                         )
@@ -315,18 +319,23 @@ def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> list[store.Rec
     records: dict[Cell, store.Record] = {}
     for cell in grid:
         try:
-            found = store.find(out, cell.parameters())
+            found = _found(out, cell)
         except store.CorruptCell as error:
             print(f"warning: {error}; computing it again", file=sys.stderr)
-            continue
-        if found and FLAGS.save_weights:
-            found = found if store.read_weights(found_path(out, cell)) else None
-        if found:
-            records[cell] = found
-    missing = [cell for cell in grid if cell not in records]
+        else:
+            records |= {cell: found} if found else {}
+    missing = [cell for cell in dict.fromkeys(grid) if cell not in records]
     if missing:
         _compute(missing, out, setting, records)
     return [records[cell] for cell in grid]
+
+
+def _found(out: Path, cell: Cell) -> store.Record | None:
+    """The stored cell, if it has all that is asked for."""
+    found = store.find(out, cell.parameters())
+    if found and FLAGS.save_weights and not store.read_weights(found_path(out, cell)):
+        return None
+    return found
 
 
 def found_path(out: str | Path, cell: Cell) -> Path:
@@ -360,7 +369,11 @@ def _compute(
 def write_summary(out: str | Path) -> Path:
     """Rebuilds OUT/summary.csv from every readable cell in OUT."""
     path = Path(out, "summary.csv")
-    good = store.records(out, on_corrupt=lambda error: None)
+
+    def name(error: store.CorruptCell) -> None:
+        print(f"warning: {error}; left out of {path}", file=sys.stderr)
+
+    good = store.records(out, on_corrupt=name)
     store.write_csv(path, summary.rows(good, FLAGS.barrier))
     return path
 

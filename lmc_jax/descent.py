@@ -80,11 +80,13 @@ def advance(
         )
         W = run.W + change
         bounded = jnp.sum(jnp.square(W)) <= NORM_BOUND**2  # False for NaN
-        taken = (run.status == RUNNING) & bounded
+        wanted = (run.status == RUNNING) & (run.step < limit)
+        taken = wanted & bounded
         fresh = Run(W, state, run.step + 1, run.status, run.held)
-        status = jnp.where((run.status == RUNNING) & ~bounded, DIVERGED, run.status)
         kept = jax.tree.map(lambda new, old: jnp.where(taken, new, old), fresh, run)
-        status = jnp.where(taken & (kept.step >= limit), EXHAUSTED, status)
+        spent = (run.status == RUNNING) & (kept.step >= limit)
+        status = jnp.where(spent, EXHAUSTED, run.status)
+        status = jnp.where(wanted & ~bounded, DIVERGED, status)
         return kept._replace(status=status), None
 
     return jax.lax.scan(update, run, length=updates)[0]

@@ -23,7 +23,12 @@ def times(points: int = 11) -> Array:
 
 def lerp(start: Any, end: Any, t: Array) -> Any:
     """(1 - t) start + t end, leaf by leaf; exact at t = 0 and t = 1."""
-    return jax.tree.map(lambda a, b: (1 - t) * a + t * b, start, end)
+
+    def mix(a, b):
+        weight = jnp.asarray(t, a.dtype)  # the path keeps the precision of the weights
+        return (1 - weight) * a + weight * b
+
+    return jax.tree.map(mix, start, end)
 
 
 def path_losses(loss: Callable[[Any], Array], start: Any, end: Any, ts: Array) -> Array:

@@ -1,6 +1,7 @@
 """What is measured of students and pairs of students."""
 
 import math
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -159,21 +160,24 @@ def ratio_interval(
     if count == 0 or not np.mean(denominator):
         return np.nan, np.nan, np.nan
     value = float(np.mean(numerator) / np.mean(denominator))
-    if count == 1:
+    if count == 1 or not np.isfinite(value):
         return value, np.nan, np.nan
 
     def ratio(top, bottom, axis):
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.mean(top, axis) / np.mean(bottom, axis)
 
-    interval = stats.bootstrap(
-        (numerator, denominator),
-        ratio,
-        paired=True,
-        vectorized=True,
-        confidence_level=confidence,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
+    with warnings.catch_warnings():
+        # Where a resample has no denominator the interval is NaN, and says so.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        interval = stats.bootstrap(
+            (numerator, denominator),
+            ratio,
+            paired=True,
+            vectorized=True,
+            confidence_level=confidence,
+            n_resamples=resamples,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
     return value, float(interval.low), float(interval.high)

@@ -48,12 +48,16 @@ def sample(
     if alpha == jnp.inf:
         log_mass = jnp.zeros((rows,), dtype)
     elif alpha == 1:
-        log_mass = jnp.log(jax.random.exponential(norm_key, (rows,), dtype))
+        mass = jax.random.exponential(norm_key, (rows,), dtype)
+        # A draw is exactly 0 once in 2²³ in float32.
+        log_mass = jnp.log(jnp.maximum(mass, jnp.finfo(dtype).tiny))
     else:
         log_mass = jax.random.loggamma(norm_key, alpha, (rows,), dtype)
     member = (kind == jnp.arange(k, dtype=jnp.int32)[:, None]) & (row < m)  # [k, rows]
-    log_total = jax.nn.logsumexp(jnp.where(member, log_mass, -jnp.inf), axis=1)
-    norms = jnp.where(row < m, jnp.exp(log_mass - log_total[kind]), 0)
+    # Relative to the largest of the type: small α draws beyond the range of exp.
+    largest = jnp.max(jnp.where(member, log_mass, -jnp.inf), axis=1)
+    mass = jnp.where(row < m, jnp.exp(log_mass - largest[kind]), 0)
+    norms = mass / jnp.sum(jnp.where(member, mass, 0), axis=1)[kind]
     draws = jnp.where(row < m, jax.random.uniform(order_key, (rows,)), jnp.inf)
     W = jax.nn.one_hot(kind, d, dtype=dtype) * norms[:, None]
     return W[jnp.argsort(draws)]

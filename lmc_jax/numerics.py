@@ -87,36 +87,29 @@ def _angle_terms_jvp(primals, tangents):
     return (gap, sine), (slope, -cosine * slope)
 
 
-def safe_norm(vectors: Array) -> Array:
-    """Euclidean norm over the last axis; gradient 0 at the zero vector.
-
-    Scaled by the largest entry, so that neither tiny nor huge entries leave the
-    range of the dtype when squared.
-
-    Args:
-      vectors: ``[..., d]``.
-
-    Returns:
-      ``[...]``, dtype of ``vectors``.
-    """
-    scale = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=-1))
-    nonzero = scale > 0
-    scale = jnp.where(nonzero, scale, 1)
-    squares = jnp.sum(jnp.square(vectors / scale[..., None]), axis=-1)
-    return jnp.where(nonzero, scale * jnp.sqrt(jnp.where(nonzero, squares, 1)), 0)
-
-
 def unit(vectors: Array) -> tuple[Array, Array]:
     """Directions and norms over the last axis.
+
+    Scaled by the largest entry, so that neither tiny nor huge entries leave the range
+    of the dtype when squared.
 
     Args:
       vectors: ``[..., d]``.
 
     Returns:
       ``(directions [..., d], norms [...])``. The zero vector has direction 0 and
-      norm 0; both derivatives are 0 there.
+      norm 0; both derivatives are 0 there. Entries that are not finite show in both.
     """
-    norms = safe_norm(vectors)
-    nonzero = (norms > 0)[..., None]
-    divisor = jnp.where(nonzero, norms[..., None], 1)
-    return jnp.where(nonzero, vectors / divisor, 0), norms
+    scale = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=-1, keepdims=True))
+    nonzero = scale != 0  # true for NaN, which must not pass for a zero vector
+    scale = jnp.where(nonzero, scale, 1)
+    scaled = vectors / scale
+    squares = jnp.sum(jnp.square(scaled), axis=-1, keepdims=True)
+    root = jnp.sqrt(jnp.where(nonzero, squares, 1))
+    directions = jnp.where(nonzero, scaled / root, 0)
+    return directions, jnp.where(nonzero, scale * root, 0)[..., 0]
+
+
+def safe_norm(vectors: Array) -> Array:
+    """Euclidean norms ``[...]`` over the last axis; gradient 0 at the zero vector."""
+    return unit(vectors)[1]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lmc_jax.numerics import safe_norm, unit
+from lmc_jax.numerics import unit
 from lmc_jax.two_layer import gradient
 
 
@@ -29,7 +29,7 @@ def hessian_vector(W: Array, V: Array, k: int) -> Array:
     Returns:
       Shape and dtype of ``W``.
     """
-    alive = safe_norm(W)[..., None] > 0
+    alive = _alive(W)
     slope = functools.partial(gradient, k=k)
     return jnp.where(alive, jax.jvp(slope, (W,), (jnp.where(alive, V, 0),))[1], 0)
 
@@ -56,7 +56,7 @@ def sharpness(W: Array, k: int, *, iterations: int = 64) -> Array:
     """
     start = jax.random.normal(jax.random.key(0, impl="threefry2x32"), W.shape, W.dtype)
     # Neurons without a block take no part.
-    vector, _ = _normalised(jnp.where(safe_norm(W)[:, None] > 0, start, 0))
+    vector, _ = _normalised(jnp.where(_alive(W), start, 0))
 
     def step(carry, _):
         previous, vector, coupling = carry
@@ -69,7 +69,13 @@ def sharpness(W: Array, k: int, *, iterations: int = 64) -> Array:
     _, (values, couplings) = jax.lax.scan(step, first, length=iterations)
     side = jnp.diag(couplings[:-1], 1)
     # Zero vectors add eigenvalues 0, below the largest.
-    return jnp.linalg.eigvalsh(jnp.diag(values) + side + side.T)[-1]
+    largest = jnp.linalg.eigvalsh(jnp.diag(values) + side + side.T)[-1]
+    return jnp.where(jnp.isfinite(W).all(), largest, jnp.nan)
+
+
+def _alive(W: Array) -> Array:
+    """Which neurons are not zero, bool ``[..., m, 1]``."""
+    return jnp.any(W != 0, axis=-1, keepdims=True)
 
 
 def _normalised(V: Array) -> tuple[Array, Array]:

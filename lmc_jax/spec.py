@@ -8,6 +8,7 @@ from lmc_jax.descent import OPTIMIZERS
 from lmc_jax.matching import MATCHINGS
 
 PRECISIONS = ("float32", "float64")
+LARGEST = 2**15  # width or dimension
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +107,11 @@ class Cell:
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name}={value}: give a {name} of at least 1")
+        if max(self.m, self.d) > LARGEST:
+            raise ValueError(
+                f"m={self.m}, d={self.d}: give at most {LARGEST}, kernel matrices of "
+                "m × m must fit into memory"
+            )
         if self.d < self.k:
             raise ValueError(
                 f"k={self.k} > d={self.d}: the teacher's k orthonormal neurons need "

@@ -92,8 +92,9 @@ def loss(W: Array, k: int) -> Array:
     """
     directions, norms = unit(W)
     gram = relu_kernel(matmul(directions, jnp.swapaxes(directions, -1, -2)))
-    student_term = jnp.einsum("...i,...il,...l->...", norms, gram, norms)
-    cross_term = jnp.einsum("...i,...ij->...", norms, relu_kernel(directions[..., :k]))
+    cross = relu_kernel(directions[..., :k])
+    student_term = jnp.sum(norms * matmul(gram, norms[..., None])[..., 0], axis=-1)
+    cross_term = jnp.sum(norms * jnp.sum(cross, axis=-1), axis=-1)
     teacher_term = k / 2 + k * (k - 1) / (2 * jnp.pi)
     return (student_term - 2 * cross_term + teacher_term) / 2
 
@@ -117,9 +118,11 @@ def gradient(W: Array, k: int) -> Array:
     gap, sine = angle_terms(matmul(directions, jnp.swapaxes(directions, -1, -2)))
     teacher_gap, teacher_sine = angle_terms(directions[..., :k])
     radial = matmul(sine, norms[..., None]) - jnp.sum(teacher_sine, -1, keepdims=True)
-    total = directions * radial + matmul(gap, W)
+    alive = norms[..., None] != 0
+    # A zero neuron has no block in the Hessian: its motion must not enter here.
+    total = directions * radial + matmul(gap, jnp.where(alive, W, 0))
     total = total.at[..., :k].add(-teacher_gap)
-    return jnp.where(norms[..., None] > 0, total / (2 * jnp.pi), 0)
+    return jnp.where(alive, total / (2 * jnp.pi), 0)
 
 
 def sampled_loss(W: Array, x: Array, k: int) -> Array:
@@ -140,4 +143,5 @@ def sampled_gradient(W: Array, x: Array, k: int) -> Array:
     """Gradient of ``sampled_loss`` in W ``[m, d]``, with relu'(0) = 0."""
     pre = matmul(x, W.T)  # [n, m]
     residual = jnp.sum(jax.nn.relu(pre), axis=-1) - teacher(x, k)
-    return matmul(((pre > 0) * residual[:, None]).T, x) / x.shape[0]
+    gates = (pre > 0).astype(W.dtype)
+    return matmul((gates * residual[:, None]).T, x) / x.shape[0]

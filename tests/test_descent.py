@@ -18,7 +18,6 @@ from lmc_jax.descent import (
     OPTIMIZERS,
     RUNNING,
     STATUS,
-    Run,
     advance,
     check,
     start,
@@ -313,12 +312,32 @@ def test_gradient_that_turns_nan_keeps_weights_and_optimizer_finite(dtype):
     ],
 )
 def test_check(status, loss, expected):
-    W = jnp.ones((2, 3))
-    run = Run(W, optax.sgd(0.1).init(W), jnp.int32(7), jnp.int32(status), jnp.int32(0))
+    run = start(jnp.ones((2, 3)), optax.sgd(0.1))
+    run = run._replace(step=jnp.int32(7), status=jnp.int32(status))
     checked = check(run, jnp.float64(loss), 1e-6)
     assert int(checked.status) == expected
-    assert checked.status.dtype == jnp.int32
-    equal(checked._replace(status=run.status), run)
+    assert checked.status.dtype == checked.held.dtype == jnp.int32
+    assert int(checked.held) == (loss < 1e-6)
+    equal(checked._replace(status=run.status, held=run.held), run)
+
+
+@pytest.mark.parametrize(
+    ("below", "hold", "converged_at"),
+    [
+        ([1, 1, 1], 1, 1),
+        ([1, 1, 1], 3, 3),
+        ([0, 1, 0, 1, 1, 0], 2, 5),
+        ([1, 0, 1, 0, 1], 2, None),
+    ],
+)
+def test_check_holds_in_a_row(below, hold, converged_at):
+    run = start(jnp.ones((2, 3)), optax.sgd(0.1))
+    statuses = []
+    for low in below:
+        run = check(run, jnp.float64(1e-7 if low else 1.0), 1e-6, hold=hold)
+        statuses.append(int(run.status))
+    waits = len(below) if converged_at is None else converged_at - 1
+    assert statuses == [RUNNING] * waits + [CONVERGED] * (len(below) - waits)
 
 
 def test_gradient_descent_reaches_global_minima(dtype):

@@ -358,6 +358,7 @@ REFUSED = [
     ("--tol=nan", "tol=nan"),
     ("--steps=0", "steps=0"),
     ("--check_every=0", "check_every=0"),
+    ("--hold=0", "hold=0"),
     ("--source=sgd --batch=0", "batch=0"),
     ("--source=dirichlet --alpha=-1", "alpha=-1"),
     ("--points=10", "points=10"),

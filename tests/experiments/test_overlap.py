@@ -1,0 +1,90 @@
+"""The overlap entrypoint on tiny settings: its files, its verdicts, its reruns."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmc_jax import store, theory
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = ("--k=5", "--ratio=1.4,1.6", "--pairs=40")
+
+
+def overlap(out, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.overlap", f"--out={out}", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"JAX_LOG_COMPILES": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("overlap")
+    done = overlap(out, *TINY)
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_the_points_have_the_widths_of_their_ratios_and_their_theory(run):
+    out, done = run
+    with (out / "summary.csv").open() as file:
+        widths = {(int(row["k"]), int(row["m"])) for row in csv.DictReader(file)}
+    assert widths == {(5, 7), (5, 8)}
+    lines = [row.split() for row in done.stdout.splitlines()]
+    line = next(line for line in lines if line[1:3] == ["5", "8"])
+    assert line[-2] == f"{theory.expected_overlap(8, 5):.4f}"
+    assert line[-1] == f"{theory.expected_overlap_clt(8, 5):.4f}"
+
+
+def test_paths_that_overlaps_do_not_need_are_left_out(run):
+    cell = store.load(run[0])[0]
+    assert cell.parameters["matchings"] == []
+    assert cell.arrays["losses"].shape == (40, 1, 3)
+
+
+def test_claims_carry_computed_verdicts(run):
+    claims = json.loads((run[0] / "overlap.claims.json").read_text())
+    assert "n = 40 independent pairs" in claims["caption"]
+    for claim in claims["claims"]:
+        assert {"claim", "measured", "rule", "n", "holds"} == claim.keys()
+    verdicts = [claim["holds"] for claim in claims["claims"]]
+    # Exact curve, central limit; 2k at k = 5; the limit k → ∞ by either form.
+    assert verdicts[0] is True
+    assert verdicts[2:] == [False, True, False]
+    least = next(c for c in claims["claims"] if "(k = 5)" in c["claim"])
+    assert "m = 11 = 2.2k" in least["measured"]
+    assert "m = 2.292k" in claims["claims"][-1]["measured"]
+
+
+def test_figure_is_written_in_both_formats(run):
+    assert (run[0] / "overlap.png").read_bytes().startswith(b"\x89PNG")
+    assert (run[0] / "overlap.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_rerun_computes_nothing_and_widths_may_be_given(run):
+    out, done = run
+    before = {path: path.stat().st_mtime_ns for path in store.paths(out)}
+    again = overlap(out, "--k=5", "--m=7,8", "--pairs=40")
+    assert again.returncode == 0, again.stderr
+    assert "compilation of jit(one)" in done.stderr
+    assert "compilation of jit(one)" not in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in store.paths(out)} == before
+    lines = [row.split() for row in again.stdout.splitlines() if "uniform  5" in row]
+    assert len(lines) == 2
+    assert lines == [r.split() for r in done.stdout.splitlines() if "uniform  5" in r]
+
+
+@pytest.mark.parametrize("flag", ["--ratio=0", "--ratio=0.5"])
+def test_bad_input_is_refused_in_one_line(tmp_path, flag):
+    done = overlap(tmp_path, "--k=5", flag)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1

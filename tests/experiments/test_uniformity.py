@@ -1,0 +1,203 @@
+"""Tests of the uniform model, and the entrypoints uniformity and why_gd_differs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmc_jax import descent, minima, store, theory, uniformity
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = ("--steps=3000", "--lr_times_m=3", "--check_every=500", "--tol=1e-4")
+
+
+# --- statistics ----------------------------------------------------------------------
+
+
+def test_dispersion_index_of_multinomial_counts_is_one():
+    rng = np.random.default_rng(0)
+    k, m = 5, 40
+    counts = 1 + rng.multinomial(m - k, np.full(k, 1 / k), size=20_000)
+    index = uniformity.dispersion_index(counts, m)
+    assert abs(index.mean() - 1) < 4 * index.std() / np.sqrt(len(index))
+
+
+def test_dispersion_index_by_hand():
+    assert uniformity.dispersion_index(np.array([[2, 2], [1, 3]]), 4).tolist() == [0, 2]
+
+
+def test_chi_square_against_its_definition_and_on_known_chances():
+    # 8, 12 and 10 of 30: statistic (4 + 4 + 0) / 10, and p = exp(-0.4) at 2 degrees.
+    p = uniformity.equal_chances(np.array([8, 12, 10]))
+    assert p == pytest.approx(np.exp(-0.4), rel=1e-12)
+    assert uniformity.equal_chances(np.array([400, 50, 50])) < 1e-10
+    assert np.isnan(uniformity.equal_chances(np.zeros(3, int)))
+
+
+def test_ks_distance_of_uniform_points_stays_below_its_limit_and_of_equal_ones_not():
+    rng = np.random.default_rng(1)
+    limit = uniformity.ks_limit(200, 10)
+    assert uniformity.ks_distance(rng.dirichlet(np.ones(10), size=200)) < limit
+    assert uniformity.ks_distance(rng.dirichlet(np.full(10, 3.0), size=200)) > limit
+    assert uniformity.ks_distance(np.full((1, 10), 0.1)) == pytest.approx(
+        max(0.9**9, 1 - 0.9**9)
+    )
+
+
+def test_ks_interval_holds_its_distance_and_is_nan_without_runs():
+    shares = np.random.default_rng(2).dirichlet(np.full(10, 3.0), size=50)
+    distance, low, high = uniformity.ks_interval(shares)
+    assert distance == uniformity.ks_distance(shares)
+    assert low < distance < high
+    assert np.isnan(uniformity.ks_interval(shares[:0])).all()
+
+
+def test_regular_runs_are_those_that_converged_without_zero_rows():
+    status = np.array([[descent.CONVERGED] * 2, [descent.EXHAUSTED, descent.CONVERGED]])
+    zero = np.array([[0, 1], [0, 0]])
+    found = uniformity.regular_runs({"status": status, "zero_rows": zero})
+    assert found.tolist() == [[True, False], [False, True]]
+    assert uniformity.regular_runs({"zero_rows": zero}).sum() == 3
+
+
+# --- resampling ----------------------------------------------------------------------
+
+K, M = 4, 11
+
+
+@pytest.fixture
+def students():
+    """Global minima ``[6, 2, M, K + 1]``, with a little weight off their axes."""
+    rng = np.random.default_rng(3)
+    kinds = uniformity.uniform_kinds(rng, 12, M, K).reshape(6, 2, M)
+    W = uniformity.minimum(kinds, rng.exponential(size=kinds.shape) + 0.1, K)
+    W = np.concatenate([W, np.zeros_like(W[..., :1])], axis=-1)
+    return W + rng.normal(scale=1e-6, size=W.shape)
+
+
+def test_parts_put_together_again_are_the_students(students):
+    kinds, sizes = uniformity.parts(students, K)
+    again = uniformity.minimum(kinds, sizes, K)
+    np.testing.assert_allclose(again, students[..., :K], atol=2e-5)
+    np.testing.assert_allclose(
+        kinds, np.asarray(minima.types(students, K)), err_msg="types"
+    )
+    for run, own in zip(sizes.reshape(-1, M), kinds.reshape(-1, M), strict=True):
+        for kind in range(K):
+            assert run[own == kind].mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("norms", ["trained", "uniform"])
+@pytest.mark.parametrize("counts", ["trained", "uniform"])
+def test_resampled_students_are_minima_with_the_counts_asked_for(
+    students, counts, norms
+):
+    kinds, sizes = uniformity.parts(students, K)
+    rng = np.random.default_rng(4)
+    drawn = uniformity.resampled(rng, kinds, sizes, K, counts=counts, norms=norms)
+    assert drawn.shape == (6, 2, M, K)
+    np.testing.assert_allclose(drawn.sum(axis=-2), 1, rtol=1e-12)
+    assert ((drawn > 0).sum(axis=-1) == 1).all()
+    same = (np.argmax(drawn, axis=-1) == kinds).all()
+    assert same == (counts == "trained")
+
+
+def test_resampled_norms_come_from_the_pool_or_from_the_model():
+    rng = np.random.default_rng(5)
+    kinds = np.tile(np.repeat(np.arange(2), 10), (2000, 1))
+    even = np.ones(kinds.shape)
+    flat = uniformity.resampled(rng, kinds, even, 2, counts="trained", norms="trained")
+    np.testing.assert_allclose(flat.max(axis=-1), 0.1)
+    model = uniformity.resampled(rng, kinds, even, 2, counts="trained", norms="uniform")
+    shares = model[:, :10, 0]
+    assert uniformity.ks_distance(shares) < uniformity.ks_limit(2000, 10)
+
+
+def test_uniform_types_have_multinomial_counts_in_random_order():
+    kinds = uniformity.uniform_kinds(np.random.default_rng(6), 20_000, M, K)
+    counts = (kinds[..., None] == np.arange(K)).sum(axis=1)
+    assert counts.min() == 1
+    index = uniformity.dispersion_index(counts, M)
+    assert abs(index.mean() - 1) < 4 * index.std() / np.sqrt(len(index))
+    first = uniformity.equal_chances(np.bincount(kinds[:, 0], minlength=K))
+    assert first > 1e-3
+
+
+# --- entrypoints ---------------------------------------------------------------------
+
+
+def run(name, out, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", f"--out={out}", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"JAX_LOG_COMPILES": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def check(name, out, *arguments):
+    """Runs an entrypoint; returns its claims and what it printed."""
+    done = run(name, out, *arguments)
+    assert done.returncode == 0, done.stderr
+    content = json.loads((out / f"{name}.claims.json").read_text())
+    for claim in content["claims"]:
+        assert {"claim", "measured", "rule", "n", "holds"} == claim.keys()
+        assert claim["holds"] in (True, False, None)
+    assert "ours, the paper's" in content["caption"]
+    assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    return content, done.stdout
+
+
+def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
+    tiny = ("--k=2", "--m=6", "--m_one=6", "--pairs=10", "--type_pairs=10")
+    content, table = check("uniformity", tmp_path, *TINY, *tiny, "--init_std=0.1")
+    claims = {claim["claim"].split(" (")[0]: claim for claim in content["claims"]}
+    types = claims["every type is equally likely to be the doubled one"]
+    often = json.loads(types["measured"].split(" of ")[0])
+    assert sum(often) == types["n"] == 20
+    assert types["holds"] is bool(uniformity.equal_chances(np.array(often)) > 0.01)
+    assert "uniform model" in content["claims"][-1]["claim"]
+    assert content["claims"][-1]["n"] == 20
+    cells = [record.parameters for record in store.load(tmp_path)]
+    (one,) = (cell for cell in cells if cell["k"] == 1)
+    share = 3 / 6 / theory.critical_learning_rate(6, 2)
+    at_one = one["source"]["lr"] / theory.critical_learning_rate(6, 1)
+    assert at_one == pytest.approx(share, rel=1e-5)
+    assert "KS distance, k = 1" in table
+
+    files = {path: path.stat().st_mtime_ns for path in store.paths(tmp_path)}
+    again = check("uniformity", tmp_path, *TINY, *tiny, "--init_std=0.1")
+    assert again == (content, table)
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+
+
+def test_why_gd_differs_splits_the_difference(tmp_path):
+    tiny = ("--k=2", "--m=6", "--pairs=6", "--init_std=0.1", "--repeats=2")
+    content, table = check("why_gd_differs", tmp_path, *TINY, *tiny)
+    measured = content["claims"][-1]["measured"]
+    total, *factors = (
+        float(part.split("×")[1].split()[0]) for part in measured.split("]")[:4]
+    )
+    assert np.prod(factors) == pytest.approx(total, rel=0.03)
+    header, row = (line.split() for line in table.splitlines()[:2])
+    assert header[:2] == ["k", "m"]
+    assert row[:2] == ["2", "6"]
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("uniformity", "--m=5"),
+        ("why_gd_differs", "--matching=weights"),
+    ],
+)
+def test_settings_without_meaning_are_refused_in_one_line(tmp_path, name, flag):
+    done = run(name, tmp_path, flag)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
