@@ -146,12 +146,13 @@ def words(text: str, name: str, known: Sequence[str]) -> list[str]:
       Refusal: for an unknown name.
     """
     values = text.split(",")
+    right = ", ".join(known)
     for value in values:
         if value not in known:
-            raise Refusal(
-                f"--{name}: unknown {value!r}, choose among {', '.join(known)}"
-            )
-    return list(dict.fromkeys(values))
+            raise Refusal(f"--{name}: unknown {value!r}, choose among {right}")
+    if len(set(values)) < len(values):
+        raise Refusal(f"--{name}={text}: names one twice, give each once")
+    return values
 
 
 # --- flags ---------------------------------------------------------------------------
@@ -206,7 +207,7 @@ DEFAULTS = {
     "check_every": 200,
     "hold": 1,
     "init_std": 0.01,
-    "zero_row": 1e-3,
+    "zero_row": 1e-6,
     "optimizer": "sgd",
     "batch": 256,
     "alpha": 0.5,

@@ -45,6 +45,7 @@ SHARED = {
     "check_every": 500,
     "hold": 10,  # a run may pass an unstable minimum before it is thrown out
     "matching": "",
+    "zero_row": 1e-3,  # at this tol the dying are below 3e-4, the living above 1e-2
 }
 MEASURES = {
     "pqi_flat": "PQI, flattened",

@@ -36,7 +36,7 @@ SHARED = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED
-    | {"m": "10,20,48,96", "pairs": 30, "lr_times_m": "1,5", "init_std": "0.01,0.1"},
+    | {"m": "10,20,48,96", "pairs": 25, "lr_times_m": "1,5", "init_std": "0.01,0.1"},
     "paper": SHARED
     | {
         "m": "8,12,16,24,32,48,64,80,96",

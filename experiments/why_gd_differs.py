@@ -96,6 +96,7 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
         "pairs": len(W),
         "left out": int((~kept).sum()),
         "zero rows": float(np.mean(record.arrays["zero_rows"])),
+        "threshold": cell["source"]["zero_row"],
         "unprojected": float(
             summary.barriers(record, common.FLAGS.barrier)[:, 1].mean()
         ),
@@ -254,7 +255,7 @@ def _sparse(row: dict) -> dict:
         "claim": "at large m trained minima have the lower permuted barrier because "
         f"they have zero rows ({_where(row)})",
         "measured": f"uniform/trained {factor(row['total'])}, and "
-        f"{row['zero rows']:.2g} zero rows a student",
+        f"{row['zero rows']:.2g} rows a student with norm <= {row['threshold']:g}",
         "rule": "the interval of the factor lies above 1, and there are zero rows",
         "n": row["pairs"],
         "holds": bool(row["total"][1] > 0 and row["zero rows"] > 0),

@@ -26,7 +26,8 @@ class Descent:
       init_std: standard deviation of an initial entry.
       precision: of the training; losses and barriers are always float64.
       zero_row: a neuron of norm at most this counts as zero: it has no type. Neurons
-        that die shrink with the square root of the loss, to about 3e-4 at 1e-8.
+        that die shrink with the square root of the loss, to about 3e-4 at 1e-8: to see
+        them at a loose tolerance, raise it.
     """
 
     lr: float
@@ -38,7 +39,7 @@ class Descent:
     hold: int = 1
     init_std: float = 0.01
     precision: str = "float32"
-    zero_row: float = 1e-3
+    zero_row: float = 1e-6
 
     @property
     def name(self) -> str:

@@ -55,7 +55,7 @@ def test_by_hand(values, p, q, expected, dtype):
     found = pqi(jnp.asarray(values, dtype), p, q)
     assert found.dtype == dtype
     assert found.shape == ()
-    assert float(found) == pytest.approx(expected, abs=8 * jnp.finfo(dtype).eps)
+    assert float(found) == pytest.approx(expected, abs=8 * float(jnp.finfo(dtype).eps))
 
 
 @pytest.mark.parametrize(("p", "q"), EXPONENTS)
@@ -70,7 +70,9 @@ def test_constant_vectors_have_index_zero_exactly(p, q, dtype):
 @pytest.mark.parametrize("n", [2, 10, 1000])
 def test_a_single_entry_has_the_largest_index(n, dtype):
     value = pqi(jnp.zeros(n, dtype).at[n // 2].set(-0.3))
-    assert float(value) == pytest.approx(1 - n**-0.5, abs=4 * jnp.finfo(dtype).eps)
+    assert float(value) == pytest.approx(
+        1 - n**-0.5, abs=4 * float(jnp.finfo(dtype).eps)
+    )
 
 
 @PROPERTY

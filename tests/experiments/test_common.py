@@ -178,9 +178,14 @@ def test_malformed_numbers_are_refused_in_one_line(text):
     assert refused(numbers, text, "lr").startswith("--lr=")
 
 
-def test_words_are_read_in_their_order_without_doubles():
+def test_words_are_read_in_their_order():
     assert words("gd", "source", common.SOURCES) == ["gd"]
-    assert words("uniform,gd,uniform", "source", common.SOURCES) == ["uniform", "gd"]
+    assert words("uniform,gd", "source", common.SOURCES) == ["uniform", "gd"]
+
+
+def test_doubled_words_are_refused():
+    line = refused(words, "uniform,gd,uniform", "source", common.SOURCES)
+    assert "twice" in line
 
 
 @pytest.mark.parametrize("text", ["", "gd,", "GD", "gd uniform", "all", "gd,,sgd"])
