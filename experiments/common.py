@@ -418,7 +418,7 @@ def write_claims(stem: str | Path, caption: str, claims: Sequence[Mapping]) -> P
     (how the verdict follows), ``n`` and ``holds`` (true, false, or null: not run).
     """
     path = Path(f"{stem}.claims.json")
-    content = {"caption": caption, "command": " ".join(sys.argv), "claims": claims}
+    content = {"caption": caption, "command": environment.command(), "claims": claims}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     store.write_atomic(path, (text + "\n").encode())
     return path

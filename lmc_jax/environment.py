@@ -3,6 +3,7 @@
 import functools
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -115,8 +116,16 @@ def provenance() -> dict[str, Any]:
         "device": device.device_kind,
         "devices": jax.local_device_count(),
         "prng": PRNG,
-        "command": " ".join(sys.argv),
+        "command": command(),
     }
+
+
+def command() -> str:
+    """The command of this process, as one would type it at the root of the project."""
+    program = Path(sys.argv[0])
+    return shlex.join(
+        ["python", "-m", f"{program.parent.name}.{program.stem}", *sys.argv[1:]]
+    )
 
 
 def _git(root: Path, *arguments: str) -> str:
