@@ -181,7 +181,7 @@ def define_cells() -> None:
     flags.DEFINE_integer("hold", None, "Looks in a row that must be below --tol.")
     flags.DEFINE_float("init_std", None, "Standard deviation of an initial weight.")
     flags.DEFINE_float("zero_row", None, "Norm up to which a trained neuron is zero.")
-    flags.DEFINE_string("optimizer", None, "sgd, momentum, nesterov, adam.")
+    flags.DEFINE_string("optimizer", None, "sgd, momentum, nesterov, or any of optax.")
     flags.DEFINE_integer("batch", None, "Fresh inputs a step of the source sgd.")
     flags.DEFINE_float("alpha", None, "Dirichlet concentration, source dirichlet.")
     flags.DEFINE_string("precision", None, "Of the training: float32 or float64.")

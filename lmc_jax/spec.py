@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from lmc_jax.descent import OPTIMIZERS
+from lmc_jax.descent import optimizer_named
 from lmc_jax.matching import MATCHINGS
 
 PRECISIONS = ("float32", "float64")
@@ -17,7 +17,7 @@ class Descent:
 
     Attributes:
       lr: learning rate η.
-      optimizer: a name in ``OPTIMIZERS``.
+      optimizer: a name that ``descent.optimizer_named`` knows.
       batch: fresh N(0, I) inputs a step (SGD); 0 for the population gradient (GD).
       steps: most updates of a run.
       tol: a run ends once its loss is below this.
@@ -154,7 +154,7 @@ def _validate_minima(source: Minima, cell: Cell) -> None:
 
 
 def _validate_descent(source: Descent) -> None:
-    _known("optimizer", source.optimizer, OPTIMIZERS)
+    optimizer_named(source.optimizer)
     _known("precision", source.precision, PRECISIONS)
     for name in ("lr", "tol", "init_std"):
         _positive(name, getattr(source, name))

@@ -271,7 +271,7 @@ def _descender(k: int, d: int, size: int, spec: Descent) -> tuple[Callable, Call
         return two_layer.sampled_gradient(W, x, k)
 
     def optimizer(lr):
-        return descent.OPTIMIZERS[spec.optimizer](lr.astype(dtype))
+        return descent.optimizer_named(spec.optimizer)(lr.astype(dtype))
 
     def idle(m):
         run = descent.start(jnp.zeros((size, d), dtype), optimizer(jnp.zeros(())))

@@ -20,6 +20,7 @@ from lmc_jax.descent import (
     STATUS,
     advance,
     check,
+    optimizer_named,
     start,
 )
 
@@ -354,3 +355,17 @@ def test_gradient_descent_reaches_global_minima(dtype):
     assert runs.status.tolist() == [CONVERGED] * 8
     final = [oracles.loss(np.asarray(w, float), K) for w in runs.W]
     assert np.max(final) < 1e-5
+
+
+# --- optimizers by name ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "lion", "adamw"])
+def test_any_optimizer_of_optax_is_known_by_its_name(name):
+    assert optimizer_named(name) is getattr(optax, name)
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "apply_updates", "nonesuch", ""])
+def test_what_is_no_optimizer_of_gradients_is_refused(name):
+    with pytest.raises(ValueError, match="unknown optimizer"):
+        optimizer_named(name)

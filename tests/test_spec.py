@@ -111,7 +111,7 @@ def test_impossible_cells_are_refused_in_one_line(cell, changes, fragment):
         ({"check_every": 0}, "check_every=0"),
         ({"hold": 0}, "hold=0"),
         ({"batch": -1}, "batch=-1"),
-        ({"optimizer": "lion"}, "'lion'"),
+        ({"optimizer": "nonesuch"}, "'nonesuch'"),
         ({"precision": "bfloat16"}, "'bfloat16'"),
         ({"zero_row": -1e-3}, "zero_row=-0.001"),
         ({"zero_row": math.nan}, "zero_row=nan"),

@@ -25,8 +25,8 @@ def match_types(
 
     - ``index``: in row order (the paper's reading);
     - ``sorted``: largest with largest;
-    - ``opposed``: largest with smallest, which halves the barrier of ``index`` on
-      global minima.
+    - ``opposed``: largest with smallest, which lowers the barrier of uniform minima,
+      to about half of ``index`` for m well above k.
 
     Neurons without type (zero rows) are leftovers. Ties keep row order.
 
