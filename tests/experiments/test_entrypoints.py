@@ -1,0 +1,91 @@
+"""Every small entrypoint end to end: files, well-formed claims, nothing twice."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = {
+    "double_descent": (
+        ["double_descent"],
+        "--k=2 --m=1,2,3,4,7 --pairs=2 --lr_times_m=3 --steps=2000",
+    ),
+    "barrier_rate": (["barrier_rate"], "--k=2 --m_over_k=1,2,4,8,24 --pairs=5"),
+    "sparsity": (
+        ["sparsity_vs_width", "sparsity_vs_rate"],
+        "--k=2 --d=2 --m=4,6 --fixed_m=4 --scan=2,4 --lr_times_m=2 --pairs=2 "
+        "--tol=1e-4 --hold=1 --steps=2000",
+    ),
+}
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_leaves_figures_and_claims_and_computes_nothing_twice(name, tmp_path):
+    stems, settings = TINY[name]
+    command = ["-m", f"experiments.{name}", *settings.split(), f"--out={tmp_path}"]
+    first = python(*command)
+    assert (first.returncode, first.stderr) == (0, "")
+    for stem in stems:
+        for kind in ("png", "pdf"):
+            assert (tmp_path / f"{stem}.{kind}").stat().st_size > 5000
+        written = json.loads((tmp_path / f"{stem}.claims.json").read_text())
+        assert "L = ½E[(f-f*)²], x ~ N(0, I)" in written["caption"]
+        assert written["command"].startswith(f"python -m experiments.{name} --")
+        assert written["claims"]
+        for claim in written["claims"]:
+            assert set(claim) == {"claim", "measured", "rule", "n", "holds"}
+            assert claim["holds"] in (True, False, None)
+    cells = {path: path.stat().st_mtime_ns for path in tmp_path.glob("cells/*")}
+    table = (tmp_path / "summary.csv").read_bytes()
+    second = python(*command)
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*")} == cells
+    assert (tmp_path / "summary.csv").read_bytes() == table
+
+
+def test_rate_refuses_students_that_are_no_minima(tmp_path):
+    done = python(
+        *("-m", "experiments.barrier_rate", "--source=gd", f"--out={tmp_path}/out")
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_fit_finds_the_slope_of_a_power_law_and_its_interval():
+    code = """
+import numpy as np
+from experiments.barrier_rate import fit
+rng = np.random.default_rng(1)
+curve = [
+    {"m": m, "values": m**-2.0 * rng.exponential(size=4000)}
+    for m in (1, 10, 20, 40, 80, 100)
+]
+slope, low, high = fit(curve)
+assert low < -2 < high and high - low < 0.2, (slope, low, high)
+assert abs(slope + 2) < 0.05, slope
+"""
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_sharpness_of_many_count_vectors_is_that_of_each():
+    code = """
+import numpy as np
+from experiments.sparsity import sharpness
+from lmc_jax.theory import gauss_newton_sharpness
+counts = np.random.default_rng(0).integers(1, 5, size=(40, 3))
+each = [gauss_newton_sharpness(c[None])[0] for c in counts]
+np.testing.assert_allclose(sharpness(counts), each, rtol=1e-12)
+"""
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
