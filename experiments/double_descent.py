@@ -19,9 +19,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "k": "20",
         "m": "2,5,10,14,17,19,20,22,24,30,40,60,80,120",
         "source": "gd",
-        "pairs": 20,
+        "pairs": 15,
         "lr_times_m": "6",
-        "steps": 30_000,
+        "steps": 22_000,
         "check_every": 500,
     },
     "paper": {
