@@ -19,7 +19,7 @@ NORMALIZE = flags.DEFINE_bool(
 common.define_output("barrier_vs_width")
 common.define_cells()
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"k": "5", "m": "5,6,8,10,12,16,24,32,48,64,80,100", "pairs": 100},
+    "quick": {"k": "5", "m": "5,6,8,10,12,16,20,24,32,48,64,100", "pairs": 60},
     "paper": {
         "k": "5,20",
         "m": "5:400:x30",

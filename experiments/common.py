@@ -193,6 +193,7 @@ def define_cells() -> None:
     flags.DEFINE_bool("save_weights", False, "Store the students as well.")
 
 
+OUTPUTS = ("preset", "out", "barrier", "save_weights")
 DEFAULTS = {
     "m": None,
     "m_over_k": None,
@@ -351,7 +352,8 @@ def _compute(
 ) -> None:
     origin = environment.provenance() | {
         "self_check": environment.self_check(),
-        "flags": {name: str(value) for name, value in setting.items()},
+        "flags": {name: str(value) for name, value in setting.items()}
+        | {name: str(FLAGS[name].value) for name in OUTPUTS},
     }
 
     def save(cell, arrays, weights):

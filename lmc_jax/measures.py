@@ -26,7 +26,7 @@ def overlap(counts: Array) -> Array:
     return jnp.sum(jnp.min(counts, axis=-2), axis=-1)
 
 
-def zero_rows(W: Array, m: ArrayLike, threshold: float) -> Array:
+def zero_rows(W: Array, m: ArrayLike, threshold: ArrayLike) -> Array:
     """Number of the first m rows of ``W [..., m, d]`` with norm <= threshold."""
     real = jnp.arange(W.shape[-2], dtype=jnp.int32) < m
     return jnp.sum(real & (safe_norm(W) <= threshold), axis=-1)

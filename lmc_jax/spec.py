@@ -4,11 +4,14 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
+
 from lmc_jax.descent import optimizer_named
 from lmc_jax.matching import MATCHINGS
 
 PRECISIONS = ("float32", "float64")
 LARGEST = 2**15  # width or dimension
+MOST_PAIRS = 10**7  # of a cell, whose keys and results are held in memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +110,11 @@ class Cell:
         for name in ("k", "m", "pairs"):
             value = getattr(self, name)
             if value < 1:
-                raise ValueError(f"{name}={value}: give a {name} of at least 1")
+                raise ValueError(f"{name}={value}: give {name} >= 1")
+        if self.pairs > MOST_PAIRS:
+            raise ValueError(
+                f"pairs={self.pairs}: give at most {MOST_PAIRS}, and more seeds"
+            )
         if max(self.m, self.d) > LARGEST:
             raise ValueError(
                 f"m={self.m}, d={self.d}: give at most {LARGEST}, kernel matrices of "
@@ -158,6 +165,14 @@ def _validate_descent(source: Descent) -> None:
     _known("precision", source.precision, PRECISIONS)
     for name in ("lr", "tol", "init_std"):
         _positive(name, getattr(source, name))
+    for name in ("lr", "init_std"):
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = float(np.dtype(source.precision).type(getattr(source, name)))
+        if not 0 < rounded < math.inf:
+            raise ValueError(
+                f"{name}={getattr(source, name)} is {rounded} in {source.precision}: "
+                "give one within its range"
+            )
     for name in ("steps", "check_every", "hold"):
         if getattr(source, name) < 1:
             raise ValueError(f"{name}={getattr(source, name)}: give at least 1")

@@ -310,15 +310,11 @@ def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
     if "weights" in cell.matchings:
         for row, pair in enumerate(batch):
             perms[row, : m[row]] = match_weights(pair.students[None, :, : m[row]])[0]
-    measure = _measurer(
-        cell.k,
-        cell.matchings,
-        cell.points,
-        cell.pqi,
-        isinstance(cell.source, Minima),
-        cell.source.zero_row,
-    )
-    found = jax.device_get(measure(students, m, perms))
+    zero = np.array([pair.cell.source.zero_row for pair in padded])
+    measure = _measurer(cell.k, cell.matchings, cell.points, cell.pqi)
+    found = jax.device_get(measure(students, m, zero, perms))
+    if not isinstance(cell.source, Minima):
+        del found["certificate"]  # it bounds paths between global minima only
     return {name: values[: len(batch)] for name, values in found.items()}
 
 
@@ -328,15 +324,13 @@ def _measurer(
     matchings: tuple[str, ...],
     points: int,
     exponents: tuple[float, float],
-    exact: bool,
-    zero_row: float,
 ) -> Callable:
     def align(pair, m, by_weights, name):
         if name == "weights":
             return by_weights
         return match_types(pair, k, leftovers=name.removeprefix("types_"), m=m)
 
-    def one(pair, m, by_weights):
+    def one(pair, m, zero_row, by_weights):
         kinds = minima.types(pair, k, zero=zero_row)
         counts = minima.counts(kinds, k)
         direct = jnp.arange(pair.shape[1], dtype=jnp.int32)
@@ -347,8 +341,8 @@ def _measurer(
         along = functools.partial(interpolation.path_losses, loss, pair[0], ts=ts)
         norms = safe_norm(pair)
         bound = functools.partial(measures.certificate, pair, k=k, ts=ts)
-        certified = {"certificate": jax.vmap(bound)(perms)} if exact else {}
-        return certified | {
+        return {
+            "certificate": jax.vmap(bound)(perms),
             "pqi_flat": measures.pqi(
                 pair.reshape(2, -1), *exponents, size=m * pair.shape[2]
             ),
