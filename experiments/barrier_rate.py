@@ -31,7 +31,8 @@ def main() -> None:
     records = common.computed(grid, setting)
     rows = [row for record in records for row in described(record)]
     groups = curves.group(rows, "k", "matching")
-    fits = {key: fit(curve) for key, curve in groups.items() if len(curve) > 2}
+    fits = {key: fit(last_decade(curve)) for key, curve in groups.items()}
+    fits = {key: found for key, found in fits.items() if found}
     print(common.table([_shown(row) for row in rows]))
     csv = common.write_summary(common.FLAGS.out)
     text = caption(rows, fits, setting)
@@ -64,13 +65,20 @@ def described(record: store.Record) -> list[dict]:
     return rows[1:]
 
 
-def fit(curve: Sequence[dict]) -> tuple[float, float, float]:
-    """Log-log slope of the mean barrier over the last decade of m, and its interval.
+def last_decade(curve: Sequence[dict]) -> list[dict]:
+    """Widths m >= max(m)/10 with a barrier; at m = k there is none."""
+    wide = [row for row in curve if 10 * row["m"] >= curve[-1]["m"]]
+    return [row for row in wide if row["m"] > row["k"] and row["values"].any()]
 
-    Least squares through the means at m >= max(m)/10; 95% percentile bootstrap that
-    resamples the pairs of every width.
+
+def fit(last: Sequence[dict]) -> tuple[float, float, float] | None:
+    """Log-log slope of the mean barrier against m, and its interval.
+
+    Least squares through the means; 95% percentile bootstrap that resamples the pairs
+    of every width. None for fewer than three widths or ten pairs.
     """
-    last = [row for row in curve if 10 * row["m"] >= curve[-1]["m"]]
+    if len(last) < 3 or min(len(row["values"]) for row in last) < 10:
+        return None
     rng = np.random.default_rng(0)
     means = []
     for row in last:
@@ -111,13 +119,19 @@ def draw(groups: dict[tuple, list[dict]], fits: dict):
                 label=curves.LABELS[matching],
             )
             bounds = [row["bound_mean"] for row in kept]
-            panel.plot(widths, bounds, "--", color=color, label="its certificate")
+            panel.plot(
+                widths, bounds, "--", color=color, label=f"certificate, {matching}"
+            )
         _guides(panel, next(iter(mine.values())))
         shown = ", ".join(
             f"{fits[k, name][0]:.2f}" for name in mine if (k, name) in fits
         )
         figures.log_axis(panel)
-        panel.set(xlabel="student width m", ylabel="permuted barrier", yscale="log")
+        panel.set(
+            xlabel="student width m",
+            ylabel="permuted barrier, certificate",
+            yscale="log",
+        )
         panel.set_title(f"k = {k}, slopes {shown}")
     figures.legend(figure, axes[0, 0])
     return figure
@@ -146,7 +160,7 @@ def caption(rows: Sequence[dict], fits: dict, setting: dict) -> str:
     return (
         f"{common.convention(setting, curves.sizes(rows))} Uniform minima. Certificate:"
         " mean of the largest bound at the inner points of the path. Slopes over the "
-        f"last decade of m, bootstrap over pairs: {slopes}."
+        f"widths of the last decade, bootstrap over pairs: {slopes}."
     )
 
 
@@ -171,7 +185,7 @@ def rates(
     label: str, slope: float, low: float, high: float, curve: Sequence[dict]
 ) -> list[dict]:
     """Theorem 6 and the sharper rates, judged by the slope's interval."""
-    first = next(row["m"] for row in curve if 10 * row["m"] >= curve[-1]["m"])
+    first = last_decade(curve)[0]["m"]
     measured = (
         f"slope {slope:.3f} [{low:.3f}, {high:.3f}] over m = {first} ... "
         f"{curve[-1]['m']}"

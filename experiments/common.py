@@ -12,6 +12,7 @@ import numpy as np
 from absl import app, flags, logging
 from tqdm import tqdm
 
+from experiments.lists import Refusal, integers, numbers, words
 from lmc_jax import environment, figures, store, summary
 from lmc_jax.interpolation import BARRIERS
 from lmc_jax.matching import MATCHINGS
@@ -21,10 +22,6 @@ from lmc_jax.sweep import sweep
 FLAGS = flags.FLAGS
 SOURCES = ("gd", "sgd", "uniform", "dirichlet", "equal")
 CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
-
-
-class Refusal(Exception):
-    """Bad input: one line for the user, exit status 2."""
 
 
 class Failure(Exception):
@@ -42,6 +39,10 @@ def refusing() -> Iterator[None]:
 
 def run(main: Callable[[], None]) -> None:
     """Parses the flags and runs ``main``; exits 2 on bad input, 1 on a failure."""
+
+    # --help lists the flags of the main module only; those defined here belong to it.
+    for flag in FLAGS.flags_by_module_dict().get(__name__, []):
+        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def parse(argv: Sequence[str]) -> list[str]:
         try:
@@ -69,90 +70,6 @@ def _leave(status: int, message: str) -> NoReturn:
     line = " ".join(message.split())
     print(f"error: {line}", file=sys.stderr)
     sys.exit(status)
-
-
-# --- lists ---------------------------------------------------------------------------
-
-
-MOST_VALUES = 100_000  # of one list
-
-
-def integers(text: str, name: str) -> list[int]:
-    """Reads ``5,10,20``, ranges ``5:100:5`` and geometric ``5:400:x25`` (25 widths).
-
-    Range ends are included; parts may be mixed with commas. Doubles are dropped.
-
-    Raises:
-      Refusal: for anything else, saying what is right.
-    """
-    values: list[int] = []
-    for part in text.split(","):
-        try:
-            values += _range(part)
-        except ValueError:
-            raise Refusal(
-                f"--{name}={text}: {part!r} is not a number like 5, a range like "
-                "5:100:5 or a geometric range like 5:400:x25, ends in rising order"
-            ) from None
-    return list(dict.fromkeys(values))
-
-
-def _range(part: str) -> list[int]:
-    if ":" not in part:
-        return [int(part)]
-    first, last, *step = part.split(":")
-    low, high = int(first), int(last)
-    if len(step) > 1 or high < low:
-        raise ValueError
-    if not step or not step[0].startswith("x"):
-        stride = int(step[0]) if step else 1
-        if stride < 1 or (high - low) // stride > MOST_VALUES:
-            raise ValueError
-        return list(range(low, high + 1, stride))
-    return _geometric(low, high, int(step[0][1:]))
-
-
-def _geometric(low: int, high: int, count: int) -> list[int]:
-    """``count`` distinct integers from low to high, evenly spaced on a log axis."""
-    if low < 1 or not 2 <= count <= min(high - low + 1, MOST_VALUES):
-        raise ValueError
-    values = [low]
-    for left in range(count - 1, 0, -1):
-        # Where rounding would repeat a width, take the next one and respace the rest.
-        step = (high / values[-1]) ** (1 / left)
-        values.append(max(values[-1] + 1, round(values[-1] * step)))
-    return values
-
-
-def numbers(text: str, name: str) -> list[float]:
-    """Reads positive numbers ``0.5,1,2``.
-
-    Raises:
-      Refusal: for anything else.
-    """
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = [math.nan]
-    if not all(0 < value < math.inf for value in values):
-        raise Refusal(f"--{name}={text}: give positive numbers like 0.5,1,2")
-    return list(dict.fromkeys(values))
-
-
-def words(text: str, name: str, known: Sequence[str]) -> list[str]:
-    """Reads names from a known list, in the order given.
-
-    Raises:
-      Refusal: for an unknown name.
-    """
-    values = text.split(",")
-    right = ", ".join(known)
-    for value in values:
-        if value not in known:
-            raise Refusal(f"--{name}: unknown {value!r}, choose among {right}")
-    if len(set(values)) < len(values):
-        raise Refusal(f"--{name}={text}: names one twice, give each once")
-    return values
 
 
 # --- flags ---------------------------------------------------------------------------

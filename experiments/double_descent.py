@@ -97,7 +97,8 @@ def draw(rows: Sequence[dict]):
         figures.mark(barriers, 2 * k, "m = 2k")
         for curve in group.values():
             kept = [row for row in curve if row["barrier_mean"] > 1e-9]
-            curves.draw(barriers, kept)
+            if kept:
+                curves.draw(barriers, kept)
         barriers.set(ylabel="barrier", title=f"k = {k}, η = {rate}")
         shown = group["direct"]
         median, low, high = curves.columns(shown, "loss")
@@ -142,7 +143,7 @@ def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
         "measured": f"at least {least:.0%} of the runs below {SOLVED:g}; for "
         f"k <= m < 1.5k: {stuck}",
         "rule": "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4",
-        "n": 2 * curve[0]["pairs"],
+        "n": 2 * min((row["pairs"] for row in wide), default=0),
         "holds": None if least is None else bool(least >= 0.95),
     }
 

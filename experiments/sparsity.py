@@ -58,6 +58,8 @@ def main() -> None:
     presets = {name: SHARED | preset for name, preset in PRESETS.items()}
     setting = common.settings(presets)
     by_width = common.cells(setting)
+    if len({cell.k for cell in by_width}) > 1:
+        raise common.Refusal(f"--k={setting['k']}: give one teacher width here")
     scan = {"m": setting["fixed_m"], "lr_times_m": setting["scan"], "source": "gd"}
     by_rate = common.cells({**setting, **scan})
     records = common.computed([*by_width, *by_rate], setting)
@@ -219,8 +221,8 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
     trained = [row for row in rows if row["source"] != "uniform"]
     kept = min(row["converged"] for row in trained)
     return (
-        f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows: norm <= "
-        f"{setting['zero_row']:g}; {common.CONVENTION}. Means over the n = {min(runs)} "
+        f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows of trained "
+        f"students: norm <= {setting['zero_row']:g}; {common.CONVENTION}. Means over the n = {min(runs)} "
         f"to {max(runs)} independent runs of a point that reached loss < "
         f"{setting['tol']:g} within {setting['steps']} steps, {setting['hold']} looks "
         f"in a row {setting['check_every']} steps apart (at least {kept:.0%} of "
@@ -264,14 +266,26 @@ def _uniform_lowest(name: str, uniform: Sequence[dict], groups: dict) -> dict:
     }
 
 
+def _not_run(claim: str, measured: str) -> dict:
+    rule = "needs two rates at the largest width, each with two converged runs"
+    return {"claim": claim, "measured": measured, "rule": rule, "n": 0, "holds": None}
+
+
 def _grows_with_rate(name: str, groups: dict[str, list[dict]]) -> dict:
-    ends = [(curve[-1]["lr_times_m"], curve[-1]) for curve in groups.values() if curve]
-    (_, slow), (_, fast) = min(ends, key=lambda e: e[0]), max(ends, key=lambda e: e[0])
+    claim = f"{MEASURES[name]} grows with the learning rate"
+    widest = max((row["m"] for curve in groups.values() for row in curve), default=0)
+    ends = [row for curve in groups.values() for row in curve if row["m"] == widest]
+    ends = [row for row in ends if row[f"{name}_low"] == row[f"{name}_low"]]
+    if len(ends) < 2:
+        measured = "fewer than two rates converged at the largest width"
+        return _not_run(claim, measured)
+    slow = min(ends, key=lambda row: row["lr_times_m"])
+    fast = max(ends, key=lambda row: row["lr_times_m"])
     return {
-        "claim": f"{MEASURES[name]} grows with the learning rate",
+        "claim": claim,
         "measured": f"m = {fast['m']}: {common.with_interval(fast, name)} at "
         f"η = {fast['lr_times_m']:.3g}/m against {common.with_interval(slow, name)} at "
-        f"η = {slow['lr_times_m']:.3g}/m (m = {slow['m']})",
+        f"η = {slow['lr_times_m']:.3g}/m",
         "rule": "at the largest width the intervals of the largest and the smallest "
         "rate do not meet, and the largest is higher",
         "n": fast["runs"],
