@@ -31,8 +31,8 @@ def main() -> None:
     records = common.computed(grid, setting)
     rows = [row for record in records for row in described(record)]
     groups = curves.group(rows, "k", "matching")
-    fits = {key: fit(last_decade(curve)) for key, curve in groups.items()}
-    fits = {key: found for key, found in fits.items() if found}
+    found = {key: fit(last_decade(curve)) for key, curve in groups.items()}
+    fits = {key: slope for key, slope in found.items() if slope is not None}
     print(common.table([_shown(row) for row in rows]))
     csv = common.write_summary(common.FLAGS.out)
     text = caption(rows, fits, setting)
@@ -119,19 +119,15 @@ def draw(groups: dict[tuple, list[dict]], fits: dict):
                 label=curves.LABELS[matching],
             )
             bounds = [row["bound_mean"] for row in kept]
-            panel.plot(
-                widths, bounds, "--", color=color, label=f"certificate, {matching}"
-            )
+            label = f"certificate, {matching}"
+            panel.plot(widths, bounds, "--", color=color, label=label)
         _guides(panel, next(iter(mine.values())))
         shown = ", ".join(
             f"{fits[k, name][0]:.2f}" for name in mine if (k, name) in fits
         )
         figures.log_axis(panel)
-        panel.set(
-            xlabel="student width m",
-            ylabel="permuted barrier, certificate",
-            yscale="log",
-        )
+        panel.set(xlabel="student width m", yscale="log")
+        panel.set_ylabel("permuted barrier, certificate")
         panel.set_title(f"k = {k}, slopes {shown}")
     figures.legend(figure, axes[0, 0])
     return figure

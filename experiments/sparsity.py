@@ -222,8 +222,9 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
     kept = min(row["converged"] for row in trained)
     return (
         f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows of trained "
-        f"students: norm <= {setting['zero_row']:g}; {common.CONVENTION}. Means over the n = {min(runs)} "
-        f"to {max(runs)} independent runs of a point that reached loss < "
+        f"students: norm <= {setting['zero_row']:g}; {common.CONVENTION}. Means over "
+        f"the n = {min(runs)} to {max(runs)} independent runs of a point that reached "
+        "loss < "
         f"{setting['tol']:g} within {setting['steps']} steps, {setting['hold']} looks "
         f"in a row {setting['check_every']} steps apart (at least {kept:.0%} of "
         "them; points without such runs are left out), 95% bootstrap intervals. GD, "
