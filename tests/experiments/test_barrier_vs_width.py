@@ -353,7 +353,7 @@ REFUSED = [
     ("--seed=4294967296", "seed=4294967296"),
     ("--m=4 --k=5 --source=uniform", "m=4 < k=5"),
     ("--precision=float16", "'float16'"),
-    ("--optimizer=lion", "'lion'"),
+    ("--optimizer=nonesuch", "'nonesuch'"),
     ("--init_std=0", "init_std=0"),
     ("--tol=nan", "tol=nan"),
     ("--steps=0", "steps=0"),
