@@ -24,10 +24,6 @@ SOURCES = ("gd", "sgd", "uniform", "dirichlet", "equal")
 CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
 
 
-class Failure(Exception):
-    """Something outside failed (a disk, a JAX build): one line, exit status 1."""
-
-
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
     """Turns the one-line ValueErrors of the library into refusals."""
@@ -58,7 +54,7 @@ def run(main: Callable[[], None]) -> None:
             main()
         except Refusal as error:
             _leave(2, str(error))
-        except (Failure, store.StoreError, environment.UnsoundJax) as error:
+        except (store.StoreError, environment.UnsoundJax) as error:
             _leave(1, str(error))
 
     # JAX and font libraries log through absl; their notes are not the user's.
