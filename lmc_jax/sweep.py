@@ -6,7 +6,6 @@ so that ended runs cost nothing and every batch keeps one shape. Slots and batch
 sized from the cell alone, so a cell has the same bits in any company.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,12 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import PartitionSpec
 
-from lmc_jax import descent, interpolation, measures, minima, two_layer
-from lmc_jax.environment import PRNG, root_key
-from lmc_jax.matching import match_types, match_weights
-from lmc_jax.numerics import safe_norm
+from lmc_jax import descent, programs
+from lmc_jax.environment import root_key
+from lmc_jax.matching import match_weights
+from lmc_jax.programs import padded_width
 from lmc_jax.spec import Cell, Descent, Minima
 
 Save = Callable[[Cell, dict[str, np.ndarray], np.ndarray | None], None]
@@ -28,14 +26,6 @@ Save = Callable[[Cell, dict[str, np.ndarray], np.ndarray | None], None]
 # Kernel elements of one step that a device works on at a time: about the cache of a
 # core, or enough to fill an accelerator (measured by experiments.bench.descent).
 ELEMENTS = {"cpu": 2**17, "gpu": 2**25, "tpu": 2**24}
-
-
-def padded_width(m: int) -> int:
-    """The smallest of 8, 16, 24, 32, 48, 64, 96, 128, ... that holds m rows."""
-    size = 8
-    while size < m:
-        size *= 2
-    return 3 * size // 4 if size > 16 and m <= 3 * size // 4 else size
 
 
 @functools.partial(jax.jit, static_argnames="pairs")
@@ -105,25 +95,9 @@ def _program(cell: Cell) -> Any:
     """Cells with equal programs are computed in the same batches."""
     source = cell.source
     if isinstance(source, Descent):
-        source = _any_lr(source)
+        source = programs.any_lr(source)
     shape = (cell.k, cell.d, padded_width(cell.m), cell.pairs)
     return (*shape, cell.seed, cell.matchings, cell.points, cell.pqi, source)
-
-
-def _mesh() -> jax.sharding.Mesh:
-    return jax.make_mesh(
-        (jax.local_device_count(),), ("runs",), (jax.sharding.AxisType.Auto,)
-    )
-
-
-def _sharded(function: Callable) -> Callable:
-    """``function`` on each device's share of the leading axis of its arguments.
-
-    Explicit rather than left to the partitioner: each device runs the program of its
-    own batch shape.
-    """
-    runs = PartitionSpec("runs")
-    return jax.jit(jax.shard_map(function, mesh=_mesh(), in_specs=runs, out_specs=runs))
 
 
 def _share(cell: Cell, elements: int, wanted: int) -> int:
@@ -169,7 +143,7 @@ def _batches(stream: Iterator[Pair], size: int) -> Iterator[list[Pair]]:
 def _sampled(group: Sequence[Cell]) -> Iterator[Pair]:
     """Pairs of global minima."""
     first = group[0]
-    draw = _sampler(first.k, first.d, padded_width(first.m), first.source)
+    draw = programs.sampler(first.k, first.d, padded_width(first.m), first.source)
     batch = _pair_batch(first)
     for cell in group:
         keys = _key_data(cell)
@@ -179,15 +153,6 @@ def _sampled(group: Sequence[Cell]) -> Iterator[Pair]:
             students = np.asarray(draw(keys[rows], np.full(batch, cell.m, np.int32)))
             for number, both in zip(part, students, strict=False):
                 yield Pair(cell, number, both, {})
-
-
-@functools.cache
-def _sampler(k: int, d: int, size: int, source: Minima) -> Callable:
-    def one(key_data, m):
-        key = jax.random.wrap_key_data(key_data, impl=PRNG)
-        return minima.sample(key, m, k, d, alpha=source.concentration, size=size)
-
-    return _sharded(jax.vmap(jax.vmap(one, in_axes=(0, None))))
 
 
 class Jobs(NamedTuple):
@@ -203,8 +168,8 @@ def _trained(group: Sequence[Cell]) -> Iterator[Pair]:
     """Pairs of trained students, in the order in which their runs end."""
     first = group[0]
     slots = _slots(first)
-    size, spec = padded_width(first.m), _any_lr(_descent(first))
-    start, descend = _descender(first.k, first.d, size, spec)
+    size, spec = padded_width(first.m), programs.any_lr(_descent(first))
+    start, descend = programs.descender(first.k, first.d, size, spec)
     queue = _queue(group)
     jobs = Jobs(
         np.zeros((slots, 2), np.uint32),
@@ -250,53 +215,6 @@ def _queue(group: Sequence[Cell]) -> Iterator[tuple[tuple[Cell, int, int], np.nd
                 yield (cell, number, role), key_data
 
 
-def _any_lr(source: Descent) -> Descent:
-    """The source with what may differ between the runs of a batch taken out."""
-    return dataclasses.replace(source, lr=1.0)
-
-
-@functools.cache
-def _descender(k: int, d: int, size: int, spec: Descent) -> tuple[Callable, Callable]:
-    """Programs ``start(m) -> runs`` and ``descend(runs, *jobs) -> runs``.
-
-    A round of ``descend`` starts the fresh jobs, takes ``check_every`` steps, and
-    compares the float64 population loss with the tolerance.
-    """
-    dtype = jnp.dtype(spec.precision)
-
-    def gradient(W, key):
-        if not spec.batch:
-            return two_layer.gradient(W, k)
-        x = jax.random.normal(key, (spec.batch, d), dtype)
-        return two_layer.sampled_gradient(W, x, k)
-
-    def optimizer(lr):
-        return descent.optimizer_named(spec.optimizer)(lr.astype(dtype))
-
-    def idle(m):
-        run = descent.start(jnp.zeros((size, d), dtype), optimizer(jnp.zeros(())))
-        return run._replace(status=run.status + descent.EXHAUSTED)
-
-    def descend(run, key_data, m, lr, fresh):
-        key = jax.random.wrap_key_data(key_data, impl=PRNG)
-        init_key, data_key = jax.random.split(key)
-        W = two_layer.init(init_key, m, d, spec.init_std, size=size, dtype=dtype)
-        begun = descent.start(W, optimizer(lr))
-        run = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), begun, run)
-        run = descent.advance(
-            run,
-            data_key,
-            gradient,
-            optimizer(lr),
-            updates=spec.check_every,
-            limit=spec.steps,
-        )
-        loss = two_layer.loss(run.W.astype(jnp.float64), k)
-        return descent.check(run, loss, spec.tol, spec.hold)
-
-    return _sharded(jax.vmap(idle)), _sharded(jax.vmap(descend))
-
-
 # --- measures ------------------------------------------------------------------------
 
 
@@ -311,51 +229,11 @@ def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
         for row, pair in enumerate(batch):
             perms[row, : m[row]] = match_weights(pair.students[None, :, : m[row]])[0]
     zero = np.array([pair.cell.source.zero_row for pair in padded])
-    measure = _measurer(cell.k, cell.matchings, cell.points, cell.pqi)
+    measure = programs.measurer(cell.k, cell.matchings, cell.points, cell.pqi)
     found = jax.device_get(measure(students, m, zero, perms))
     if not isinstance(cell.source, Minima):
         del found["certificate"]  # it bounds paths between global minima only
     return {name: values[: len(batch)] for name, values in found.items()}
-
-
-@functools.cache
-def _measurer(
-    k: int,
-    matchings: tuple[str, ...],
-    points: int,
-    exponents: tuple[float, float],
-) -> Callable:
-    def align(pair, m, by_weights, name):
-        if name == "weights":
-            return by_weights
-        return match_types(pair, k, leftovers=name.removeprefix("types_"), m=m)
-
-    def one(pair, m, zero_row, by_weights):
-        kinds = minima.types(pair, k, zero=zero_row)
-        counts = minima.counts(kinds, k)
-        direct = jnp.arange(pair.shape[1], dtype=jnp.int32)
-        aligned = [align(pair, m, by_weights, name) for name in matchings]
-        perms = jnp.stack([direct, *aligned])
-        ts = interpolation.times(points)
-        loss = functools.partial(two_layer.loss, k=k)
-        along = functools.partial(interpolation.path_losses, loss, pair[0], ts=ts)
-        norms = safe_norm(pair)
-        bound = functools.partial(measures.certificate, pair, k=k, ts=ts)
-        return {
-            "certificate": jax.vmap(bound)(perms),
-            "pqi_flat": measures.pqi(
-                pair.reshape(2, -1), *exponents, size=m * pair.shape[2]
-            ),
-            "pqi_rows": measures.pqi(norms, *exponents, size=m),
-            "losses": jax.lax.map(lambda perm: along(pair[1][perm]), perms),
-            "overlap": measures.overlap(counts),
-            "counts": counts,
-            "zero_rows": measures.zero_rows(pair, m, zero_row),
-            "off_axis": minima.off_axis_share(pair, k),
-            "distance": jax.vmap(lambda W: minima.distance(W, k))(pair),
-        }
-
-    return _sharded(jax.vmap(one))
 
 
 class _Results:

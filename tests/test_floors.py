@@ -18,6 +18,7 @@ FLOORS = [
     {"descent", "matching", "interpolation"},
     {"spec"},
     {"measures", "theory", "sharpness", "uniformity"},
+    {"programs"},
     {"sweep"},
 ]
 # The rooms on the host, and all of the package that each may know.
@@ -29,7 +30,7 @@ HOST = {
     "summary": {"store", "measures", "interpolation", "descent"},
 }
 # Rooms that know of the host what is named here.
-GUESTS = {"sweep": {"environment"}}
+GUESTS = {"programs": {"environment"}, "sweep": {"environment"}}
 # Rooms of one floor that build on each other.
 NEIGHBORS = {"kernels": {"numerics"}, "matching": {"matching"}}
 # What is imported from outside beside the standard library, where it is limited.

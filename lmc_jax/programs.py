@@ -1,0 +1,139 @@
+"""The compiled programs of a sweep: to sample, to descend, to measure a batch.
+
+Each takes a batch of runs or pairs on its leading axis, sharded over all devices, and
+is compiled once for each shape and each set of the static settings it is named by.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from lmc_jax import descent, interpolation, measures, minima, two_layer
+from lmc_jax.environment import PRNG
+from lmc_jax.matching import match_types
+from lmc_jax.numerics import safe_norm
+from lmc_jax.spec import Descent, Minima
+
+
+def padded_width(m: int) -> int:
+    """The smallest of 8, 16, 24, 32, 48, 64, 96, 128, ... that holds m rows."""
+    size = 8
+    while size < m:
+        size *= 2
+    return 3 * size // 4 if size > 16 and m <= 3 * size // 4 else size
+
+
+def _mesh() -> jax.sharding.Mesh:
+    return jax.make_mesh(
+        (jax.local_device_count(),), ("runs",), (jax.sharding.AxisType.Auto,)
+    )
+
+
+def _sharded(function: Callable) -> Callable:
+    """``function`` on each device's share of the leading axis of its arguments.
+
+    Explicit rather than left to the partitioner: each device runs the program of its
+    own batch shape.
+    """
+    runs = PartitionSpec("runs")
+    return jax.jit(jax.shard_map(function, mesh=_mesh(), in_specs=runs, out_specs=runs))
+
+
+@functools.cache
+def sampler(k: int, d: int, size: int, source: Minima) -> Callable:
+    def one(key_data, m):
+        key = jax.random.wrap_key_data(key_data, impl=PRNG)
+        return minima.sample(key, m, k, d, alpha=source.concentration, size=size)
+
+    return _sharded(jax.vmap(jax.vmap(one, in_axes=(0, None))))
+
+
+def any_lr(source: Descent) -> Descent:
+    """The source with what may differ between the runs of a batch taken out."""
+    return dataclasses.replace(source, lr=1.0)
+
+
+@functools.cache
+def descender(k: int, d: int, size: int, spec: Descent) -> tuple[Callable, Callable]:
+    """Programs ``start(m) -> runs`` and ``descend(runs, *jobs) -> runs``.
+
+    A round of ``descend`` starts the fresh jobs, takes ``check_every`` steps, and
+    compares the float64 population loss with the tolerance.
+    """
+    dtype = jnp.dtype(spec.precision)
+
+    def gradient(W, key):
+        if not spec.batch:
+            return two_layer.gradient(W, k)
+        x = jax.random.normal(key, (spec.batch, d), dtype)
+        return two_layer.sampled_gradient(W, x, k)
+
+    def optimizer(lr):
+        return descent.optimizer_named(spec.optimizer)(lr.astype(dtype))
+
+    def idle(m):
+        run = descent.start(jnp.zeros((size, d), dtype), optimizer(jnp.zeros(())))
+        return run._replace(status=run.status + descent.EXHAUSTED)
+
+    def descend(run, key_data, m, lr, fresh):
+        key = jax.random.wrap_key_data(key_data, impl=PRNG)
+        init_key, data_key = jax.random.split(key)
+        W = two_layer.init(init_key, m, d, spec.init_std, size=size, dtype=dtype)
+        begun = descent.start(W, optimizer(lr))
+        run = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), begun, run)
+        run = descent.advance(
+            run,
+            data_key,
+            gradient,
+            optimizer(lr),
+            updates=spec.check_every,
+            limit=spec.steps,
+        )
+        loss = two_layer.loss(run.W.astype(jnp.float64), k)
+        return descent.check(run, loss, spec.tol, spec.hold)
+
+    return _sharded(jax.vmap(idle)), _sharded(jax.vmap(descend))
+
+
+@functools.cache
+def measurer(
+    k: int,
+    matchings: tuple[str, ...],
+    points: int,
+    exponents: tuple[float, float],
+) -> Callable:
+    def align(pair, m, by_weights, name):
+        if name == "weights":
+            return by_weights
+        return match_types(pair, k, leftovers=name.removeprefix("types_"), m=m)
+
+    def one(pair, m, zero_row, by_weights):
+        kinds = minima.types(pair, k, zero=zero_row)
+        counts = minima.counts(kinds, k)
+        direct = jnp.arange(pair.shape[1], dtype=jnp.int32)
+        aligned = [align(pair, m, by_weights, name) for name in matchings]
+        perms = jnp.stack([direct, *aligned])
+        ts = interpolation.times(points)
+        loss = functools.partial(two_layer.loss, k=k)
+        along = functools.partial(interpolation.path_losses, loss, pair[0], ts=ts)
+        norms = safe_norm(pair)
+        bound = functools.partial(measures.certificate, pair, k=k, ts=ts)
+        return {
+            "certificate": jax.vmap(bound)(perms),
+            "pqi_flat": measures.pqi(
+                pair.reshape(2, -1), *exponents, size=m * pair.shape[2]
+            ),
+            "pqi_rows": measures.pqi(norms, *exponents, size=m),
+            "losses": jax.lax.map(lambda perm: along(pair[1][perm]), perms),
+            "overlap": measures.overlap(counts),
+            "counts": counts,
+            "zero_rows": measures.zero_rows(pair, m, zero_row),
+            "off_axis": minima.off_axis_share(pair, k),
+            "distance": jax.vmap(lambda W: minima.distance(W, k))(pair),
+        }
+
+    return _sharded(jax.vmap(one))
