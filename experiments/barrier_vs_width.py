@@ -21,17 +21,23 @@ common.define_cells()
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"k": "5", "m": "5,6,8,10,12,16,20,24,32,48,64,100", "pairs": 60},
     "paper": {
-        "k": "5,20",
-        "m": "5:400:x30",
+        "k": "3,5,10,20",
+        "m_over_k": "1:20:x24",
         "source": "gd,sgd,uniform",
         "pairs": 200,
         "lr_times_m": "0.5,2,4",
     },
 }
+# Figure 3 shows uniform minima only: the paper saves the cost of training.
+NORMALIZED: dict[str, dict[str, Any]] = {
+    "quick": {"k": "5,10,20", "m_over_k": "1:8:x10", "pairs": 100},
+    "paper": {"k": "5,10,20,50", "m_over_k": "1:16:x24", "pairs": 400},
+}
 
 
 def main() -> None:
-    setting = common.settings(PRESETS)
+    uniform = {name: {"source": "uniform"} | p for name, p in NORMALIZED.items()}
+    setting = common.settings(uniform if NORMALIZE.value else PRESETS)
     grid = common.cells(setting)
     records = common.computed(grid, setting)
     rows = summary.rows(records, common.FLAGS.barrier)
@@ -41,7 +47,9 @@ def main() -> None:
     name = "normalized_barrier" if NORMALIZE.value else "barrier_vs_width"
     draw = draw_normalized if NORMALIZE.value else draw_barriers
     csv = common.write_summary(common.FLAGS.out)
-    common.finish(name, draw(rows), caption(rows, setting), claims(rows), csv)
+    judged = normalized_claims(rows) if NORMALIZE.value else []
+    judged += claims(rows)
+    common.finish(name, draw(rows), caption(rows, setting), judged, csv)
 
 
 def points(rows: Sequence[dict]) -> list[dict]:
@@ -97,12 +105,16 @@ def _mark_minima(axes, k: int) -> None:
 
 
 def draw_normalized(rows: Sequence[dict]):
-    """Permuted/direct against m/k, a panel a (source, matching), a curve a teacher."""
+    """Permuted/direct against m/k, a curve a teacher.
+
+    A row of panels a source and learning rate, a column a matching.
+    """
     permuted = [row for row in rows if row["matching"] != "direct"]
     panels = curves.group(permuted, "source", "rate", "matching")
-    figure, axes = figures.grid(1, len(panels))
+    matchings = len({matching for *_, matching in panels})
+    figure, axes = figures.grid(-(-len(panels) // matchings), matchings)
     for panel, ((source, rate_shown, matching), group) in zip(
-        axes[0], panels.items(), strict=True
+        axes.flat, panels.items(), strict=True
     ):
         for i, ((k,), curve) in enumerate(curves.group(group, "k").items()):
             figures.points(
@@ -117,7 +129,8 @@ def draw_normalized(rows: Sequence[dict]):
         figures.mark(panel, theory.LIMIT_MINIMUM_RATIO, "2.292, least overlap", "--")
         figures.log_axis(panel)
         panel.set(xlabel="m/k", ylabel="permuted / direct barrier")
-        panel.set_title(f"{source} {rate_shown} {curves.LABELS[matching]}")
+        shown = f"{source}, η = {rate_shown}" if rate_shown else source
+        panel.set_title(f"{shown}, {curves.LABELS[matching]}", fontsize=9)
     figures.legend(figure, axes[0, 0])
     return figure
 
@@ -128,6 +141,7 @@ def draw_normalized(rows: Sequence[dict]):
 def caption(rows: Sequence[dict], setting: dict) -> str:
     text = common.convention(setting, curves.sizes(rows))
     text += " Least overlap: where uniform minima overlap least."
+    text += "".join(f" {sentence}" for sentence in departures(rows))
     trained = [row for row in rows if row["rate"]]
     if trained:
         text += (
@@ -139,6 +153,86 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
             "scale and the learning rates are ours, the paper's are lost."
         )
     return text
+
+
+def departures(rows: Sequence[dict]) -> list[str]:
+    """By how much trained students differ from uniform minima: last width, and peak."""
+    said = []
+    groups = curves.group(rows, "k", "source", "rate", "matching")
+    for (k, source, rate_shown, matching), curve in groups.items():
+        reference = groups.get((k, "uniform", "", matching))
+        if source in ("gd", "sgd") and matching != "direct" and reference:
+            shared = {row["m"] for row in reference} & {row["m"] for row in curve}
+            ours, theirs = (
+                [row for row in c if row["m"] in shared] for c in (curve, reference)
+            )
+            if not shared or not theirs[-1]["barrier_mean"] > 0:
+                continue
+            ratio = ours[-1]["barrier_mean"] / theirs[-1]["barrier_mean"]
+            peaks = (
+                max(c, key=lambda row: row["barrier_mean"]) for c in (ours, theirs)
+            )
+            places = ", ".join(str(row["m"]) for row in peaks)
+            said.append(
+                f"{source}/uniform at k = {k}, η = {rate_shown}, "
+                f"{curves.LABELS[matching]}: {ratio:.2g} at m = {ours[-1]['m']}, peaks "
+                f"at m = {places}."
+            )
+    return said
+
+
+def normalized_claims(rows: Sequence[dict]) -> list[dict]:
+    """The paper's statements about Figure 3, the smallest k against the largest."""
+    judged = []
+    groups = curves.group(rows, "source", "rate", "matching")
+    for (source, rate_shown, matching), group in groups.items():
+        teachers = curves.group(group, "k")
+        if matching == "direct" or len(teachers) < 2:
+            continue
+        label = f"{source} {rate_shown}".rstrip() + f", {curves.LABELS[matching]}"
+        first, last = (teachers[end] for end in (min(teachers), max(teachers)))
+        judged += [_benefit_grows(label, first, last), _sharpens(label, first, last)]
+    return judged
+
+
+def _benefit_grows(label: str, first: Sequence[dict], last: Sequence[dict]) -> dict:
+    small, large = first[-1], last[-1]
+    return {
+        "claim": f"at large m permutation helps more the larger k ({label})",
+        "measured": f"permuted/direct {common.with_interval(large, 'normalized')} at "
+        f"k = {large['k']}, m = {large['m']} against "
+        f"{common.with_interval(small, 'normalized')} at k = {small['k']}, m = "
+        f"{small['m']}",
+        "rule": "at the largest m/k the interval of the largest k lies below that of "
+        "the smallest k",
+        "n": large["pairs"],
+        "holds": bool(large["normalized_high"] < small["normalized_low"]),
+    }
+
+
+def _sharpens(label: str, first: Sequence[dict], last: Sequence[dict]) -> dict:
+    """The fall from the peak to the last width, from the worst ends of intervals."""
+
+    def fall(curve, peak_end, last_end):
+        peak = max(curve, key=lambda row: row["normalized_mean"])
+        bottom = curve[-1][f"normalized_{last_end}"]
+        return peak[f"normalized_{peak_end}"] / bottom if bottom > 0 else float("nan")
+
+    falls = [
+        (curve[0]["k"], fall(curve, "mean", "mean"), fall(curve, *ends))
+        for curve, ends in ((last, ("low", "high")), (first, ("high", "low")))
+    ]
+    (k, large, least), (j, small, most) = falls
+    return {
+        "claim": f"the peak of permuted/direct is sharper the larger k ({label})",
+        "measured": f"from the peak to the largest m it falls by a factor {large:.3g} "
+        f"(at least {least:.3g}) at k = {k} and {small:.3g} (at most {most:.3g}) at "
+        f"k = {j}",
+        "rule": "the least factor of the largest k, from the ends of both intervals, "
+        "exceeds the largest factor of the smallest k",
+        "n": last[-1]["pairs"],
+        "holds": bool(least > most) if least == least and most == most else None,
+    }
 
 
 def claims(rows: Sequence[dict]) -> list[dict]:
@@ -163,7 +257,7 @@ _PEAK = "the permuted barrier peaks near 2k to 3k, then vanishes ({})"
 def _not_run(claim: str) -> dict:
     measured, rule = (
         "no barrier to judge",
-        "needs two pairs, barriers above 0 and widths beyond 3k",
+        "needs two pairs, barriers above 0 and widths up to 5k",
     )
     return {"claim": claim, "measured": measured, "rule": rule, "n": 0, "holds": None}
 
@@ -186,7 +280,7 @@ def _lowered(label: str, wide: Sequence[dict]) -> dict:
 def _peaked(label: str, curve: Sequence[dict], k: int) -> dict:
     peak = max(curve, key=lambda row: row["barrier_mean"])
     last = curve[-1]
-    if not peak["barrier_low"] > 1e-9 or last["m"] <= 3 * k:
+    if not peak["barrier_low"] > 1e-9 or last["m"] < 5 * k:
         return _not_run(_PEAK.format(label))
     fallen = last["barrier_mean"] / peak["barrier_mean"]
     near = [row for row in curve if 2 * k <= row["m"] <= 3 * k]
@@ -196,9 +290,9 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> dict:
         "measured": f"peak {common.with_interval(peak, 'barrier')} at m = {peak['m']} "
         f"= {peak['m'] / k:.3g}k; at m = {last['m']} it is {fallen:.2g} of that",
         "rule": "some width in 2k ... 3k has an interval that meets the interval of "
-        "the largest mean, and the mean at the largest m is under a tenth of it",
+        "the largest mean, and the mean at the largest m is under a quarter of it",
         "n": peak["pairs"],
-        "holds": bool(reached and fallen < 0.1) if near else None,
+        "holds": bool(reached and fallen < 0.25) if near else None,
     }
 
 

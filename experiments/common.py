@@ -12,7 +12,7 @@ import numpy as np
 from absl import app, flags, logging
 from tqdm import tqdm
 
-from experiments.lists import Refusal, integers, numbers, words
+from experiments.lists import Refusal, integers, multiples, numbers, words
 from lmc_jax import environment, figures, store, summary
 from lmc_jax.interpolation import BARRIERS
 from lmc_jax.matching import MATCHINGS
@@ -81,7 +81,9 @@ def define_cells() -> None:
     """Flags of the cells of a sweep. Those left out take the preset's value."""
     flags.DEFINE_string("k", None, "Teacher widths: 5,10,20.")
     flags.DEFINE_string("m", None, "Student widths: 5,10,20 or 5:100:5 or 5:400:x25.")
-    flags.DEFINE_string("m_over_k", None, "Widths in units of k; instead of --m.")
+    flags.DEFINE_string(
+        "m_over_k", None, "Widths in units of k: 1,1.5,2 or 1:8:x12; instead of --m."
+    )
     flags.DEFINE_integer("d", None, "Input dimension, at least k. Default: k.")
     flags.DEFINE_string("source", None, f"Students: {', '.join(SOURCES)}.")
     flags.DEFINE_string("matching", None, "Matchings beside the direct path.")
@@ -183,7 +185,7 @@ def cells(setting: Mapping[str, Any]) -> list[Cell]:
 def _widths(k: int, setting: Mapping[str, Any]) -> list[int]:
     if setting["m_over_k"] is None:
         return integers(setting["m"], "m")
-    return [k * ratio for ratio in integers(setting["m_over_k"], "m_over_k")]
+    return multiples(setting["m_over_k"], "m_over_k", k)
 
 
 def require(grid: Sequence[Cell], kind: str, reason: str) -> None:

@@ -52,13 +52,16 @@ def main() -> None:
 
 
 def described(record: store.Record) -> list[dict]:
-    """Summary rows of a cell, with the quantiles of the losses its runs reached."""
+    """Summary rows of a cell, with the quantiles of the losses its runs reached.
+
+    ``above``: every loss that is not below ``SOLVED``.
+    """
     loss = record.arrays["losses"][:, 0, [0, -1]]
     reached = {
         f"loss_{name}": float(np.quantile(loss, q))
         for name, q in (("low", 0.05), ("mean", 0.5), ("high", 0.95))
     }
-    solved = {"solved": float(np.mean(loss < SOLVED))}
+    solved = {"solved": float(np.mean(loss < SOLVED)), "above": loss[~(loss < SOLVED)]}
     rows = summary.rows([record], common.FLAGS.barrier)
     return [row | reached | solved for row in rows]
 
@@ -69,9 +72,17 @@ def points(rows: Sequence[dict]) -> list[dict]:
     return [
         {"k": k, "rate": rate, "m": m, "pairs": group[0]["pairs"]}
         | {"loss < 1e-4": group[0]["solved"], "median loss": group[0]["loss_mean"]}
+        | {"the others stay at": _stay(group[0]["above"])}
         | {row["matching"]: common.with_interval(row, "barrier") for row in group}
         for (k, rate, m), group in groups.items()
     ]
+
+
+def _stay(above: np.ndarray) -> str:
+    """Median and range of the losses of the runs that did not fit."""
+    if not len(above):
+        return "-"
+    return f"{np.median(above):.2g} [{above.min():.2g}, {above.max():.2g}]"
 
 
 def by_teacher(rows: Sequence[dict]) -> list[tuple[int, str, dict[str, list[dict]]]]:
@@ -105,7 +116,14 @@ def draw(rows: Sequence[dict]):
         widths = [row["m"] for row in shown]
         losses.fill_between(widths, low, high, alpha=0.25, label="5% to 95% of runs")
         losses.plot(widths, median, marker="o", label="median loss reached")
-        losses.axhline(SOLVED, color=figures.RED, linestyle="--", label="1e-4")
+        ticks = [(row["m"], loss) for row in shown for loss in row["above"]]
+        if ticks:
+            style = {"marker": "_", "linestyle": "none", "markersize": 7}
+            label = f"each run above {SOLVED:g}"
+            losses.plot(
+                *zip(*ticks, strict=True), color=figures.RED, label=label, **style
+            )
+        losses.axhline(SOLVED, color=figures.BLACK, linestyle="--", label="1e-4")
         losses.set(ylabel="loss of the trained students", title="loss reached")
         losses.legend()
     figures.legend(figure, axes[0, 0])
@@ -135,13 +153,15 @@ def claims(k: int, rate: str, group: dict[str, list[dict]]) -> list[dict]:
 def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
     wide = [row for row in curve if row["m"] >= 1.5 * k]
     least = min((row["solved"] for row in wide), default=None)
-    stuck = {
+    narrow = {
         row["m"]: f"{row['solved']:.0%}" for row in curve if k <= row["m"] < 1.5 * k
     }
+    stuck = {row["m"]: _stay(row["above"]) for row in wide if len(row["above"])}
     return {
         "claim": f"students of width m >= 1.5k fit the teacher (k = {k}, η = {rate})",
         "measured": f"at least {least:.0%} of the runs below {SOLVED:g}; for "
-        f"k <= m < 1.5k: {stuck}",
+        f"k <= m < 1.5k: {narrow}; the others stay, median and range, at "
+        f"{stuck or 'no loss: there are none'}",
         "rule": "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4",
         "n": 2 * min((row["pairs"] for row in wide), default=0),
         "holds": None if least is None else bool(least >= 0.95),

@@ -58,6 +58,46 @@ def _geometric(low: int, high: int, count: int) -> list[int]:
     return values
 
 
+def multiples(text: str, name: str, k: int) -> list[int]:
+    """Widths in units of k: ``1,1.5,2``, ``1:8:0.5`` or ``1:64:x12``.
+
+    Each is rounded to a whole neuron, and doubles are dropped: a narrow teacher may
+    have fewer widths than a wide one.
+
+    Raises:
+      Refusal: for anything else, saying what is right.
+    """
+    ratios: list[float] = []
+    for part in text.split(","):
+        try:
+            ratios += _ratios(part)
+        except ValueError:
+            raise Refusal(
+                f"--{name}={text}: {part!r} is not a multiple of k like 1.5, a range "
+                "like 1:8:0.5 or a geometric range like 1:64:x12, ends in rising order"
+            ) from None
+    return list(dict.fromkeys(math.floor(k * ratio + 0.5) for ratio in ratios))
+
+
+def _ratios(part: str) -> list[float]:
+    first, *rest = part.split(":")
+    low = float(first)
+    high = float(rest[0]) if rest else low
+    if len(rest) > 2 or not 0 < low <= high < math.inf:
+        raise ValueError
+    if len(rest) < 2 or not rest[1].startswith("x"):
+        stride = float(rest[1]) if len(rest) == 2 else 1.0
+        if not 0 < stride < math.inf or (high - low) / stride > MOST_VALUES:
+            raise ValueError
+        # Half a millionth of a stride: 1:2:0.1 ends at 2 whatever rounding does.
+        return [low + stride * i for i in range(int((high - low) / stride + 5e-7) + 1)]
+    count = int(rest[1][1:])
+    if not 2 <= count <= MOST_VALUES:
+        raise ValueError
+    step = (high / low) ** (1 / (count - 1))
+    return [*(low * step**i for i in range(count - 1)), high]
+
+
 def numbers(text: str, name: str) -> list[float]:
     """Reads positive numbers ``0.5,1,2``.
 

@@ -5,6 +5,7 @@ descent only if η λ_max <= 2, and λ_max depends only on how many nonzero neur
 type has: above η* dense minima are unstable, and what is found has lost neurons.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from absl import flags
 from experiments import common, curves
 from lmc_jax import descent, figures, store, theory
 from lmc_jax.measures import mean_interval
+from lmc_jax.spec import Cell
 
 common.define_output("sparsity")
 common.define_cells()
@@ -57,7 +59,7 @@ MEASURES = {
 def main() -> None:
     presets = {name: SHARED | preset for name, preset in PRESETS.items()}
     setting = common.settings(presets)
-    by_width = common.cells(setting)
+    by_width = [_same_threshold(cell, setting) for cell in common.cells(setting)]
     if len({cell.k for cell in by_width}) > 1:
         raise common.Refusal(f"--k={setting['k']}: give one teacher width here")
     scan = {"m": setting["fixed_m"], "lr_times_m": setting["scan"], "source": "gd"}
@@ -82,6 +84,12 @@ def main() -> None:
         rate_claims(rate_rows),
         csv,
     )
+
+
+def _same_threshold(cell: Cell, setting: dict[str, Any]) -> Cell:
+    """Zero rows of minima are counted as those of trained students are."""
+    source = dataclasses.replace(cell.source, zero_row=setting["zero_row"])
+    return dataclasses.replace(cell, source=source)
 
 
 def described(record: store.Record) -> dict[str, Any]:
@@ -221,11 +229,11 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
     trained = [row for row in rows if row["source"] != "uniform"]
     kept = min(row["converged"] for row in trained)
     return (
-        f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows of trained "
-        f"students: norm <= {setting['zero_row']:g}; {common.CONVENTION}. Means over "
-        f"the n = {min(runs)} to {max(runs)} independent runs of a point that reached "
-        "loss < "
-        f"{setting['tol']:g} within {setting['steps']} steps, {setting['hold']} looks "
+        f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows, of "
+        f"uniform minima as well: norm <= {setting['zero_row']:g}; "
+        f"{common.CONVENTION}. Means over the n = {min(runs)} to {max(runs)} "
+        f"independent runs of a point that reached loss < {setting['tol']:g} within "
+        f"{setting['steps']} steps, {setting['hold']} looks "
         f"in a row {setting['check_every']} steps apart (at least {kept:.0%} of "
         "them; points without such runs are left out), 95% bootstrap intervals. GD, "
         f"d = {setting['d']}, "

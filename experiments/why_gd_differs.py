@@ -9,16 +9,15 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
 from experiments import common, curves
-from lmc_jax import figures, interpolation, store, summary, two_layer, uniformity
-from lmc_jax.matching import match_types
+from lmc_jax import figures, interpolation, store, summary, uniformity
 from lmc_jax.measures import mean_interval
-from lmc_jax.spec import Cell
+from lmc_jax.spec import Cell, Minima
+from lmc_jax.sweep import measure
 
 common.define_output("why_gd_differs")
 common.define_cells()
@@ -104,10 +103,10 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
     if len(W) < 2:
         return row
     kinds, sizes = uniformity.parts(W, k)
-    height = functools.partial(barriers, k=k, points=cell["points"])
+    height = functools.partial(barriers, k=k, points=cell["points"], matching=matching)
     # On the axes, as the mixes are; what the loss left adds to the barrier is no part
     # of the comparison.
-    found = {"as trained": height(uniformity.minimum(kinds, sizes, k), matching)}
+    found = {"as trained": height(uniformity.minimum(kinds, sizes, k))}
     rng = np.random.default_rng(cell["seed"])
     for name in MIXES:
         counts, norms = name.split("/")
@@ -115,7 +114,7 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
             uniformity.resampled(rng, kinds, sizes, k, counts=counts, norms=norms)
             for _ in range(repeats)
         ]
-        heights = height(np.concatenate(pairs), matching)
+        heights = height(np.concatenate(pairs))
         found[name] = heights.reshape(repeats, -1).mean(axis=0)
     every_count = record.arrays["counts"][kept].reshape(-1, k)
     return row | {
@@ -126,22 +125,13 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
     }
 
 
-def barriers(students: np.ndarray, matching: str, *, k: int, points: int) -> np.ndarray:
-    """Permuted barriers (lerp) of pairs ``[n, 2, m, k]`` of minima, ``[n]``."""
-    return np.asarray(_barriers(students, k, matching.removeprefix("types_"), points))
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _barriers(students, k, leftovers, points):
+def barriers(students: np.ndarray, k: int, points: int, matching: str) -> np.ndarray:
+    """Permuted barriers of pairs ``[n, 2, m, k]`` of minima, ``[n]``."""
+    pairs, _, m, d = students.shape
+    cell = Cell(k, m, d, Minima(), pairs, matchings=(matching,), points=points)
+    losses = jnp.asarray(measure(cell, students)["losses"][:, 1])
     ts = interpolation.times(points)
-    loss = functools.partial(two_layer.loss, k=k)
-
-    def one(pair):
-        aligned = pair[1][match_types(pair, k, leftovers=leftovers)]
-        losses = interpolation.path_losses(loss, pair[0], aligned, ts)
-        return interpolation.barrier(losses, ts, common.FLAGS.barrier)
-
-    return jax.lax.map(one, jnp.asarray(students), batch_size=8)
+    return np.asarray(interpolation.barrier(losses, ts, common.FLAGS.barrier))
 
 
 def effects(found: np.ndarray, seed: int = 0) -> dict:

@@ -54,17 +54,15 @@ class Minima:
     """Global minima drawn from the uniform model with Dirichlet(alpha) norms.
 
     alpha = 1 is the paper's Assumption 3, "equal" makes the norms of a type equal.
+    A neuron of norm at most zero_row counts as zero.
     """
 
     alpha: float | str = 1.0
+    zero_row: float = 0.0
 
     @property
     def name(self) -> str:
         return {1.0: "uniform", "equal": "equal"}.get(self.alpha, "dirichlet")
-
-    @property
-    def zero_row(self) -> float:
-        return 0.0
 
     @property
     def concentration(self) -> float:
@@ -158,6 +156,7 @@ def _validate_minima(source: Minima, cell: Cell) -> None:
         )
     if source.alpha != "equal":
         _positive("alpha", source.concentration)
+    _validate_zero_row(source)
 
 
 def _validate_descent(source: Descent) -> None:
@@ -176,12 +175,16 @@ def _validate_descent(source: Descent) -> None:
     for name in ("steps", "check_every", "hold"):
         if getattr(source, name) < 1:
             raise ValueError(f"{name}={getattr(source, name)}: give at least 1")
-    if not 0 <= source.zero_row < math.inf:
-        raise ValueError(f"zero_row={source.zero_row}: give a norm, 0 or more")
+    _validate_zero_row(source)
     if source.steps >= 2**31:
         raise ValueError(f"steps={source.steps}: give fewer than 2147483648")
     if source.batch < 0:
         raise ValueError(f"batch={source.batch}: give 0 (population) or more")
+
+
+def _validate_zero_row(source: Descent | Minima) -> None:
+    if not 0 <= source.zero_row < math.inf:
+        raise ValueError(f"zero_row={source.zero_row}: give a norm, 0 or more")
 
 
 def _positive(name: str, value: float) -> None:

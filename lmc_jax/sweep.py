@@ -82,6 +82,24 @@ def sweep(
             progress(len(batch))
 
 
+def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:
+    """What ``sweep`` measures, of given pairs of students.
+
+    Args:
+      cell: what they are taken for: k, d, matchings, points, the norm of zero rows.
+        Its ``pairs`` sizes the batches.
+      students: ``[n, 2, m, d]``.
+
+    Returns:
+      The arrays of ``sweep`` for n pairs, without ``status`` and ``steps``.
+    """
+    rows = padded_width(cell.m) - cell.m
+    padded = np.pad(students, ((0, 0), (0, 0), (0, rows), (0, 0)))
+    stream = (Pair(cell, number, both, {}) for number, both in enumerate(padded))
+    parts = [_measured(part, cell) for part in _batches(stream, _pair_batch(cell))]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 class Pair(NamedTuple):
     """Two students ready to be measured: ``students [2, rows, d]`` of a cell's pair."""
 

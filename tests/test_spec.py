@@ -210,13 +210,15 @@ def test_every_field_takes_part_in_the_fingerprint():
     assert SOURCE_CHANGES.keys() == {
         field.name for field in dataclasses.fields(Descent)
     }
-    assert {field.name for field in dataclasses.fields(Minima)} == {"alpha"}
+    minima = {field.name for field in dataclasses.fields(Minima)}
+    assert minima == {"alpha", "zero_row"}
     cells = [TRAINED, SAMPLED]
     cells += [changed(TRAINED, **{name: value}) for name, value in CHANGES.items()]
     cells += [
         changed(TRAINED, **{name: value}) for name, value in SOURCE_CHANGES.items()
     ]
     cells += [changed(SAMPLED, alpha=alpha) for alpha in ("equal", 0.5, 2.0)]
+    cells += [changed(SAMPLED, zero_row=1e-4)]
     names = [store.fingerprint(cell.parameters()) for cell in cells]
     assert len(set(names)) == len(cells)
 

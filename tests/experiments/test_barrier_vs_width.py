@@ -340,7 +340,7 @@ REFUSED = [
     ("--matching=weights,weights", "twice"),
     ("--matching=types_index,,weights", "''"),
     ("--m=4 --m_over_k=2", "exclude"),
-    ("--m_over_k=0", "m=0"),
+    ("--m_over_k=0", "--m_over_k=0"),
     ("--zero_row=-1", "zero_row=-1"),
     ("--m=5,\n10,x", "--m=5"),
     ("--m=5,,10", "--m=5,,10"),

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments import common
-from experiments.common import Refusal, integers, numbers, words
+from experiments.common import Refusal, integers, multiples, numbers, words
 from lmc_jax.spec import Descent, Minima
 
 GRID = {**common.DEFAULTS, "k": "2", "m": "4", "pairs": 3}
@@ -57,6 +57,33 @@ def test_the_widths_of_figure_2_are_25_distinct_ones():
     for a, b in itertools.pairwise(widths):
         if a > 20:  # below, rounding to integers counts
             assert math.log(b / a) == pytest.approx(even, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "k", "widths"),
+    [
+        ("1,1.5,2", 5, [5, 8, 10]),
+        ("1:2:0.1", 10, list(range(10, 21))),
+        ("1:2:0.1", 2, [2, 3, 4]),
+        ("1:3", 7, [7, 14, 21]),
+        ("1:64:x7", 3, [3, 6, 12, 24, 48, 96, 192]),
+        ("2,1:4:x3", 5, [10, 5, 20]),
+    ],
+)
+def test_multiples_are_rounded_to_neurons_and_doubles_dropped(text, k, widths):
+    assert multiples(text, "m_over_k", k) == widths
+
+
+@pytest.mark.parametrize(
+    "text",
+    "|0|-1|a|1,,2|2:1|1:2:0|1:2:-1|1:2:x1|1:2:xa|nan|inf|1:inf|1:2:nan|1:2:3:4|"
+    "1:1e9:1e-3|0:2:x3".split("|"),
+)
+def test_multiples_that_are_none_are_refused_with_what_is_right(text):
+    with pytest.raises(
+        Refusal, match=r"--m_over_k=.* is not a multiple of k like 1\.5"
+    ):
+        multiples(text, "m_over_k", 5)
 
 
 @st.composite
@@ -259,7 +286,7 @@ def test_dimension_is_the_teacher_width_unless_given():
         ({"source": "nobody"}, "nobody"),
         ({"matching": "types"}, "'types'"),
         ({"matching": "types_index,,weights"}, "''"),
-        ({"m": None, "m_over_k": "0"}, "m=0"),
+        ({"m": None, "m_over_k": "0"}, "--m_over_k=0"),
         ({"m": None, "m_over_k": "2,,3"}, "--m_over_k=2,,3"),
         ({"seed": 2**32}, "4294967296"),
         ({"lr_times_m": "-1"}, "--lr_times_m=-1"),

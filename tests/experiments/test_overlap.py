@@ -12,7 +12,7 @@ import pytest
 from lmc_jax import store, theory
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TINY = ("--k=5", "--ratio=1.4,1.6", "--pairs=40")
+TINY = ("--k=5", "--m_over_k=1.4:3.2:0.2", "--pairs=40")
 
 
 def overlap(out, *arguments):
@@ -37,7 +37,7 @@ def test_the_points_have_the_widths_of_their_ratios_and_their_theory(run):
     out, done = run
     with (out / "summary.csv").open() as file:
         widths = {(int(row["k"]), int(row["m"])) for row in csv.DictReader(file)}
-    assert widths == {(5, 7), (5, 8)}
+    assert widths == {(5, m) for m in range(7, 17)}
     lines = [row.split() for row in done.stdout.splitlines()]
     line = next(line for line in lines if line[1:3] == ["5", "8"])
     assert line[-2] == f"{theory.expected_overlap(8, 5):.4f}"
@@ -64,6 +64,16 @@ def test_claims_carry_computed_verdicts(run):
     assert "m = 2.292k" in claims["claims"][-1]["measured"]
 
 
+def test_coverage_of_few_points_is_not_judged(run):
+    out, _ = run
+    few = overlap(out, "--k=5", "--m=7,8", "--pairs=40")
+    assert few.returncode == 0, few.stderr
+    claims = json.loads((out / "overlap.claims.json").read_text())["claims"]
+    assert [claim["holds"] for claim in claims[:2]] == [None, None]
+    assert "2 of 2 intervals" in claims[0]["measured"]
+    assert few.stdout.count("not run") == 2
+
+
 def test_figure_is_written_in_both_formats(run):
     assert (run[0] / "overlap.png").read_bytes().startswith(b"\x89PNG")
     assert (run[0] / "overlap.pdf").read_bytes().startswith(b"%PDF")
@@ -79,11 +89,12 @@ def test_a_rerun_computes_nothing_and_widths_may_be_given(run):
     assert {path: path.stat().st_mtime_ns for path in store.paths(out)} == before
     lines = [row.split() for row in again.stdout.splitlines() if "uniform  5" in row]
     assert len(lines) == 2
-    assert lines == [r.split() for r in done.stdout.splitlines() if "uniform  5" in r]
+    first = [row.split() for row in done.stdout.splitlines() if "uniform  5" in row]
+    assert lines == first[:2]
 
 
 def test_widths_below_k_are_refused_in_one_line(tmp_path):
-    done = overlap(tmp_path, "--k=5", "--ratio=0.5")
+    done = overlap(tmp_path, "--k=5", "--m_over_k=0.5")
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
