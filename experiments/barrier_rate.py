@@ -168,6 +168,7 @@ def certified(rows: Sequence[dict]) -> dict:
         r["bound_mean"] / r["barrier_mean"] for r in rows if r["barrier_mean"] > 0
     ]
     return {
+        "paper": "",
         "claim": "the certificate bounds the loss on every path",
         "measured": f"{broken} violations in {pairs} pairs, every matching; its mean "
         f"is {min(ratios):.3g} to {max(ratios):.3g} times the barrier",
@@ -189,6 +190,7 @@ def rates(
     shared = {"measured": measured, "n": curve[-1]["pairs"]}
     judged = [
         {
+            "paper": "Theorem 6",
             "claim": f"Theorem 6: the barrier vanishes at least like m^-1/2 ({label})",
             "rule": "the slope's interval lies at or below -1/2",
             "holds": bool(high <= -0.5),
@@ -196,6 +198,7 @@ def rates(
     ]
     judged += [
         {
+            "paper": "",
             "claim": f"the barrier vanishes like m^{exponent:g} ({label})",
             "rule": f"the slope's interval contains {exponent:g}",
             "holds": bool(low <= exponent <= high),

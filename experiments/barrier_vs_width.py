@@ -198,6 +198,7 @@ def normalized_claims(rows: Sequence[dict]) -> list[dict]:
 def _benefit_grows(label: str, first: Sequence[dict], last: Sequence[dict]) -> dict:
     small, large = first[-1], last[-1]
     return {
+        "paper": "Figure 3",
         "claim": f"at large m permutation helps more the larger k ({label})",
         "measured": f"permuted/direct {common.with_interval(large, 'normalized')} at "
         f"k = {large['k']}, m = {large['m']} against "
@@ -224,6 +225,7 @@ def _sharpens(label: str, first: Sequence[dict], last: Sequence[dict]) -> dict:
     ]
     (k, large, least), (j, small, most) = falls
     return {
+        "paper": "Figure 3",
         "claim": f"the peak of permuted/direct is sharper the larger k ({label})",
         "measured": f"from the peak to the largest m it falls by a factor {large:.3g} "
         f"(at least {least:.3g}) at k = {k} and {small:.3g} (at most {most:.3g}) at "
@@ -259,7 +261,8 @@ def _not_run(claim: str) -> dict:
         "no barrier to judge",
         "needs two pairs, barriers above 0 and widths up to 5k",
     )
-    return {"claim": claim, "measured": measured, "rule": rule, "n": 0, "holds": None}
+    shared = {"paper": "Figure 2", "claim": claim, "n": 0, "holds": None}
+    return shared | {"measured": measured, "rule": rule}
 
 
 def _lowered(label: str, wide: Sequence[dict]) -> dict:
@@ -268,6 +271,7 @@ def _lowered(label: str, wide: Sequence[dict]) -> dict:
         return _not_run(_LOWER.format(label))
     worst = max(wide, key=lambda row: row["normalized_mean"])
     return {
+        "paper": "Figure 2",
         "claim": _LOWER.format(label),
         "measured": "permuted/direct at most "
         f"{common.with_interval(worst, 'normalized')}, at m = {worst['m']}",
@@ -286,6 +290,7 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> dict:
     near = [row for row in curve if 2 * k <= row["m"] <= 3 * k]
     reached = any(row["barrier_high"] >= peak["barrier_low"] for row in near)
     return {
+        "paper": "Figure 2",
         "claim": _PEAK.format(label),
         "measured": f"peak {common.with_interval(peak, 'barrier')} at m = {peak['m']} "
         f"= {peak['m'] / k:.3g}k; at m = {last['m']} it is {fallen:.2g} of that",
@@ -306,6 +311,7 @@ def _below_uniform(rows: Sequence[dict]) -> list[dict]:
         ours, uniform = curve[-1], reference[-1]
         judged.append(
             {
+                "paper": "Figure 2",
                 "claim": f"at large m the permuted barrier of {source} lies below that "
                 f"of uniform minima (k = {k}, {rate_shown}, {curves.LABELS[matching]})",
                 "measured": f"at m = {ours['m']}: "

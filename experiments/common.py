@@ -331,7 +331,8 @@ def _short(value: Any) -> str:
 def write_claims(stem: str | Path, caption: str, claims: Sequence[Mapping]) -> Path:
     """Writes STEM.claims.json: the caption and every claim with its verdict.
 
-    A claim has ``claim`` (the paper's words, or the theory's), ``measured``, ``rule``
+    A claim has ``paper`` (where the paper makes it; empty: goes beyond the paper),
+    ``claim`` (its words; the case in parentheses at the end), ``measured``, ``rule``
     (how the verdict follows), ``n`` and ``holds`` (true, false, or null: not run).
     """
     path = Path(f"{stem}.claims.json")

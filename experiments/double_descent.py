@@ -158,6 +158,7 @@ def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
     }
     stuck = {row["m"]: _stay(row["above"]) for row in wide if len(row["above"])}
     return {
+        "paper": "",
         "claim": f"students of width m >= 1.5k fit the teacher (k = {k}, η = {rate})",
         "measured": f"at least {least:.0%} of the runs below {SOLVED:g}; for "
         f"k <= m < 1.5k: {narrow}; the others stay, median and range, at "
@@ -186,6 +187,7 @@ def _legs(k: int, label: str, curve: Sequence[dict]) -> list[dict]:
     )
     return [
         {
+            "paper": "Figure 4",
             "claim": f"{claim} ({label})",
             "measured": f"{common.with_interval(high, 'barrier')} at m = {high['m']} "
             f"against {common.with_interval(low, 'barrier')} at m = {low['m']}",

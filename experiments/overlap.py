@@ -143,8 +143,9 @@ def claims(rows: Sequence[dict]) -> list[dict]:
     # At m = k, and for k = 1, every pair overlaps fully: nothing to test.
     tested = [row for row in uniform if row["m"] > row["k"] > 1]
     judged = [
-        _covered(tested, "exact", "the exact expectation"),
-        _covered(tested, "clt", "the central-limit form of Theorem 5"),
+        {"paper": ""} | _covered(tested, "exact", "the exact expectation"),
+        {"paper": "Theorem 5"}
+        | _covered(tested, "clt", "the central-limit form of Theorem 5"),
     ]
     teachers = dict.fromkeys(row["k"] for row in rows if row["k"] > 1)
     return [*judged, *(_least(k) for k in teachers), *_limits()]
@@ -175,6 +176,7 @@ def _least(k: int) -> dict:
     least = theory.overlap_minimum(k)
     value, at_paper = theory.expected_overlap([least, 2 * k], k)
     return {
+        "paper": "Theorem 5",
         "claim": f"the expected overlap is least at m = 2k (k = {k})",
         "measured": f"the exact expectation is least at m = {least} = {least / k:.3g}k:"
         f" {value:.4f}, against {at_paper:.4f} at m = 2k",
@@ -201,6 +203,7 @@ def _limits() -> list[dict]:
         )
         judged.append(
             {
+                "paper": "Theorem 5",
                 "claim": "as k → ∞ the overlap proportion is least at m = 2k, with "
                 f"value 1 - 1/(2√π) = {paper:.4f} ({name})",
                 "measured": f"least at m = {place:.3f}k, with value {value:.4f}",

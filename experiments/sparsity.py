@@ -266,6 +266,7 @@ def _uniform_lowest(name: str, uniform: Sequence[dict], groups: dict) -> dict:
                 compared += 1
                 below += reference[f"{name}_low"] <= row[f"{name}_high"]
     return {
+        "paper": "Figure 5",
         "claim": f"uniform minima have the lowest {MEASURES[name]}",
         "measured": f"at {below} of {compared} (m, η) the uniform value is not above "
         "the trained one's",
@@ -277,7 +278,8 @@ def _uniform_lowest(name: str, uniform: Sequence[dict], groups: dict) -> dict:
 
 def _not_run(claim: str, measured: str) -> dict:
     rule = "needs two rates at the largest width, each with two converged runs"
-    return {"claim": claim, "measured": measured, "rule": rule, "n": 0, "holds": None}
+    shared = {"paper": "Figure 5", "claim": claim, "n": 0, "holds": None}
+    return shared | {"measured": measured, "rule": rule}
 
 
 def _grows_with_rate(name: str, groups: dict[str, list[dict]]) -> dict:
@@ -291,6 +293,7 @@ def _grows_with_rate(name: str, groups: dict[str, list[dict]]) -> dict:
     slow = min(ends, key=lambda row: row["lr_times_m"])
     fast = max(ends, key=lambda row: row["lr_times_m"])
     return {
+        "paper": "Figure 5",
         "claim": claim,
         "measured": f"m = {fast['m']}: {common.with_interval(fast, name)} at "
         f"η = {fast['lr_times_m']:.3g}/m against {common.with_interval(slow, name)} at "
@@ -305,8 +308,9 @@ def _grows_with_rate(name: str, groups: dict[str, list[dict]]) -> dict:
 def _grows_with_width(name: str, label: str, curve: Sequence[dict]) -> dict:
     large = bool(curve) and curve[0]["lr_times_m"] >= 5
     claim = {
-        "claim": f"{MEASURES[name]} {'grows' if large else 'does not grow'} with m at "
-        f"{label}",
+        "paper": "Figure 5",
+        "claim": f"{MEASURES[name]} {'grows' if large else 'does not grow'} with m "
+        f"({label})",
         "rule": "it grows if the interval at the largest m lies above that at the "
         "smallest; large rates are η >= 5/m",
     }
@@ -327,8 +331,38 @@ def rate_claims(rows: Sequence[dict]) -> list[dict]:
     for m in sorted({row["m"] for row in rows}):
         curve = _finished([row for row in rows if row["m"] == m])
         if curve:
-            judged += [_threshold(m, curve), _stable(m, curve)]
+            judged += [_sharp(m, curve), _threshold(m, curve), _stable(m, curve)]
     return judged
+
+
+def _sharp(m: int, curve: Sequence[dict]) -> dict:
+    """The paper's threshold: none below, some at every rate above, PQI higher there."""
+    curve = sorted(curve, key=lambda row: row["lr_times_m"])
+    dense = [row for row in curve if row["zero_fraction_high"] < 1 / (2 * m)]
+    sparse = [row for row in curve if row["zero_fraction_low"] > 1 / (2 * m)]
+    claim = {
+        "paper": "Figure 6",
+        "claim": "zero rows appear at a threshold of the learning rate, and the PQI "
+        f"rises with them (m = {m})",
+        "rule": "ordered by rate, the points with fewer than half a zero row all come "
+        "before those with more, each by its interval, at most one point between; the "
+        "PQI of row norms is higher at the largest rate above than at the last below, "
+        "without meeting intervals",
+        "n": sum(row["runs"] for row in curve),
+    }
+    if not dense or not sparse:
+        return claim | {"measured": "no rate on one side of it", "holds": None}
+    last, first, most = dense[-1], sparse[0], sparse[-1]
+    ordered = last["lr_times_m"] < first["lr_times_m"]
+    between = len(curve) - len(dense) - len(sparse)
+    risen = most["pqi_rows_low"] > last["pqi_rows_high"]
+    return claim | {
+        "measured": f"no zero rows up to ηm = {last['lr_times_m']:.4g}, some from "
+        f"{first['lr_times_m']:.4g} on, {between} rates between; PQI of row norms "
+        f"{common.with_interval(last, 'pqi_rows')} below, "
+        f"{common.with_interval(most, 'pqi_rows')} at ηm = {most['lr_times_m']:.4g}",
+        "holds": bool(ordered and between <= 1 and risen),
+    }
 
 
 def _threshold(m: int, curve: Sequence[dict]) -> dict:
@@ -341,6 +375,7 @@ def _threshold(m: int, curve: Sequence[dict]) -> dict:
     largest = max(row["zero_fraction_mean"] - row["predicted"] for row in curve)
     threshold = float(theory.critical_learning_rate(m, k)) * m
     return {
+        "paper": "",
         "claim": f"zero rows appear where linear stability predicts them (m = {m})",
         "measured": f"{sum(near)} of {len(near)} rates, on both sides of η*m = "
         f"{threshold:.4g}, within one neuron above the least stable zero fraction; the "
@@ -356,6 +391,7 @@ def _stable(m: int, curve: Sequence[dict]) -> dict:
     broken = sum(row["unstable"] for row in curve)
     edge = max(row["edge"] for row in curve)
     return {
+        "paper": "",
         "claim": f"every minimum that GD reaches has η λ_max <= 2 (m = {m})",
         "measured": f"{broken} of {runs} violate it; the largest η λ_max is {edge:.5f}",
         "rule": "no run above 2 + 1e-6",

@@ -267,6 +267,7 @@ def claims(types: list, ones: list, wide: list) -> list[dict]:
 
 def _equal_types(row: dict) -> dict:
     return {
+        "paper": "Figure 9",
         "claim": "every type is equally likely to be the doubled one "
         f"(k = {row['k']}, m = {row['m']}, {words(row)})",
         "measured": f"{row['often'].tolist()} of {row['runs']} runs, chi-square p = "
@@ -279,6 +280,7 @@ def _equal_types(row: dict) -> dict:
 
 def _exponential(row: dict) -> dict:
     return {
+        "paper": "Figure 9",
         "claim": "weights are distributed as normalised Exp(1) draws "
         f"(k = 1, m = {row['m']}, {words(row)})",
         "measured": f"KS distance {shown(row)}; {LEVEL:.0%} of uniform samples of "
@@ -293,6 +295,7 @@ def _exponential(row: dict) -> dict:
 def _moving(rows: Sequence[dict]) -> dict:
     least, *_, most = sorted(rows, key=lambda row: row["mean"])
     return {
+        "paper": "Appendix B.2",
         "claim": "the distribution of weights at k = 1 is not stable against learning "
         "rate and initial scale",
         "measured": f"KS distance from {shown(least)} at {words(least)} to "
@@ -307,6 +310,7 @@ def _dispersed(name: str, curve: Sequence[dict]) -> dict:
     kept = [row for row in curve if row["runs"] > 1]
     found = "; ".join(f"{shown(row)} at m = {row['m']}" for row in kept)
     return {
+        "paper": "Assumption 3",
         "claim": "type counts vary between runs as the multinomial of Assumption 3 "
         f"(k = {curve[0]['k']}, {name})",
         "measured": f"dispersion index {found}",

@@ -242,6 +242,7 @@ def _where(row: dict) -> str:
 
 def _sparse(row: dict) -> dict:
     return {
+        "paper": "Section 5",
         "claim": "at large m trained minima have the lower permuted barrier because "
         f"they have zero rows ({_where(row)})",
         "measured": f"uniform/trained {factor(row['total'])}, and "
@@ -256,6 +257,7 @@ def _counts(row: dict) -> dict:
     value, low, high = row["total"]
     factors = ", ".join(f"{name} {factor(row[name])}" for name in EFFECTS)
     return {
+        "paper": "",
         "claim": f"trained minima have the {'lower' if value > 0 else 'higher'} "
         "permuted barrier because of their type counts rather than their norms "
         f"({_where(row)})",

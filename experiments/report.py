@@ -1,0 +1,215 @@
+"""Figures and claims of finished entrypoints as one self-contained HTML page.
+
+Nothing here judges: verdicts come from the claims that entrypoints left beside their
+figures, and how cases add up to one verdict is said on the page.
+"""
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HOLDS, CORRECTED, FAILS, NOT_RUN = (
+    "holds",
+    "holds with a correction",
+    "does not hold",
+    "not run",
+)
+RULE = (
+    "A statement is judged case by case (teacher, source, matching, ...), by the rule "
+    f"given with each case. “{HOLDS}”: in every case judged; “{CORRECTED}”: in some of "
+    f"them, and the cases say which; “{FAILS}”: in none; “{NOT_RUN}”: no case could be "
+    "judged at these settings."
+)
+
+
+class Figure(NamedTuple):
+    """One figure of an entrypoint, with all that was said beside it."""
+
+    stem: Path
+    caption: str
+    command: str
+    claims: list[dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        return self.stem.name
+
+
+class Statement(NamedTuple):
+    """A claim in all its cases; ``paper`` says where, or is empty beyond the paper."""
+
+    paper: str
+    text: str
+    cases: list[tuple[str, dict[str, Any]]]
+    figure: Figure
+
+    @property
+    def judged(self) -> list[bool]:
+        found = (claim["holds"] for _, claim in self.cases)
+        return [holds for holds in found if holds is not None]
+
+    @property
+    def verdict(self) -> str:
+        if not self.judged:
+            return NOT_RUN
+        if all(self.judged):
+            return HOLDS
+        return CORRECTED if any(self.judged) else FAILS
+
+
+def figures(folder: Path) -> list[Figure]:
+    """The figures that an entrypoint left in its output folder, by name."""
+    found = []
+    for path in sorted(folder.glob("*.claims.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        stem = path.with_name(path.name.removesuffix(".claims.json"))
+        parts = (content[name] for name in ("caption", "command", "claims"))
+        found.append(Figure(stem, *parts))
+    return found
+
+
+def statements(found: Iterable[Figure]) -> list[Statement]:
+    """Claims that differ in their case only, put together, in order of appearance."""
+    groups: dict[tuple[str, str, str], Statement] = {}
+    for figure in found:
+        for claim in figure.claims:
+            text, case = split_case(claim["claim"])
+            key = (claim["paper"], text, figure.name)
+            empty = Statement(claim["paper"], text, [], figure)
+            groups.setdefault(key, empty).cases.append((case, claim))
+    return list(groups.values())
+
+
+def split_case(claim: str) -> tuple[str, str]:
+    """``text (case)`` as its two parts; the parentheses of a case may be nested."""
+    depth = 0
+    for place in range(len(claim) - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(claim[place], 0)
+        if depth == 0:
+            break
+    if not claim.endswith(")") or place == 0:
+        return claim, ""
+    return claim[:place].rstrip(), claim[place + 1 : -1]
+
+
+# --- the page ------------------------------------------------------------------------
+
+
+def page(
+    title: str, found: Sequence[Figure], failed: Mapping[str, str], provenance: Mapping
+) -> str:
+    """The whole page.
+
+    Args:
+      title: its heading.
+      found: figures in the order of the page.
+      failed: last line of what each entrypoint said that failed.
+      provenance: names and values, see ``environment.provenance``.
+    """
+    every = statements(found)
+    paper = [statement for statement in every if statement.paper]
+    beyond = [statement for statement in every if not statement.paper]
+    parts = [
+        f"<h1>{_text(title)}</h1>",
+        f"<p>{_text(RULE)}</p>",
+        *(f"<p><b>{_text(n)} failed:</b> {_text(s)}</p>" for n, s in failed.items()),
+        "<h2>What the paper claims</h2>",
+        _table(paper),
+        "<h2>Beyond the paper</h2>",
+        _table(beyond),
+        "<h2>Figures</h2>",
+        *(_figure(figure) for figure in found),
+        "<h2>Provenance</h2>",
+        "<dl>",
+        *(f"<dt>{_text(n)}</dt><dd>{_text(v)}</dd>" for n, v in provenance.items()),
+        "</dl>",
+    ]
+    head = f"<meta charset='utf-8'><meta name='viewport' content='{_VIEWPORT}'>"
+    head += f"<title>{_text(title)}</title><style>{_STYLE}</style>"
+    body = "\n".join(parts)
+    return (
+        f"<!doctype html><html lang='en'><head>{head}</head><body>{body}</body></html>"
+    )
+
+
+def _table(rows: Sequence[Statement]) -> str:
+    names = ("paper", "statement and what was measured", "verdict", "n", "figure")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = "".join(_row(statement) for statement in rows)
+    return f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _row(statement: Statement) -> str:
+    sizes = [claim["n"] for _, claim in statement.cases]
+    least, most = min(sizes), max(sizes)
+    size = f"{least}" if least == most else f"{least} to {most}"
+    if not most and statement.judged:
+        size = "computed"  # without sampling
+    held, judged = sum(statement.judged), len(statement.judged)
+    count = f"<br><small>{held} of {judged} cases</small>" if judged > 1 else ""
+    kind = statement.verdict.replace(" ", "-")
+    cells = (
+        _text(statement.paper),
+        f"{_text(statement.text)}{_cases(statement)}",
+        f"<b class='{kind}'>{statement.verdict}</b>{count}",
+        size,
+        f"<a href='#{_text(statement.figure.name)}'>{_text(statement.figure.name)}</a>",
+    )
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _cases(statement: Statement) -> str:
+    verdicts = {True: HOLDS, False: FAILS, None: NOT_RUN}
+    items = "".join(
+        f"<li>{_text(case)}{': ' if case else ''}{_text(claim['measured'])} — "
+        f"<i>{verdicts[claim['holds']]}</i></li>"
+        for case, claim in statement.cases
+    )
+    rules = dict.fromkeys(claim["rule"] for _, claim in statement.cases)
+    rule = "".join(f"<p><small>Rule: {_text(rule)}.</small></p>" for rule in rules)
+    shown = f"<ul>{items}</ul>{rule}"
+    if len(statement.cases) < 3:
+        return shown
+    summary = f"<summary>{len(statement.cases)} cases</summary>"
+    return f"<details>{summary}{shown}</details>"
+
+
+def _figure(figure: Figure) -> str:
+    picture = base64.b64encode(Path(f"{figure.stem}.png").read_bytes()).decode()
+    name = _text(figure.name)
+    return (
+        f"<figure id='{name}'><h3>{name}</h3>"
+        f"<img alt='{name}' src='data:image/png;base64,{picture}'>"
+        f"<pre>{_text(figure.command)}</pre></figure>"
+    )
+
+
+def _text(value: Any) -> str:
+    return html.escape(str(value))
+
+
+_VIEWPORT = "width=device-width, initial-scale=1"
+_STYLE = """
+body { font: 16px/1.45 system-ui, sans-serif; max-width: 64rem; margin: 1rem auto;
+  padding: 0 1rem; color: #111; background: #fff; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
+th, td { text-align: left; vertical-align: top; padding: 0.4rem 0.6rem;
+  border-bottom: 1px solid #ccc; }
+ul { margin: 0.3rem 0; padding-left: 1.1rem; font-size: 0.85rem; color: #333; }
+p { margin: 0.4rem 0; }
+b.holds { color: #00694c; } b.holds-with-a-correction { color: #8a5a00; }
+b.does-not-hold { color: #a33f00; } b.not-run { color: #666; }
+figure { margin: 1.5rem 0; } img { max-width: 100%; height: auto; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f3f3f3;
+  padding: 0.5rem; font-size: 0.8rem; }
+dt { font-weight: bold; } dd { margin: 0 0 0.3rem 1rem; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { table, tbody, tr, td { display: block; border: 0; }
+  tr:first-child { display: none; } td { padding: 0.1rem 0; }
+  tr { border-bottom: 1px solid #ccc; padding: 0.6rem 0; } }
+@media print { body { max-width: none; font-size: 11px; }
+  figure, tr { break-inside: avoid; } }
+"""

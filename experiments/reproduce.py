@@ -1,0 +1,95 @@
+"""Everything: runs each entrypoint at a preset and writes one report.html.
+
+Every claim of the paper with what was measured and its verdict, then what goes beyond
+the paper. Resumable: each entrypoint reuses its finished cells.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from tqdm import tqdm
+
+from experiments import common, report
+from lmc_jax import environment, store
+
+common.define_output("reproduce")
+ONLY = flags.DEFINE_string("only", None, "Some of them: overlap,sparsity.")
+ENTRYPOINTS = {
+    "overlap": ["overlap"],
+    "barrier_vs_width": ["barrier_vs_width"],
+    "normalized_barrier": ["barrier_vs_width", "--normalize"],
+    "barrier_rate": ["barrier_rate"],
+    "double_descent": ["double_descent"],
+    "sparsity": ["sparsity"],
+    "uniformity": ["uniformity"],
+    "why_gd_differs": ["why_gd_differs"],
+}
+
+
+def main() -> None:
+    chosen = list(ENTRYPOINTS)
+    if ONLY.value is not None:
+        chosen = common.words(ONLY.value, "only", chosen)
+    out = Path(common.FLAGS.out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise common.Refusal(f"--out={out}: {error.strerror}") from error
+    failed: dict[str, str] = {}
+    with tqdm(chosen, unit="entrypoint", disable=not sys.stderr.isatty()) as bar:
+        for name in bar:
+            bar.set_description(name)
+            if said := run(name, out / name):
+                failed[name] = said
+                print(f"warning: {name} failed: {said}", file=sys.stderr)
+    found = [figure for name in chosen for figure in report.figures(out / name)]
+    path = write(out, found, failed)
+    print(common.table([line(s) for s in report.statements(found)]))
+    print("files:", path, sep="\n  ")
+    if failed:
+        raise store.StoreError(f"{', '.join(failed)} failed: run the command again")
+
+
+def run(name: str, out: Path) -> str:
+    """Runs one entrypoint; its output goes to OUT/NAME.log. Empty, or its last line."""
+    entrypoint, *arguments = ENTRYPOINTS[name]
+    command = [sys.executable, "-m", f"experiments.{entrypoint}", *arguments]
+    preset = f"--preset={common.FLAGS.preset}"
+    root = Path(__file__).resolve().parent.parent
+    with out.with_suffix(".log").open("w", encoding="utf-8") as log:
+        done = subprocess.run(
+            [*command, preset, f"--out={out.absolute()}"],
+            cwd=root,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode == 0:
+        return ""
+    said = out.with_suffix(".log").read_text(encoding="utf-8").splitlines()
+    return said[-1] if said else f"exit status {done.returncode}"
+
+
+def write(out: Path, found: Sequence[report.Figure], failed: dict[str, str]) -> Path:
+    title = "Linear mode connectivity of two-layer networks: claims and measurements"
+    environment.configure()
+    text = report.page(title, found, failed, environment.provenance())
+    path = out / "report.html"
+    store.write_atomic(path, text.encode())
+    return path
+
+
+def line(statement: report.Statement) -> dict[str, str]:
+    held, judged = sum(statement.judged), len(statement.judged)
+    return {
+        "paper": statement.paper or "-",
+        "statement": statement.text,
+        "cases": f"{held}/{judged}",
+        "verdict": statement.verdict,
+    }
+
+
+if __name__ == "__main__":
+    common.run(main)

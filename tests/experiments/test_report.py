@@ -1,0 +1,129 @@
+"""The report: claims put together into statements, and one self-contained page."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import report
+
+ROOT = Path(__file__).resolve().parents[2]
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
+)
+
+
+def claim(text, holds, paper="Figure 2", n=10):
+    return {"paper": paper, "claim": text, "measured": "1 < 2", "rule": "r & s"} | {
+        "n": n,
+        "holds": holds,
+    }
+
+
+def figure(folder, name, *claims):
+    content = {"caption": "c", "command": f"python -m {name}", "claims": list(claims)}
+    (folder / f"{name}.claims.json").write_text(json.dumps(content))
+    (folder / f"{name}.png").write_bytes(PIXEL)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("it falls (k = 5)", ("it falls", "k = 5")),
+        ("it falls (k = 5, by type (index))", ("it falls", "k = 5, by type (index)")),
+        ("it (so named) falls (k = 5)", ("it (so named) falls", "k = 5")),
+        ("it (so named) falls", ("it (so named) falls", "")),
+        ("it falls", ("it falls", "")),
+        ("(all)", ("(all)", "")),
+        ("unbalanced)", ("unbalanced)", "")),
+        ("", ("", "")),
+    ],
+)
+def test_the_case_is_the_last_pair_of_parentheses(text, parts):
+    assert report.split_case(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("cases", "verdict"),
+    [
+        ([True, True], "holds"),
+        ([True, None], "holds"),
+        ([True, False], "holds with a correction"),
+        ([False, False], "does not hold"),
+        ([None, False], "does not hold"),
+        ([None, None], "not run"),
+    ],
+)
+def test_cases_add_up_to_one_verdict(tmp_path, cases, verdict):
+    judged = [claim(f"it falls (k = {k})", holds) for k, holds in enumerate(cases)]
+    figure(tmp_path, "one", *judged)
+    (statement,) = report.statements(report.figures(tmp_path))
+    assert statement.verdict == verdict
+    assert [case for case, _ in statement.cases] == ["k = 0", "k = 1"]
+
+
+def test_statements_of_other_figures_and_other_places_are_kept_apart(tmp_path):
+    figure(tmp_path, "one", claim("it falls (a)", True), claim("it falls", True, ""))
+    figure(tmp_path, "two", claim("it falls (b)", False))
+    found = report.statements(report.figures(tmp_path))
+    assert [(s.paper, s.figure.name) for s in found] == [
+        ("Figure 2", "one"),
+        ("", "one"),
+        ("Figure 2", "two"),
+    ]
+
+
+def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
+    figure(tmp_path, "one", claim("a < b & c (k = 5)", None, n=0))
+    found = report.figures(tmp_path)
+    page = report.page("T & U", found, {"two": "it <broke>"}, {"jax": "<1>"})
+    assert "a &lt; b &amp; c" in page
+    assert "it &lt;broke&gt;" in page
+    assert "not run" in page
+    assert "python -m one" in page
+    assert not re.search(r"(?:src|href)=['\"](?!#|data:)", page)
+    assert "data:image/png;base64," in page
+
+
+def test_reproduce_runs_entrypoints_again_from_their_cells_and_names_failures(tmp_path):
+    code = f"""
+import sys
+from experiments import common, reproduce
+tiny = ["overlap", "--k=2", "--m=3,4", "--pairs=3"]
+reproduce.ENTRYPOINTS = {{"overlap": tiny, "wrong": ["overlap", "--k=0"]}}
+sys.argv = ["reproduce", "--out={tmp_path}/out"]
+common.run(reproduce.main)
+"""
+    runs = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        warning, error = done.stderr.splitlines()
+        assert warning.startswith("warning: wrong failed: error: k=0")
+        assert error == "error: wrong failed: run the command again"
+        cells = (tmp_path / "out" / "overlap" / "cells").glob("*.npz")
+        runs.append({path: path.stat().st_mtime_ns for path in cells})
+    assert len(runs[0]) == 2
+    assert runs[0] == runs[1]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<b>wrong failed:</b> error: k=0" in page
+    assert "<figure id='overlap'>" in page
+
+
+def test_every_figure_family_is_reproduced():
+    code = "from experiments import reproduce as r; print(*r.ENTRYPOINTS.values())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    families = {
+        path.stem
+        for path in ROOT.glob("experiments/*.py")
+        if "common.finish(" in path.read_text()
+    }
+    assert set(re.findall(r"\['(\w+)'", done.stdout)) == families
