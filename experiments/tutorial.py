@@ -1,0 +1,56 @@
+# %% [markdown]
+# # From two students to a barrier
+# Two students of one teacher, the straight path between them, and what a permutation
+# of the hidden neurons does to the loss on it. L = ½ E[(f - f*)²], x ~ N(0, I).
+
+# %%
+import functools
+
+import jax
+
+from lmc_jax import configure, descent, figures, match_types, minima, two_layer
+from lmc_jax.interpolation import barrier, path_losses, times
+
+configure()  # float64 for losses, pinned random numbers, every core a device
+k, m, d, steps = 3, 8, 3, 4000  # teacher neurons, student neurons, inputs, updates
+loss = functools.partial(two_layer.loss, k=k)
+
+# %% [markdown]
+# Train both students from small weights, with the exact gradient of the population
+# loss. One run is written unbatched; `vmap` makes it as many as you like.
+
+# %%
+optimizer = descent.optimizer_named("sgd")(2 / m)
+
+
+def train(key):
+    run = descent.start(two_layer.init(key, m, d, std=0.01), optimizer)
+    gradient = functools.partial(two_layer.gradient, k=k)
+    options = {"updates": steps, "limit": steps}
+    return descent.advance(
+        run, key, lambda W, _: gradient(W), optimizer, **options
+    ).W.astype("float64")
+
+
+pair = jax.jit(jax.vmap(train))(jax.random.split(jax.random.key(2)))  # [2, m, d]
+kinds = minima.types(pair, k)
+print("losses:", loss(pair), "neurons of each type:", minima.counts(kinds, k), sep="\n")
+
+# %% [markdown]
+# Align the second with the first, type by type and largest neurons first (Algorithm
+# 1), and walk along both paths.
+
+# %%
+perm = match_types(pair, k)
+ts = times()
+paths = {
+    "direct": path_losses(loss, pair[0], pair[1], ts),
+    "permuted": path_losses(loss, pair[0], pair[1][perm], ts),
+}
+figure, axes = figures.grid(1, 1)
+for name, losses in paths.items():
+    print(f"{name} barrier: {barrier(losses, ts):.2e}")
+    axes[0, 0].semilogy(ts, losses, marker="o", label=name)
+axes[0, 0].set(xlabel="t", ylabel="loss", title=f"k = {k}, m = {m}")
+axes[0, 0].legend()
+print("files:", *figures.save(figure, "tutorial", "L = ½E[(f-f*)²], x ~ N(0, I)."))
