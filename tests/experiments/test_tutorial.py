@@ -1,5 +1,6 @@
 """The tutorial runs from anywhere and shows what it promises, in few lines."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,11 @@ TUTORIAL = Path(__file__).resolve().parents[2] / "experiments" / "tutorial.py"
 
 def test_tutorial_leads_to_a_figure_of_a_lowered_barrier(tmp_path):
     done = subprocess.run(
-        [sys.executable, TUTORIAL], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, TUTORIAL],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(TUTORIAL.parents[1])},
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
     heights = dict(re.findall(r"(\w+) barrier: (\S+)", done.stdout))
