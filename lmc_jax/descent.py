@@ -1,4 +1,4 @@
-"""One run of gradient descent, unbatched: vmap it over seeds, widths, learning rates.
+"""Runs of gradient descent: one, vmapped over many, or many with the batch axis last.
 
 A run is advanced a fixed number of steps at a time and then checked, so the host can
 replace the runs that ended. A run that ended is frozen: it keeps its last finite
@@ -70,7 +70,7 @@ def _needs_only_gradients(factory: Optimizer) -> bool:
 
 
 class Run(NamedTuple):
-    """State of one run.
+    """State of one run, or of many: batch axes, if any, come last in every array.
 
     W: student ``[m, d]``. optimizer: optax state. step: int32, updates done.
     status: int32, an index into ``STATUS``. held: int32, checks in a row below the
@@ -85,14 +85,13 @@ class Run(NamedTuple):
 
 
 def start(W: Array, optimizer: optax.GradientTransformation) -> Run:
-    """A run at step 0 from the student ``W [m, d]``."""
-    zero = jnp.zeros((), jnp.int32)
+    """A run at step 0 from the student ``W [m, d]``, batch axes last."""
+    zero = jnp.zeros(W.shape[2:], jnp.int32)
     return Run(W, optimizer.init(W), zero, zero + RUNNING, zero)
 
 
 def advance(
     run: Run,
-    key: Array,
     gradient: Gradient,
     optimizer: optax.GradientTransformation,
     *,
@@ -103,9 +102,9 @@ def advance(
 
     Args:
       run: state; left as it is unless running.
-      key: PRNG key of the run's data; step s sees ``fold_in(key, s)``.
-      gradient: ``(W, key) -> dW``.
-      optimizer: any optax transformation, its learning rate may be traced.
+      gradient: ``(W, step) -> dW``, for the batch axes of the run.
+      optimizer: any optax transformation, its learning rate may be traced; with batch
+        axes, one that keeps the runs apart.
       updates: static number of steps of the loop.
       limit: steps after which the run is ``EXHAUSTED``.
 
@@ -116,11 +115,11 @@ def advance(
     """
 
     def update(run: Run, _):
-        change, state = optimizer.update(
-            gradient(run.W, jax.random.fold_in(key, run.step)), run.optimizer, run.W
-        )
+        slope = gradient(run.W, run.step)
+        change, state = optimizer.update(slope, run.optimizer, run.W)
         W = run.W + change
-        bounded = jnp.sum(jnp.square(W)) <= NORM_BOUND**2  # False for NaN
+        # False for NaN
+        bounded = jnp.sum(jnp.square(W), axis=(0, 1)) <= NORM_BOUND**2
         wanted = (run.status == RUNNING) & (run.step < limit)
         taken = wanted & bounded
         fresh = Run(W, state, run.step + 1, run.status, run.held)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax.sharding import PartitionSpec
 
 from lmc_jax import descent, interpolation, measures, minima, two_layer
@@ -17,6 +18,10 @@ from lmc_jax.environment import PRNG
 from lmc_jax.matching import match_types
 from lmc_jax.numerics import safe_norm
 from lmc_jax.spec import Descent, Minima
+
+# Students of at most so many rows and columns are descended with the batch on the last
+# axis (measured by experiments.bench.descent).
+SMALL = 16
 
 
 def padded_width(m: int) -> int:
@@ -65,38 +70,61 @@ def descender(k: int, d: int, size: int, spec: Descent) -> tuple[Callable, Calla
     compares the float64 population loss with the tolerance.
     """
     dtype = jnp.dtype(spec.precision)
-
-    def gradient(W, key):
-        if not spec.batch:
-            return two_layer.gradient(W, k)
-        x = jax.random.normal(key, (spec.batch, d), dtype)
-        return two_layer.sampled_gradient(W, x, k)
+    optimizer_of = descent.optimizer_named(spec.optimizer)
 
     def optimizer(lr):
-        return descent.optimizer_named(spec.optimizer)(lr.astype(dtype))
+        return optimizer_of(lr.astype(dtype))
 
     def idle(m):
         run = descent.start(jnp.zeros((size, d), dtype), optimizer(jnp.zeros(())))
         return run._replace(status=run.status + descent.EXHAUSTED)
 
-    def descend(run, key_data, m, lr, fresh):
-        key = jax.random.wrap_key_data(key_data, impl=PRNG)
-        init_key, data_key = jax.random.split(key)
+    def begin(run, init_key, m, lr, fresh):
         W = two_layer.init(init_key, m, d, spec.init_std, size=size, dtype=dtype)
         begun = descent.start(W, optimizer(lr))
-        run = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), begun, run)
-        run = descent.advance(
-            run,
-            data_key,
-            gradient,
-            optimizer(lr),
-            updates=spec.check_every,
-            limit=spec.steps,
+        return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), begun, run)
+
+    advance = functools.partial(
+        descent.advance, updates=spec.check_every, limit=spec.steps
+    )
+
+    def advance_one(run, data_key, lr):
+        def gradient(W, step):
+            if not spec.batch:
+                return two_layer.gradient(W, k)
+            key = jax.random.fold_in(data_key, step)
+            x = jax.random.normal(key, (spec.batch, d), dtype)
+            return two_layer.sampled_gradient(W, x, k)
+
+        return advance(run, gradient, optimizer(lr))
+
+    def advance_batch_last(runs, data_keys, lr):
+        def update(slope, state, W):
+            return jax.vmap(
+                lambda lr, *args: optimizer(lr).update(*args), in_axes=-1, out_axes=-1
+            )(lr, slope, state, W)
+
+        runs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, -1), runs)
+        runs = advance(
+            runs,
+            lambda W, step: two_layer.gradient_batch_last(W, k),
+            optax.GradientTransformation(optimizer_of, update),
         )
+        return jax.tree.map(lambda a: jnp.moveaxis(a, -1, 0), runs)
+
+    def look(run):
         loss = two_layer.loss(run.W.astype(jnp.float64), k)
         return descent.check(run, loss, spec.tol, spec.hold)
 
-    return _sharded(jax.vmap(idle)), _sharded(jax.vmap(descend))
+    small = max(size, d) <= SMALL and not spec.batch
+    advance_all = advance_batch_last if small else jax.vmap(advance_one)
+
+    def descend(runs, key_data, m, lr, fresh):
+        keys = jax.vmap(jax.random.split)(jax.random.wrap_key_data(key_data, impl=PRNG))
+        runs = jax.vmap(begin)(runs, keys[:, 0], m, lr, fresh)
+        return jax.vmap(look)(advance_all(runs, keys[:, 1], lr))
+
+    return _sharded(jax.vmap(idle)), _sharded(descend)
 
 
 @functools.cache

@@ -28,16 +28,17 @@ K, D, M = 5, 6, 7
 LR = 0.3
 
 
-def population(W, key):
+def population(W, key, step):
     return two_layer.gradient(W, K)
 
 
-def noise(W, key):
-    return jax.random.normal(key, W.shape, W.dtype)
+def noise(W, key, step):
+    return jax.random.normal(jax.random.fold_in(key, step), W.shape, W.dtype)
 
 
-def sampled(W, key):
-    return two_layer.sampled_gradient(W, jax.random.normal(key, (16, D), W.dtype), K)
+def sampled(W, key, step):
+    x = jax.random.normal(jax.random.fold_in(key, step), (16, D), W.dtype)
+    return two_layer.sampled_gradient(W, x, K)
 
 
 @functools.cache
@@ -47,7 +48,13 @@ def runner(name="sgd", gradient=population, updates=8, limit=1000, batched=False
     def single(run, key, lr):  # optax itself promotes dtypes in adam
         optimizer = OPTIMIZERS[name](lr)
         with jax.numpy_dtype_promotion("standard" if name == "adam" else "strict"):
-            return advance(run, key, gradient, optimizer, updates=updates, limit=limit)
+            return advance(
+                run,
+                lambda W, step: gradient(W, key, step),
+                optimizer,
+                updates=updates,
+                limit=limit,
+            )
 
     return jax.jit(jax.vmap(single, (0, None, 0)) if batched else single)
 
@@ -159,7 +166,7 @@ def test_chunks_do_not_matter(dtype):
 def test_data_depend_on_key_and_step_only(dtype):
     """Step s sees fold_in(key, s), whatever the weights, the chunk, the batch."""
     W = students(3, dtype)
-    draws = [noise(W[0], jax.random.fold_in(KEY, step)) for step in range(8)]
+    draws = [noise(W[0], KEY, step) for step in range(8)]
     expected = np.sum(np.array(draws, float), axis=0)
     assert np.std(draws, axis=0).min() > 0
     runs = runner("sgd", noise, batched=True)(begin_all(W), KEY, jnp.full(3, LR, dtype))
@@ -284,13 +291,13 @@ def test_start_that_is_not_finite_has_diverged_at_step_zero(bad, dtype):
 
 
 def test_gradient_that_turns_nan_keeps_weights_and_optimizer_finite(dtype):
-    def late_nan(W, key):
+    def late_nan(W, step):
         return jnp.where(jnp.sum(jnp.abs(W)) > 20, jnp.nan, -W)
 
     W = jnp.ones((2, 3), dtype)
     optimizer = OPTIMIZERS["momentum"](0.1)
     run = start(W, optimizer)
-    run = advance(run, KEY, late_nan, optimizer, updates=50, limit=100)
+    run = advance(run, late_nan, optimizer, updates=50, limit=100)
     assert int(run.status) == DIVERGED
     assert 0 < int(run.step) < 50
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.optimizer))
