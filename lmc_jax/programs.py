@@ -38,14 +38,19 @@ def _mesh() -> jax.sharding.Mesh:
     )
 
 
-def _sharded(function: Callable) -> Callable:
+def sharded(function: Callable, effort: int = 1) -> Callable:
     """``function`` on each device's share of the leading axis of its arguments.
 
     Explicit rather than left to the partitioner: each device runs the program of its
-    own batch shape.
+    own batch shape. On CPU LLVM takes most of the time to compile: effort 1 halves it
+    and runs as fast as XLA's default, 3; effort 0 is for what is next to no work.
     """
     runs = PartitionSpec("runs")
-    return jax.jit(jax.shard_map(function, mesh=_mesh(), in_specs=runs, out_specs=runs))
+    options = {"xla_backend_optimization_level": effort}
+    return jax.jit(
+        jax.shard_map(function, mesh=_mesh(), in_specs=runs, out_specs=runs),
+        compiler_options=options if jax.default_backend() == "cpu" else None,
+    )
 
 
 @functools.cache
@@ -54,12 +59,50 @@ def sampler(k: int, d: int, size: int, source: Minima) -> Callable:
         key = jax.random.wrap_key_data(key_data, impl=PRNG)
         return minima.sample(key, m, k, d, alpha=source.concentration, size=size)
 
-    return _sharded(jax.vmap(jax.vmap(one, in_axes=(0, None))))
+    return sharded(jax.vmap(jax.vmap(one, in_axes=(0, None))), effort=0)
 
 
 def any_lr(source: Descent) -> Descent:
     """The source with what may differ between the runs of a batch taken out."""
     return dataclasses.replace(source, lr=1.0)
+
+
+def advancer(k: int, d: int, size: int, spec: Descent) -> Callable:
+    """``(runs, data keys, learning rates) -> runs`` after up to ``check_every`` steps.
+
+    Batched, the layout chosen by size.
+    """
+    dtype = jnp.dtype(spec.precision)
+    optimizer_of = descent.optimizer_named(spec.optimizer)
+    advance = functools.partial(
+        descent.advance, updates=spec.check_every, limit=spec.steps
+    )
+
+    def one(run, data_key, lr):
+        def gradient(W, step):
+            if not spec.batch:
+                return two_layer.gradient(W, k)
+            key = jax.random.fold_in(data_key, step)
+            x = jax.random.normal(key, (spec.batch, d), dtype)
+            return two_layer.sampled_gradient(W, x, k)
+
+        return advance(run, gradient, optimizer_of(lr.astype(dtype)))
+
+    def batch_last(runs, data_keys, lr):
+        def update(*arguments):
+            return jax.vmap(
+                lambda lr, *rest: optimizer_of(lr).update(*rest), -1, out_axes=-1
+            )(lr.astype(dtype), *arguments)
+
+        optimizer = optax.GradientTransformation(optimizer_of, update)
+        runs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, -1), runs)
+        runs = advance(
+            runs, lambda W, step: two_layer.gradient_batch_last(W, k), optimizer
+        )
+        return jax.tree.map(lambda a: jnp.moveaxis(a, -1, 0), runs)
+
+    small = max(size, d) <= SMALL and not spec.batch
+    return batch_last if small else jax.vmap(one)
 
 
 @functools.cache
@@ -70,61 +113,30 @@ def descender(k: int, d: int, size: int, spec: Descent) -> tuple[Callable, Calla
     compares the float64 population loss with the tolerance.
     """
     dtype = jnp.dtype(spec.precision)
-    optimizer_of = descent.optimizer_named(spec.optimizer)
+    advance = advancer(k, d, size, spec)
 
-    def optimizer(lr):
-        return optimizer_of(lr.astype(dtype))
+    def start(W, lr):
+        optimizer = descent.optimizer_named(spec.optimizer)(lr.astype(dtype))
+        return descent.start(W, optimizer)
 
     def idle(m):
-        run = descent.start(jnp.zeros((size, d), dtype), optimizer(jnp.zeros(())))
+        run = start(jnp.zeros((size, d), dtype), jnp.zeros(()))
         return run._replace(status=run.status + descent.EXHAUSTED)
 
     def begin(run, init_key, m, lr, fresh):
         W = two_layer.init(init_key, m, d, spec.init_std, size=size, dtype=dtype)
-        begun = descent.start(W, optimizer(lr))
-        return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), begun, run)
-
-    advance = functools.partial(
-        descent.advance, updates=spec.check_every, limit=spec.steps
-    )
-
-    def advance_one(run, data_key, lr):
-        def gradient(W, step):
-            if not spec.batch:
-                return two_layer.gradient(W, k)
-            key = jax.random.fold_in(data_key, step)
-            x = jax.random.normal(key, (spec.batch, d), dtype)
-            return two_layer.sampled_gradient(W, x, k)
-
-        return advance(run, gradient, optimizer(lr))
-
-    def advance_batch_last(runs, data_keys, lr):
-        def update(slope, state, W):
-            return jax.vmap(
-                lambda lr, *args: optimizer(lr).update(*args), in_axes=-1, out_axes=-1
-            )(lr, slope, state, W)
-
-        runs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, -1), runs)
-        runs = advance(
-            runs,
-            lambda W, step: two_layer.gradient_batch_last(W, k),
-            optax.GradientTransformation(optimizer_of, update),
-        )
-        return jax.tree.map(lambda a: jnp.moveaxis(a, -1, 0), runs)
+        return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), start(W, lr), run)
 
     def look(run):
         loss = two_layer.loss(run.W.astype(jnp.float64), k)
         return descent.check(run, loss, spec.tol, spec.hold)
 
-    small = max(size, d) <= SMALL and not spec.batch
-    advance_all = advance_batch_last if small else jax.vmap(advance_one)
-
     def descend(runs, key_data, m, lr, fresh):
         keys = jax.vmap(jax.random.split)(jax.random.wrap_key_data(key_data, impl=PRNG))
         runs = jax.vmap(begin)(runs, keys[:, 0], m, lr, fresh)
-        return jax.vmap(look)(advance_all(runs, keys[:, 1], lr))
+        return jax.vmap(look)(advance(runs, keys[:, 1], lr))
 
-    return _sharded(jax.vmap(idle)), _sharded(descend)
+    return sharded(jax.vmap(idle)), sharded(descend)
 
 
 @functools.cache
@@ -164,4 +176,4 @@ def measurer(
             "distance": jax.vmap(lambda W: minima.distance(W, k))(pair),
         }
 
-    return _sharded(jax.vmap(one))
+    return sharded(jax.vmap(one))

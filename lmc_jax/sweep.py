@@ -7,7 +7,9 @@ sized from the cell alone, so a cell has the same bits in any company.
 """
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -244,14 +246,25 @@ def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
     m = np.array([pair.cell.m for pair in padded], np.int32)
     perms = np.tile(np.arange(students.shape[2], dtype=np.int32), (size, 1))
     if "weights" in cell.matchings:
-        for row, pair in enumerate(batch):
-            perms[row, : m[row]] = match_weights(pair.students[None, :, : m[row]])[0]
+        for row, perm in enumerate(_by_weights(batch)):
+            perms[row, : len(perm)] = perm
     zero = np.array([pair.cell.source.zero_row for pair in padded])
     measure = programs.measurer(cell.k, cell.matchings, cell.points, cell.pqi)
     found = jax.device_get(measure(students, m, zero, perms))
     if not isinstance(cell.source, Minima):
         del found["certificate"]  # it bounds paths between global minima only
     return {name: values[: len(batch)] for name, values in found.items()}
+
+
+def _by_weights(batch: list[Pair]) -> list[np.ndarray]:
+    """Weight matching of every pair, on all cores: SciPy's solver releases the GIL."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(
+            pool.map(
+                lambda pair: match_weights(pair.students[None, :, : pair.cell.m])[0],
+                batch,
+            )
+        )
 
 
 class _Results:

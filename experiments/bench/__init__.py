@@ -1,0 +1,1 @@
+"""What the parts of the simulator cost, beside their peers: seconds, not results."""

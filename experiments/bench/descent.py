@@ -1,0 +1,108 @@
+"""Gradient descent on the population loss: ns per kernel element, beside its peers.
+
+An element is one of the m² + m k kernel values of a student's step; its arithmetic is
+taken as 4 d + 40 floating-point operations. The row ``lmc_jax`` is the loop of a sweep
+as it runs, with its checks for divergence and step limits.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments.bench import peers, timing
+from lmc_jax import descent, programs
+from lmc_jax.environment import PRNG
+from lmc_jax.spec import Descent
+
+SHAPES = flags.DEFINE_list(
+    "shapes", ["5:10:10:256", "20:40:40:256", "20:100:40:64"], "k:m:d:B, comma between."
+)
+DTYPES = flags.DEFINE_list("dtypes", ["float32", "float64"], "Precisions.")
+ELEMENT_STEPS = flags.DEFINE_integer(
+    "elements", 2 * 10**7, "Elements of a timed run, about: sets its steps."
+)
+
+
+def students(m: int, d: int, count: int, dtype: str) -> np.ndarray:
+    return (0.1 * np.random.default_rng(0).normal(size=(count, m, d))).astype(dtype)
+
+
+def ours(W: np.ndarray, k: int, steps: int, **source) -> Callable[[], Any]:
+    """So many steps from the students ``W [B, m, d]``, as a sweep takes them."""
+    count, m, d = W.shape
+    spec = Descent(
+        lr=1.0, steps=2**30, check_every=steps, precision=str(W.dtype), **source
+    )
+    optimizer = descent.optimizer_named(spec.optimizer)(peers.LR)
+    advance = programs.advancer(k, d, m, spec)
+
+    def descend(runs, key_data, lr):
+        return advance(runs, jax.random.wrap_key_data(key_data, impl=PRNG), lr)
+
+    runs = jax.vmap(lambda W: descent.start(W, optimizer))(W)
+    jobs = np.zeros((count, 2), np.uint32), np.full(count, peers.LR)
+    return timing.ready(programs.sharded(descend), runs, *jobs)
+
+
+def variants(k: int, m: int, d: int, count: int, dtype: str, steps: int):
+    """Name, students, steps and a call without arguments, ours first."""
+    W = students(m, d, count, dtype)
+    few = max(1, steps // 8)
+    threads = len(os.sched_getaffinity(0))
+    yield "lmc_jax", count, steps, ours(W, k, steps)
+    padded = programs.padded_width(m)
+    if padded > m:
+        wide = np.pad(W, ((0, 0), (0, padded - m), (0, 0)))
+        yield f"lmc_jax, padded to {padded}", count, steps, ours(wide, k, steps)
+    for name, gradient in (
+        ("JAX autodiff, vmapped", peers.autodiff(k)),
+        ("JAX closed form, vmapped", peers.closed_form(k)),
+    ):
+        loop = peers.jax_loop(gradient, few)
+        yield name, count, few, timing.ready(loop, W)
+        shared = timing.on_all_devices(loop)
+        yield f"{name}, sharded", count, few, timing.ready(shared, W)
+    if peers.TORCH:
+        call = peers.torch_batched(W, k, few, threads)
+        yield f"PyTorch batched, {threads} threads", count, few, call
+        call = peers.torch_serial(W[:2], k, 10, threads)
+        yield "PyTorch autograd, serial", 2, 10, call
+
+
+def main() -> None:
+    rows = []
+    for dtype in DTYPES.value:
+        flops = timing.peak(dtype)
+        print(f"matrix product, 1024, {dtype}: {flops / 1e9:.0f} GFLOP/s", flush=True)
+        for shape in SHAPES.value:
+            k, m, d, count = map(int, shape.split(":"))
+            elements = m * m + m * k
+            steps = max(8, ELEMENT_STEPS.value // (elements * count))
+            own = None
+            for name, number, taken, call in variants(k, m, d, count, dtype, steps):
+                found = timing.timed(call)
+                done = number * taken
+                each = found.median / (done * elements)
+                own = own or each
+                rows.append(
+                    {
+                        "variant": name,
+                        "k,m,d,B": f"{k},{m},{d},{number}",
+                        "dtype": dtype,
+                        "ns/element": timing.spread(found, done * elements * 1e-9),
+                        "student-steps/s": done / found.median,
+                        "of peak": f"{(4 * d + 40) / each / flops:.1%}",
+                        "lmc_jax faster": f"{each / own:.1f}x",
+                        "compile s": max(0.0, found.first - found.median),
+                        "run s": found.median,
+                    }
+                )
+    timing.show(rows)
+
+
+if __name__ == "__main__":
+    timing.run(main)

@@ -1,0 +1,100 @@
+"""What benchmarks share: compile and run apart, medians with spread, a table."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+from jax.sharding import PartitionSpec
+
+from experiments import common
+from lmc_jax import environment
+from lmc_jax.numerics import matmul
+
+flags.DEFINE_integer("repetitions", 7, "Timed runs of each variant.", lower_bound=3)
+
+
+class Timing(NamedTuple):
+    """Seconds of the first call (compilation and one run) and of those after it."""
+
+    first: float
+    median: float
+    least: float
+    most: float
+
+
+def timed(function: Callable[[], Any]) -> Timing:
+    """Times ``function``, which must return only once its work is done."""
+
+    def seconds():
+        begun = time.perf_counter()
+        function()
+        return time.perf_counter() - begun
+
+    first = seconds()
+    runs = [seconds() for _ in range(flags.FLAGS.repetitions)]
+    return Timing(first, statistics.median(runs), min(runs), max(runs))
+
+
+def ready(function: Callable, *arguments) -> Callable[[], Any]:
+    """A call of a JAX function that waits for its result."""
+    return lambda: jax.block_until_ready(function(*arguments))
+
+
+def on_all_devices(function: Callable) -> Callable:
+    """A jitted function of batches that are split over the local devices."""
+    mesh = jax.make_mesh(
+        (jax.local_device_count(),), ("runs",), (jax.sharding.AxisType.Auto,)
+    )
+    runs = PartitionSpec("runs")
+    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=runs, out_specs=runs))
+
+
+def peak(dtype: str, n: int = 1024, products: int = 10) -> float:
+    """Floating-point operations a second of large products, all devices busy."""
+    devices = jax.local_device_count()
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(devices, n, n)).astype(dtype) / n**0.5
+
+    @on_all_devices
+    def chain(matrix):
+        scan = jax.lax.scan(
+            lambda power, _: (matmul(matrix, power), None), matrix, length=products
+        )
+        return scan[0]
+
+    seconds = timed(ready(chain, start)).median
+    return 2 * n**3 * products * devices / seconds
+
+
+def announce() -> None:
+    """One line that names the device and the versions numbers belong to."""
+    origin = environment.provenance()
+    names = ("device", "backend", "devices", "platform", "python", "jax", "git_commit")
+    print(", ".join(f"{name} {origin[name]}" for name in names))
+
+
+def spread(timing: Timing, unit: float) -> str:
+    """``median [least, most]`` in units of ``unit`` seconds."""
+    median, least, most = (x / unit for x in timing[1:])
+    return f"{median:.3g} [{least:.3g}, {most:.3g}]"
+
+
+def show(rows: Sequence[dict]) -> None:
+    print(common.table(rows), flush=True)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a benchmark after its flags, float64 on and every core a device."""
+
+    logging.set_verbosity(logging.WARNING)
+
+    def begin(_):
+        environment.configure()
+        announce()
+        main()
+
+    app.run(begin)
