@@ -38,7 +38,12 @@ def _mesh() -> jax.sharding.Mesh:
     )
 
 
-def sharded(function: Callable, effort: int = 1) -> Callable:
+def by_runs() -> jax.sharding.NamedSharding:
+    """How the programs lay out what they return: the leading axis over the devices."""
+    return jax.sharding.NamedSharding(_mesh(), PartitionSpec("runs"))
+
+
+def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
     """``function`` on each device's share of the leading axis of its arguments.
 
     Explicit rather than left to the partitioner: each device runs the program of its
@@ -54,7 +59,7 @@ def sharded(function: Callable, effort: int = 1) -> Callable:
 
 
 @functools.cache
-def sampler(k: int, d: int, size: int, source: Minima) -> Callable:
+def sampler(k: int, d: int, size: int, source: Minima) -> jax.stages.Wrapped:
     def one(key_data, m):
         key = jax.random.wrap_key_data(key_data, impl=PRNG)
         return minima.sample(key, m, k, d, alpha=source.concentration, size=size)
@@ -106,7 +111,9 @@ def advancer(k: int, d: int, size: int, spec: Descent) -> Callable:
 
 
 @functools.cache
-def descender(k: int, d: int, size: int, spec: Descent) -> tuple[Callable, Callable]:
+def descender(
+    k: int, d: int, size: int, spec: Descent
+) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
     """Programs ``start(m) -> runs`` and ``descend(runs, *jobs) -> runs``.
 
     A round of ``descend`` starts the fresh jobs, takes ``check_every`` steps, and
@@ -145,7 +152,7 @@ def measurer(
     matchings: tuple[str, ...],
     points: int,
     exponents: tuple[float, float],
-) -> Callable:
+) -> jax.stages.Wrapped:
     def align(pair, m, by_weights, name):
         if name == "weights":
             return by_weights

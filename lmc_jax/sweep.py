@@ -9,7 +9,7 @@ sized from the cell alone, so a cell has the same bits in any company.
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +28,9 @@ Save = Callable[[Cell, dict[str, np.ndarray], np.ndarray | None], None]
 # Kernel elements of one step that a device works on at a time: about the cache of a
 # core, or enough to fill an accelerator (measured by experiments.bench.descent).
 ELEMENTS = {"cpu": 2**17, "gpu": 2**25, "tpu": 2**24}
+
+# Groups of cells whose programs are compiled before they are needed.
+AHEAD = 2
 
 
 @functools.partial(jax.jit, static_argnames="pairs")
@@ -76,7 +79,7 @@ def sweep(
     groups: dict[Any, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(_program(cell), []).append(cell)
-    for group in groups.values():
+    for group in _compiled_ahead(list(groups.values())):
         results = _Results(group, save, weights)
         stream = _trained if isinstance(group[0].source, Descent) else _sampled
         for batch in _batches(stream(group), _pair_batch(group[0])):
@@ -100,6 +103,64 @@ def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:
     stream = (Pair(cell, number, both, {}) for number, both in enumerate(padded))
     parts = [_measured(part, cell) for part in _batches(stream, _pair_batch(cell))]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _compiled_ahead(groups: list[list[Cell]]) -> Iterator[list[Cell]]:
+    """The groups, while all cores compile the programs of the next ones.
+
+    Tracing stays in this thread, XLA compiles in others. The programs find what was
+    compiled for their shapes in JAX's own cache; a shape that is not found there
+    would be compiled when it is called.
+    """
+    cores = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(cores) as pool:
+        ahead: list[list[Future]] = []
+        for position, group in enumerate(groups):
+            for later in groups[len(ahead) : position + 1 + AHEAD]:
+                lowered = _lowered(later[0])
+                ahead.append([pool.submit(program.compile) for program in lowered])
+            for compiling in ahead[position]:
+                compiling.result()
+            yield group
+
+
+def _lowered(cell: Cell) -> Iterator[jax.stages.Lowered]:
+    """The programs of a cell, for the shapes of its batches."""
+    size, pairs = padded_width(cell.m), _pair_batch(cell)
+
+    def array(*shape, dtype):
+        return jax.ShapeDtypeStruct(shape, np.dtype(dtype))
+
+    widths = array(pairs, dtype="int32")
+    if isinstance(cell.source, Minima):
+        draw = programs.sampler(cell.k, cell.d, size, cell.source)
+        yield draw.lower(array(pairs, 2, 2, dtype="uint32"), widths)
+    else:
+        spec = programs.any_lr(cell.source)
+        start, descend = programs.descender(cell.k, cell.d, size, spec)
+        slots = _slots(cell)
+        started = start.lower(array(slots, dtype="int32"))
+        yield started
+        runs = jax.tree.map(
+            lambda info: jax.ShapeDtypeStruct(
+                info.shape, info.dtype, sharding=programs.by_runs()
+            ),
+            started.out_info,
+        )
+        jobs = Jobs(
+            array(slots, 2, dtype="uint32"),
+            array(slots, dtype="int32"),
+            array(slots, dtype="float64"),
+            array(slots, dtype="bool"),
+        )
+        yield descend.lower(runs, *jobs)
+    measure = programs.measurer(cell.k, cell.matchings, cell.points, cell.pqi)
+    yield measure.lower(
+        array(pairs, 2, size, cell.d, dtype="float64"),
+        widths,
+        array(pairs, dtype="float64"),
+        array(pairs, size, dtype="int32"),
+    )
 
 
 class Pair(NamedTuple):

@@ -23,8 +23,8 @@ SOURCES: dict[str, Callable[[int], Descent | Minima]] = {
 
 
 def main() -> None:
-    spent: dict[str, float] = collections.Counter()
-    count: dict[str, int] = collections.Counter()
+    spent: dict[str, float] = collections.defaultdict(float)
+    count: dict[str, int] = collections.defaultdict(int)
 
     def note(event: str, duration_secs: float, **_: str | int) -> None:
         spent[event] += duration_secs
