@@ -1,0 +1,47 @@
+"""Benchmarks run, name the device and print a row a variant; speed is not tested."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def table(name, *flags):
+    done = subprocess.run(
+        [sys.executable, "-m", f"experiments.bench.{name}", *flags],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("device cpu")
+    return done.stdout
+
+
+def test_descent_is_timed_beside_its_peers():
+    shown = table(
+        "descent", "--shapes=2:3:3:4", "--repetitions=3", "--elements=100",
+        "--dtypes=float32",
+    )  # fmt: skip
+    for name in ("lmc_jax", "padded to 8", "JAX autodiff", "JAX closed form"):
+        assert name in shown
+    assert ("PyTorch batched" in shown) == bool(importlib.util.find_spec("torch"))
+    for column in ("ns/element", "student-steps/s", "of peak", "compile s", "run s"):
+        assert column in shown
+
+
+@pytest.mark.parametrize("name", ["matching", "interpolation"])
+def test_pairs_are_timed(name):
+    shown = table(name, "--shapes=2:3:3:4", "--repetitions=3")
+    assert "run s" in shown
+    assert "2,3,3,4" in shown
+
+
+def test_sweep_is_timed_and_its_programs_counted():
+    shown = table("sweep", "--m=3", "--k=2", "--pairs=2")
+    for name in ("gd", "sgd", "uniform", "weights", "types_index", "programs"):
+        assert name in shown

@@ -1,0 +1,48 @@
+"""Barrier curves do not depend on the precision of the training."""
+
+import numpy as np
+import pytest
+
+from lmc_jax import descent, spec
+from lmc_jax.interpolation import barrier, times
+from lmc_jax.measures import mean_interval
+from lmc_jax.sweep import sweep
+
+WIDTHS = (3, 6, 12, 24)  # beyond 16 the gradient takes another layout
+
+
+def curves(precision):
+    """Arrays of a cell a width, students trained in this precision."""
+    cells = [
+        spec.Cell(
+            k=3,
+            m=m,
+            d=3,
+            source=spec.Descent(lr=2 / m, tol=1e-6, init_std=0.01, precision=precision),
+            pairs=24,
+        )
+        for m in WIDTHS
+    ]
+    found = {}
+    sweep(cells, lambda cell, arrays, _: found.setdefault(cell.m, arrays))
+    return found
+
+
+@pytest.mark.slow
+def test_barrier_curves_of_float32_and_float64_training_agree_within_intervals():
+    single, double = curves("float32"), curves("float64")
+    differ = 0
+    for m in WIDTHS:
+        for arrays in (single[m], double[m]):
+            assert arrays["losses"].dtype == np.float64
+            assert (arrays["status"] == descent.CONVERGED).all()
+        differ += not np.array_equal(single[m]["losses"], double[m]["losses"])
+        for row in range(3):  # direct, types_index, types_opposed
+            intervals = [
+                mean_interval(np.asarray(barrier(arrays["losses"][:, row], times())))
+                for arrays in (single[m], double[m])
+            ]
+            (mean, low, high), (other, other_low, other_high) = intervals
+            assert other_low <= mean <= other_high, (m, row, intervals)
+            assert low <= other <= high, (m, row, intervals)
+    assert differ == len(WIDTHS)  # two trainings were compared, not one with itself
