@@ -18,6 +18,7 @@ MARKERS = {
     "types_index": "o",
     "types_opposed": "s",
     "types_sorted": "^",
+    "refine": "P",
     "weights": "D",
 }
 LABELS = {
@@ -25,6 +26,7 @@ LABELS = {
     "types_index": "Algorithm 1 (index)",
     "types_opposed": "Algorithm 1 (opposed)",
     "types_sorted": "Algorithm 1 (sorted)",
+    "refine": "refined by swaps",
     "weights": "weight assignment",
 }
 

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec
 
 from lmc_jax import descent, interpolation, measures, minima, two_layer
 from lmc_jax.environment import PRNG
-from lmc_jax.matching import match_types
+from lmc_jax.matching import align_refined, align_types
 from lmc_jax.numerics import safe_norm
 from lmc_jax.spec import Descent, Minima
 
@@ -156,7 +156,9 @@ def measurer(
     def align(pair, m, by_weights, name):
         if name == "weights":
             return by_weights
-        return match_types(pair, k, leftovers=name.removeprefix("types_"), m=m)
+        if name == "refine":
+            return align_refined(pair, k, m=m)
+        return align_types(pair, k, leftovers=name.removeprefix("types_"), m=m)
 
     def one(pair, m, zero_row, by_weights):
         kinds = minima.types(pair, k, zero=zero_row)

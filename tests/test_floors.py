@@ -32,7 +32,7 @@ HOST = {
 # Rooms that know of the host what is named here.
 GUESTS = {"programs": {"environment"}, "sweep": {"environment"}}
 # Rooms of one floor that build on each other.
-NEIGHBORS = {"kernels": {"numerics"}, "matching": {"matching"}}
+NEIGHBORS = {"kernels": {"numerics"}, "matching": {"interpolation", "matching"}}
 # What is imported from outside beside the standard library, where it is limited.
 OUTSIDE = {
     "store": {"numpy"},

@@ -1,13 +1,32 @@
 """Permutations that align the neurons of one student with those of another.
 
-A permutation ``perm`` maps row i of the result to row ``perm[i]`` of the input, so
-``W[perm]`` computes the same function as ``W``.
+Every matching takes students ``[pairs, 2, m, d]`` and returns ``(perm, info)``:
+``perm [pairs, m]`` maps row i of the aligned second student to row ``perm[i]`` of it,
+so that ``W[perm]`` computes the same function as ``W``, and ``info`` names what was
+optimised. ``align_types`` and ``refine`` serve single pairs under ``jit``.
 """
 
-from lmc_jax.matching.types import LEFTOVERS, match_types
-from lmc_jax.matching.weights import match_weights
+from lmc_jax.matching.assignment import match_activations, match_weights
+from lmc_jax.matching.bound import lower_bound
+from lmc_jax.matching.exhaustive import match_exhaustive
+from lmc_jax.matching.pairs import Info, match_identity
+from lmc_jax.matching.refine import align_refined, match_refine
+from lmc_jax.matching.types import LEFTOVERS, align_types, match_types
 
 # Names that sweeps and flags know.
-MATCHINGS = (*(f"types_{leftovers}" for leftovers in LEFTOVERS), "weights")
+MATCHINGS = (*(f"types_{leftovers}" for leftovers in LEFTOVERS), "refine", "weights")
 
-__all__ = ["LEFTOVERS", "MATCHINGS", "match_types", "match_weights"]
+__all__ = [
+    "LEFTOVERS",
+    "MATCHINGS",
+    "Info",
+    "align_refined",
+    "align_types",
+    "lower_bound",
+    "match_activations",
+    "match_exhaustive",
+    "match_identity",
+    "match_refine",
+    "match_types",
+    "match_weights",
+]

@@ -1,9 +1,14 @@
 """Algorithm 1 of the paper: neurons of equal type, largest first."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from lmc_jax.matching.pairs import Info, Students, checked, described
 from lmc_jax.minima import counts, types
 from lmc_jax.numerics import safe_norm
 
@@ -11,13 +16,49 @@ LEFTOVERS = ("index", "sorted", "opposed")
 
 
 def match_types(
+    students: Students, k: int, *, leftovers: str = "opposed"
+) -> tuple[np.ndarray, Info]:
+    """Permutations that align the second students with the first by Algorithm 1.
+
+    Objective: the overlap, the number of neurons matched with one of their type, which
+    this makes as large as it can be; how the others are paired: ``align_types``.
+
+    Args:
+      students: ``[pairs, 2, m, d]``.
+      k: teacher width.
+      leftovers: one of ``LEFTOVERS``.
+
+    Returns:
+      ``(perm [pairs, m], info)``.
+
+    Raises:
+      ValueError: for unknown leftovers, k beyond d, and as ``pairs.checked``.
+    """
+    students = checked(students)
+    if not 1 <= k <= students.shape[-1]:
+        raise ValueError(f"k={k}: give 1 <= k <= d = {students.shape[-1]}")
+    perm, matched = _matched(students, k, leftovers)
+    return np.asarray(perm), described("overlap", matched)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _matched(students: Array, k: int, leftovers: str) -> tuple[Array, Array]:
+    def one(pair):
+        perm = align_types(pair, k, leftovers=leftovers)
+        first, second = types(pair, k)
+        return perm, jnp.sum((first == second[perm]) & (first < k))
+
+    return jax.vmap(one)(students)
+
+
+def align_types(
     pair: Array,
     k: int,
     *,
     leftovers: str = "opposed",
     m: ArrayLike | None = None,
 ) -> Array:
-    """Permutation of the second student that aligns it with the first.
+    """Permutation of one pair's second student by Algorithm 1; for use under ``jit``.
 
     In each type both students' neurons are ranked by norm, largest first, and
     matched rank by rank until one side runs out. The paper leaves open how the

@@ -1,0 +1,78 @@
+"""The best of all permutations of a narrow pair."""
+
+import functools
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from lmc_jax.matching.pairs import Info, Students, checked, described
+from lmc_jax.matching.path import heights, inner_times, kernel, path_of
+
+WIDEST = 9  # m! permutations: 362,880
+CHUNK = 5040  # permutations at a time; divides m! from m = 7 on
+
+
+def match_exhaustive(
+    students: Students, k: int, *, definition: str = "lerp", points: int = 11
+) -> tuple[np.ndarray, Info]:
+    """Permutations of the least barrier, by trying all m! of them.
+
+    Objective: the barrier. One table of the kernel between all mixed neurons makes
+    the loss of a permutation a sum of m(m+1)/2 entries.
+
+    Args:
+      students: ``[pairs, 2, m, d]``, m <= 9.
+      k: teacher width.
+      definition: of the barrier, one of ``interpolation.BARRIERS``.
+      points: positions along the path, ends included.
+
+    Returns:
+      ``(perm [pairs, m], info)``; of equally good permutations the first in
+      lexicographic order, up to rounding.
+
+    Raises:
+      ValueError: for wider students, and as ``pairs.checked``.
+    """
+    students = checked(students)
+    m = students.shape[2]
+    if m > WIDEST:
+        raise ValueError(f"m={m}: trying all m! permutations ends at m = {WIDEST}")
+    best, perm = _search(students, _permutations(m), k, definition, points)
+    return np.asarray(perm), described(f"barrier ({definition})", best)
+
+
+@functools.cache
+def _permutations(m: int) -> np.ndarray:
+    """All permutations ``[chunks, perms, m]``."""
+    every = np.array(list(itertools.permutations(range(m))), np.int32)
+    return every.reshape(-1, min(CHUNK, math.factorial(m)), m)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _search(students: Array, perms: Array, k: int, definition: str, points: int):
+    m = students.shape[2]
+    row = jnp.arange(m, dtype=jnp.int32)
+
+    def one(pair):
+        path = path_of(pair, k, inner_times(points, definition))
+        mixed = kernel(path, *jnp.meshgrid(row, row, row, row, indexing="ij"))
+        table = jnp.moveaxis(mixed, 0, -1)  # [m, m, m, m, T]
+        solo = jnp.moveaxis(path.solo, 0, -1)  # [m, m, T]
+
+        def best(perms):  # [n, m]
+            twice = path.const + sum(solo[i, perms[:, i]] for i in range(m))
+            for i, l in itertools.combinations(range(m), 2):
+                twice = twice + 2 * table[i, perms[:, i], l, perms[:, l]]
+            found = heights(path, twice.T / 2, definition)
+            first = jnp.argmin(found)
+            return found[first], perms[first]
+
+        found, candidates = jax.lax.map(best, perms)
+        first = jnp.argmin(found)
+        return found[first], candidates[first]
+
+    return jax.lax.map(one, students)

@@ -1,0 +1,182 @@
+"""Pairwise-swap descent on the barrier, from any permutation."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from lmc_jax.matching.pairs import Info, Students, checked, described
+from lmc_jax.matching.path import Path, heights, inner_times, kernel, path_of
+from lmc_jax.matching.types import align_types, match_types
+
+# A swap must take off this share of the barrier, and this much: less is rounding.
+LEAST_GAIN, NOISE = 1e-9, 1e-14
+ELEMENTS = 2**20  # of an array [pairs, starts, T, m, m] worked on at a time
+
+
+class State(NamedTuple):
+    """Where a descent stands.
+
+    perm ``[rows]``. pull ``[T, rows, rows]``: Σᵣ K(v_ia, vᵣ) over the aligned neurons.
+    losses ``[T]``, height: of the path. rounds: swaps done. done: no swap helps.
+    """
+
+    perm: Array
+    pull: Array
+    losses: Array
+    height: Array
+    rounds: Array
+    done: Array
+
+
+def match_refine(
+    students: Students,
+    k: int,
+    *,
+    start: ArrayLike | None = None,
+    restarts: int = 0,
+    seed: int = 0,
+    definition: str = "midpoint",
+    points: int = 11,
+) -> tuple[np.ndarray, Info]:
+    """Permutations whose barrier no swap of two neurons lowers.
+
+    Objective: the barrier, by default the one at the midpoint of the path: a tenth of
+    the work of the whole path, and as good.
+
+    Args:
+      students: ``[pairs, 2, m, d]``.
+      k: teacher width.
+      start: permutations ``[pairs, m]``, as another matching returns them; default
+        Algorithm 1 with opposed leftovers.
+      restarts: further descents from random permutations; the best of all counts.
+      seed: of the random permutations.
+      definition: of the barrier, one of ``interpolation.BARRIERS``.
+      points: positions along the path, ends included.
+
+    Returns:
+      ``(perm [pairs, m], info)``, with the swaps of the best descent as rounds.
+
+    Raises:
+      ValueError: for a start that holds no permutations, and as ``match_types``.
+    """
+    students = checked(students)
+    if start is None:
+        start, _ = match_types(students, k)
+    start = np.asarray(start)
+    pairs, _, m, _ = students.shape
+    if start.shape != (pairs, m) or (np.sort(start, axis=1) != np.arange(m)).any():
+        raise ValueError(f"start: give permutations of 0 ... {m - 1}, [{pairs}, {m}]")
+    rng = np.random.default_rng(seed)
+    drawn = np.broadcast_to(np.arange(m), (pairs, restarts, m))
+    starts = np.concatenate([start[:, None], rng.permuted(drawn, axis=2)], axis=1)
+    best = _descents(students, starts.astype(np.int32), k, definition, points)
+    perm, height, rounds = map(np.asarray, best)
+    return perm, described(f"barrier ({definition})", height, rounds)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _descents(students: Array, starts: Array, k: int, definition: str, points: int):
+    def one(args):
+        pair, starts = args
+        path = path_of(pair, k, inner_times(points, definition))
+        ends = jax.vmap(lambda start: refine(path, start, definition))(starts)
+        best = jnp.argmin(ends.height)
+        return ends.perm[best], ends.height[best], ends.rounds[best]
+
+    _, restarts, m = starts.shape
+    positions = inner_times(points, definition).shape[0]
+    batch = max(1, ELEMENTS // (restarts * positions * m * m))
+    return jax.lax.map(one, (students, starts), batch_size=batch)
+
+
+def refine(
+    path: Path, perm: Array, definition: str, *, m: ArrayLike | None = None
+) -> State:
+    """Takes the best of all swaps of two neurons until none lowers the barrier.
+
+    A round costs O(T m²) kernel evaluations: ``pull`` is kept up to date, so that what
+    a swap does to the loss is a sum of a few entries.
+
+    Args:
+      path: of one pair.
+      perm: int32 ``[rows]``, the start.
+      definition: of the barrier.
+      m: true width, may be traced; rows from there on stay in place.
+
+    Returns:
+      The final state.
+    """
+    rows = jnp.arange(perm.shape[0], dtype=jnp.int32)
+    real = rows < (perm.shape[0] if m is None else m)
+    swappable = (rows[:, None] < rows) & real
+    i, l = rows[:, None], rows
+
+    def pulled(r):
+        return kernel(path, i, l, r, perm[r])  # [T, m, m]
+
+    def begin():
+        pull = jax.lax.fori_loop(
+            0,
+            rows.shape[0],
+            lambda r, total: total + pulled(r),
+            jnp.zeros_like(path.norms),
+        )
+        now = pull[:, rows, perm]
+        solo = path.solo[:, rows, perm] - jnp.square(path.norms[:, rows, perm]) / 2
+        losses = (jnp.sum(now + solo, axis=-1) + path.const) / 2
+        height = heights(path, losses, definition)
+        zero = jnp.zeros((), jnp.int32)
+        return State(perm, pull, losses, height, zero, zero > 0)
+
+    def swap(state: State) -> State:
+        perm = state.perm
+        a, b = perm[:, None], perm  # partners of i and l
+        own = kernel(path, i, a, l, b)  # of the neurons as they are, [T, m, m]
+        now = state.pull[:, rows, perm]
+        # Neuron i with the partner of l: with itself and the others, less i and l.
+        moved = state.pull[:, :, perm]
+        moved = moved - kernel(path, i, b, i, a) - kernel(path, i, b, l, b)
+        moved = 2 * moved + path.solo[:, :, perm]
+        solo = path.solo[:, rows, perm]
+        stayed = 2 * now - jnp.square(path.norms[:, rows, perm]) + solo
+        change = moved + jnp.swapaxes(moved, 1, 2) + 2 * kernel(path, i, b, l, a)
+        change = change - stayed[:, :, None] - stayed[:, None] + 2 * own
+        losses = state.losses[:, None, None] + change / 2
+        found = jnp.where(swappable, heights(path, losses, definition), jnp.inf)
+        first = jnp.argmin(found)
+        p, q = jnp.unravel_index(first, found.shape)
+        p, q = p.astype(jnp.int32), q.astype(jnp.int32)
+        better = found[p, q] < state.height - LEAST_GAIN * abs(state.height) - NOISE
+        pull = state.pull
+        for sign, n, partner in ((-1, p, p), (-1, q, q), (1, p, q), (1, q, p)):
+            pull = pull + sign * kernel(path, i, l, n, perm[partner])
+        swapped = perm.at[p].set(perm[q]).at[q].set(perm[p])
+        after = State(
+            swapped, pull, losses[:, p, q], found[p, q], state.rounds + 1, ~better
+        )
+        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), after, state)
+        return kept._replace(done=~better)
+
+    return jax.lax.while_loop(lambda state: ~state.done, swap, begin())
+
+
+def align_refined(pair: Array, k: int, *, m: ArrayLike | None = None) -> Array:
+    """Permutation of one pair, refined on the midpoint; for use under ``jit``.
+
+    As ``match_refine`` by default: from Algorithm 1 with opposed leftovers.
+
+    Args:
+      pair: students ``[2, rows, d]``; rows from ``m`` on must be zero, stay in place.
+      k: teacher width.
+      m: true width, may be traced; default all rows.
+
+    Returns:
+      int32 ``[rows]``.
+    """
+    path = path_of(pair, k, inner_times(3, "midpoint"))
+    return refine(path, align_types(pair, k, m=m), "midpoint", m=m).perm
