@@ -10,7 +10,7 @@ import oracles
 import pytest
 
 from lmc_jax import interpolation, minima, two_layer
-from lmc_jax.matching import match_types
+from lmc_jax.matching import align_types
 from lmc_jax.measures import certificate
 
 POINTS = 11
@@ -38,8 +38,8 @@ def align(pair, k, matching, key, width):
         return shuffle(key, pair.shape[1], width)
     if matching == "respects types":  # as if the norms were others
         norms = jax.random.uniform(key, (*pair.shape[:2], 1), pair.dtype, 0.1)
-        return match_types(jnp.sign(pair) * norms, k, leftovers="index", m=width)
-    return match_types(pair, k, leftovers=matching, m=width)
+        return align_types(jnp.sign(pair) * norms, k, leftovers="index", m=width)
+    return align_types(pair, k, leftovers=matching, m=width)
 
 
 def shuffle(key, size, width):

@@ -1,6 +1,6 @@
 """A lower bound of the barrier of every permutation of two global minima.
 
-Neurons α relu(x_p) and β relu(x_q) that are mixed with each other, α = (1-t) a, β = t b,
+Neurons α relu(x_p) and β relu(x_q) mixed with each other, α = (1-t) a and β = t b,
 lose δ = α relu(x_p) + β relu(x_q) - relu(α x_p + β x_q): min(α|x_p|, β|x_q|) where x_p
 and x_q have opposite signs and p ≠ q, else 0. A permutation makes the residual of the
 path f* - f_t = R = Σᵢ δᵢ, and L_t = ½ E[R²]. With
@@ -13,9 +13,9 @@ path f* - f_t = R = Σᵢ δᵢ, and L_t = ½ E[R²]. With
 2. So E[R²] >= (Σ D₁)² + Σ (D₂ - D₁²), and, keeping the factor 2 and Σ_{pq} S_pq² >=
    (Σ D₁)²/P over the P = k(k-1)/2 pairs of types (Cauchy-Schwarz), also
    E[R²] >= (1 + 1/P) (Σ D₁)² + Σ (D₂ - 2 D₁²).
-3. s² >= 2cs - c² for every c: at any c, the least of Σ (2 c h D₁ + D₂ - θ D₁²) - h c² is
-   a linear assignment, and half of it bounds L_t of every permutation (h = 1, θ = 1 or
-   h = 1 + 1/P, θ = 2). The best c is s itself, found in a few rounds.
+3. s² >= 2cs - c² for every c: at any c, the least of Σ (2chD₁ + D₂ - θD₁²) - hc² is a
+   linear assignment, and half of it bounds L_t of every permutation (h = 1, θ = 1 or
+   h = 1 + 1/P, θ = 2). The best c is s = Σ D₁ itself, found in a few rounds.
 
 The losses at the ends are 0, so a bound of L_t at any t bounds the barrier.
 """

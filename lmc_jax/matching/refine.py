@@ -81,17 +81,21 @@ def match_refine(
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def _descents(students: Array, starts: Array, k: int, definition: str, points: int):
-    def one(args):
-        pair, starts = args
+    def one(pair, starts):
         path = path_of(pair, k, inner_times(points, definition))
         ends = jax.vmap(lambda start: refine(path, start, definition))(starts)
         best = jnp.argmin(ends.height)
         return ends.perm[best], ends.height[best], ends.rounds[best]
 
-    _, restarts, m = starts.shape
-    positions = inner_times(points, definition).shape[0]
-    batch = max(1, ELEMENTS // (restarts * positions * m * m))
-    return jax.lax.map(one, (students, starts), batch_size=batch)
+    pairs, tries, m = starts.shape
+    most = ELEMENTS // (tries * inner_times(points, definition).shape[0] * m * m)
+    batch = max(n for n in range(1, max(most, 1) + 1) if pairs % n == 0)
+    students = students.reshape(-1, batch, *students.shape[1:])
+    best = jax.lax.map(
+        lambda args: jax.vmap(one)(*args),
+        (students, starts.reshape(-1, batch, tries, m)),
+    )
+    return jax.tree.map(lambda found: found.reshape(pairs, *found.shape[2:]), best)
 
 
 def refine(
@@ -115,6 +119,10 @@ def refine(
     real = rows < (perm.shape[0] if m is None else m)
     swappable = (rows[:, None] < rows) & real
     i, l = rows[:, None], rows
+    full = (rows.shape[0], rows.shape[0])
+
+    def stacked(*indices):
+        return jnp.stack([jnp.broadcast_to(index, full) for index in indices])
 
     def pulled(r):
         return kernel(path, i, l, r, perm[r])  # [T, m, m]
@@ -136,30 +144,38 @@ def refine(
     def swap(state: State) -> State:
         perm = state.perm
         a, b = perm[:, None], perm  # partners of i and l
-        own = kernel(path, i, a, l, b)  # of the neurons as they are, [T, m, m]
-        now = state.pull[:, rows, perm]
-        # Neuron i with the partner of l: with itself and the others, less i and l.
-        moved = state.pull[:, :, perm]
-        moved = moved - kernel(path, i, b, i, a) - kernel(path, i, b, l, b)
-        moved = 2 * moved + path.solo[:, :, perm]
-        solo = path.solo[:, rows, perm]
-        stayed = 2 * now - jnp.square(path.norms[:, rows, perm]) + solo
-        change = moved + jnp.swapaxes(moved, 1, 2) + 2 * kernel(path, i, b, l, a)
-        change = change - stayed[:, :, None] - stayed[:, None] + 2 * own
+        # One call: compiled once. Neurons as they are; i with the partner of l, with
+        # the former neuron i, neuron l, and l with the partner of i.
+        kinds = kernel(
+            path, i, stacked(a, b, b, b), stacked(l, i, l, l), stacked(b, a, b, a)
+        )
+        now, with_i, with_l, crossed = jnp.moveaxis(kinds, 1, 0)  # [T, rows, rows]
+        solo, moved = path.solo[:, rows, perm], path.solo[:, :, perm]
+        moved = moved + 2 * (state.pull[:, :, perm] - with_i - with_l)
+        stayed = solo + 2 * state.pull[:, rows, perm]
+        stayed = stayed - jnp.square(path.norms[:, rows, perm])
+        change = moved + jnp.swapaxes(moved, 1, 2) + 2 * crossed
+        change = change - stayed[:, :, None] - stayed[:, None] + 2 * now
         losses = state.losses[:, None, None] + change / 2
         found = jnp.where(swappable, heights(path, losses, definition), jnp.inf)
-        first = jnp.argmin(found)
-        p, q = jnp.unravel_index(first, found.shape)
-        p, q = p.astype(jnp.int32), q.astype(jnp.int32)
-        better = found[p, q] < state.height - LEAST_GAIN * abs(state.height) - NOISE
-        pull = state.pull
-        for sign, n, partner in ((-1, p, p), (-1, q, q), (1, p, q), (1, q, p)):
-            pull = pull + sign * kernel(path, i, l, n, perm[partner])
+        p, q = jnp.unravel_index(jnp.argmin(found), found.shape)
+        least = state.height - LEAST_GAIN * abs(state.height) - NOISE
+        better = found[p, q] < least
         swapped = perm.at[p].set(perm[q]).at[q].set(perm[p])
-        after = State(
-            swapped, pull, losses[:, p, q], found[p, q], state.rounds + 1, ~better
+        touched = jnp.stack([p, q]).astype(jnp.int32)[:, None, None]
+        after, before = (
+            jnp.sum(kernel(path, i, l, touched, order[touched]), axis=1)
+            for order in (swapped, perm)
         )
-        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), after, state)
+        taken = State(
+            swapped,
+            state.pull + after - before,
+            losses[:, p, q],
+            found[p, q],
+            state.rounds + 1,
+            ~better,
+        )
+        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), taken, state)
         return kept._replace(done=~better)
 
     return jax.lax.while_loop(lambda state: ~state.done, swap, begin())

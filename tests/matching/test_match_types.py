@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lmc_jax import minima, two_layer
 from lmc_jax.interpolation import barrier, times
-from lmc_jax.matching import LEFTOVERS, match_types, match_weights
+from lmc_jax.matching import LEFTOVERS, align_types, match_types, match_weights
 
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 ROWS, D = 12, 5
@@ -24,7 +24,7 @@ def matcher(k, *leftovers):
 
     def single(pair, m):
         given = {"leftovers": leftovers[0]} if leftovers else {}
-        return match_types(pair, k, m=m, **given)
+        return align_types(pair, k, m=m, **given)
 
     return jax.jit(jax.vmap(single))
 
@@ -91,7 +91,7 @@ def test_padding_stays_in_place_and_changes_nothing(leftovers, dtype):
     assert padding.any()
     rows = np.broadcast_to(np.arange(ROWS), found.shape)
     np.testing.assert_array_equal(found[padding], rows[padding])
-    alone = jax.vmap(functools.partial(match_types, k=3, leftovers=leftovers))
+    alone = jax.vmap(functools.partial(align_types, k=3, leftovers=leftovers))
     expected = jax.jit(alone)(pairs[widths == 7, :, :7])
     np.testing.assert_array_equal(found[widths == 7, :7], expected)
 
@@ -145,7 +145,7 @@ def test_leftovers_by_hand(dtype):
 
 def test_unknown_leftovers_are_one_clear_line():
     with pytest.raises(ValueError, match="unknown leftovers 'none'") as caught:
-        match_types(jnp.zeros((2, 3, 2)), 2, leftovers="none")
+        align_types(jnp.zeros((2, 3, 2)), 2, leftovers="none")
     assert "index, sorted, opposed" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -172,11 +172,22 @@ def test_order_of_leftovers_decides_the_barrier_of_uniform_minima(k, m):
     pairs = uniform_pairs(120, m, k)
     height = {}
     for leftovers in LEFTOVERS:
-        match = functools.partial(match_types, k=k, leftovers=leftovers)
+        match = functools.partial(align_types, k=k, leftovers=leftovers)
         perms = jax.jit(jax.vmap(match))(pairs)
         height[leftovers] = float(mean_barrier(pairs, perms, k))
-    perms = jnp.asarray(match_weights(np.asarray(pairs)))
+    perms = jnp.asarray(match_weights(pairs)[0])
     weights = float(mean_barrier(pairs, perms, k))
     assert 0.4 < height["opposed"] / height["index"] < 0.6
     assert 1.55 < height["sorted"] / height["index"] < 2.1
     assert 0.85 < weights / height["index"] < 1.15
+
+
+@pytest.mark.parametrize("leftovers", LEFTOVERS)
+def test_batches_are_their_pairs_and_their_objective_is_the_overlap(leftovers):
+    pairs = uniform_pairs(30, 9, 3)
+    perm, info = match_types(pairs, 3, leftovers=leftovers)
+    align = jax.jit(functools.partial(align_types, k=3, leftovers=leftovers))
+    np.testing.assert_array_equal(perm, [align(pair) for pair in pairs])
+    assert info.objective == "overlap"
+    counts = minima.counts(minima.types(pairs, 3), 3)  # [30, 2, 3]
+    np.testing.assert_array_equal(info.value, counts.min(axis=1).sum(axis=1))

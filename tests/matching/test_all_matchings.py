@@ -1,0 +1,170 @@
+"""What every matching keeps: one signature, bad input, planted and odd students."""
+
+import functools
+
+import jax
+import numpy as np
+import oracles
+import pytest
+
+from lmc_jax import minima
+from lmc_jax.matching import (
+    LEFTOVERS,
+    match_activations,
+    match_exhaustive,
+    match_identity,
+    match_refine,
+    match_types,
+    match_weights,
+)
+
+K, D = 3, 4
+INPUTS = np.random.default_rng(7).normal(size=(500, D))
+MATCHERS = {
+    "identity": match_identity,
+    **{
+        f"types {leftovers}": functools.partial(match_types, k=K, leftovers=leftovers)
+        for leftovers in LEFTOVERS
+    },
+    "weights": match_weights,
+    "activations": match_activations,
+    "activations over data": functools.partial(match_activations, x=INPUTS),
+    "exhaustive": functools.partial(match_exhaustive, k=K),
+    "refine": functools.partial(match_refine, k=K, restarts=2),
+    "refine barrier": functools.partial(match_refine, k=K, definition="lerp"),
+}
+EVERY = pytest.mark.parametrize("match", MATCHERS.values(), ids=MATCHERS.keys())
+
+
+def odd_students():
+    """Pairs [n, 2, 5, 4] with ties, duplicates, zero neurons, zero students."""
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(2, 5, D))
+    duplicates = plain[:, [0, 0, 1, 1, 1]]
+    ties = np.abs(plain[:, :, :1]) * np.eye(D)[[0, 1, 2, 0, 1]]
+    ties[:, 3:] = ties[:, :2]
+    some_zeros = plain * np.array([1, 0, 1, 0, 1])[:, None]
+    one_zero = np.stack([plain[0], np.zeros((5, D))])
+    opposite = np.stack([plain[0], -plain[0]])
+    tiny, huge = 1e-200 * plain, 1e5 * plain
+    return np.stack(
+        [plain, duplicates, ties, some_zeros, one_zero, 0 * plain, opposite, tiny, huge]
+    )
+
+
+@EVERY
+def test_odd_students_get_permutations_that_keep_the_function(match):
+    students = odd_students()
+    perm, info = match(students)
+    assert perm.shape == (len(students), 5)
+    assert perm.dtype == np.int32
+    np.testing.assert_array_equal(np.sort(perm, axis=1), [range(5)] * len(students))
+    assert info.objective
+    assert info.value.shape == info.rounds.shape == (len(students),)
+    assert info.value.dtype == np.float64
+    assert np.isfinite(info.value).all()
+    for (_, second), order in zip(students, perm, strict=True):
+        before, after = (oracles.student(W, INPUTS) for W in (second, second[order]))
+        np.testing.assert_allclose(after, before, rtol=1e-12)
+
+
+@EVERY
+@pytest.mark.parametrize("m", [1, 2])
+def test_students_narrower_than_the_teacher_are_matched(match, m):
+    students = np.random.default_rng(m).normal(size=(3, 2, m, D))
+    perm, _ = match(students)
+    np.testing.assert_array_equal(np.sort(perm, axis=1), [range(m)] * 3)
+
+
+@EVERY
+def test_float32_students_are_matched_as_their_float64_values(match):
+    students = np.random.default_rng(1).normal(size=(2, 2, 5, D)).astype(np.float32)
+    perm, _ = match(students)
+    np.testing.assert_array_equal(perm, match(students.astype(np.float64))[0])
+
+
+@EVERY
+def test_unequal_widths_are_one_clear_line(match):
+    with pytest.raises(ValueError, match="needs equal widths") as caught:
+        match([[np.ones((5, D)), np.ones((6, D))]])
+    assert "(5, 4), (6, 4)" in str(caught.value)
+    assert "pad the narrower" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@EVERY
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_one_clear_line(match, bad):
+    students = np.ones((2, 2, 5, D))
+    students[1, 0, 2, 1] = bad
+    with pytest.raises(ValueError, match="finite weights") as caught:
+        match(students)
+    assert "\n" not in str(caught.value)
+
+
+@EVERY
+@pytest.mark.parametrize("shape", [(2, 5, D), (1, 3, 5, D), (0, 2, 5, D), (1, 2, 0, D)])
+def test_other_shapes_are_one_clear_line(match, shape):
+    with pytest.raises(ValueError, match=r"give \[pairs, 2, m, d\]") as caught:
+        match(np.ones(shape))
+    assert "\n" not in str(caught.value)
+
+
+def test_float64_is_asked_for():
+    with (
+        jax.enable_x64(False),
+        pytest.raises(ValueError, match=r"lmc_jax\.configure\(\) first"),
+    ):
+        match_weights(np.ones((1, 2, 3, 2)))
+
+
+def planted(rng, W):
+    """Students W [n, m, d] beside their shuffles: pairs, and the permutations."""
+    order = np.argsort(rng.random(W.shape[:2]), axis=1)
+    second = np.take_along_axis(W, order[..., None], axis=1)
+    return np.stack([W, second], axis=1), np.argsort(order, axis=1)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def uniform_minima(n, m):
+    keys = jax.random.split(jax.random.key(m), n)
+    return jax.vmap(lambda key: minima.sample(key, m, K, D))(keys)
+
+
+@pytest.mark.parametrize("m", [2, 8, 64, 512])
+@pytest.mark.parametrize("kind", ["gaussian", "minima"])
+def test_planted_permutations_of_distinct_neurons_are_recovered(m, kind):
+    """All of them. Gaussian neurons differ in direction, those of minima in norm."""
+    rng = np.random.default_rng(m)
+    m = max(m, K) if kind == "minima" else m
+    n = 3 if m == 512 else 20
+    W = (
+        rng.normal(size=(n, m, D))
+        if kind == "gaussian"
+        else np.asarray(uniform_minima(n, m))
+    )
+    assert all(len(np.unique(student, axis=0)) == m for student in W)
+    pairs, expected = planted(rng, W)
+    names = ["weights", "activations", "activations over data"]
+    for name in [*names, *(f"types {leftovers}" for leftovers in LEFTOVERS)]:
+        perm, _ = MATCHERS[name](pairs)
+        np.testing.assert_array_equal(perm, expected, err_msg=name)
+
+
+@pytest.mark.parametrize("name", [*MATCHERS][1:7])
+def test_planted_permutations_are_recovered_up_to_equal_neurons(name):
+    rng = np.random.default_rng(5)
+    W = oracles.minimum(rng, [3, 2, 1], D)
+    W = np.concatenate([W, W[:2], np.zeros((2, D))])[None]
+    pairs, _ = planted(rng, W)
+    perm, _ = MATCHERS[name](pairs)
+    np.testing.assert_array_equal(pairs[0, 1][perm[0]], pairs[0, 0])
+
+
+@pytest.mark.parametrize("name", [*MATCHERS][1:])
+def test_planted_permutations_of_minima_have_no_barrier(name):
+    pairs, _ = planted(np.random.default_rng(6), np.asarray(uniform_minima(8, 7)))
+    perm, _ = MATCHERS[name](pairs)
+    for (first, second), order in zip(pairs, perm, strict=True):
+        middle = (first + second[order]) / 2
+        assert abs(oracles.loss(middle, K)) < 1e-14
