@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from experiments import common, curves
+from experiments.matchers import LABELS, LOOKS, RESTARTS, matchers
 from lmc_jax import figures, interpolation, matching, measures, store, two_layer
 from lmc_jax import uniformity as model
 from lmc_jax.matching.exhaustive import WIDEST
@@ -21,27 +22,12 @@ from lmc_jax.measures import mean_interval, ratio_interval
 
 common.define_output("matching_gap")
 common.define_cells()
-LOOKS = {
-    "direct": {"color": figures.BLACK, "marker": "x", "linestyle": ":"},
-    "types_sorted": {"color": figures.SKY, "marker": "^"},
-    "types_index": {"color": figures.ORANGE, "marker": "o"},
-    "types_opposed": {"color": figures.RED, "marker": "s"},
-    "weights": {"color": figures.GREEN, "marker": "D"},
-    "activations": {"color": figures.PURPLE, "marker": "v"},
-    "refine": {"color": figures.BLUE, "marker": "P"},
-}
 SHARED = {"k": "2,3,5", "source": "gd,uniform", "matching": ",".join(LOOKS)}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED | {"m": "6,8,16", "pairs": 40},
     "paper": SHARED | {"m": "5,6,7,8,9,12,16,24,32,48,64", "pairs": 200},
 }
-RESTARTS = 8  # of the descent that stands for the optimum beyond m = 9
 ROUNDING = 1e-13  # of a loss: two ways to compute it may differ by less
-LABELS = curves.LABELS | {
-    "activations": "activation assignment",
-    "refine_barrier": "refined on the barrier",
-    "exhaustive": "all permutations",
-}
 
 
 def main() -> None:
@@ -85,31 +71,6 @@ def minima_of(record: store.Record) -> np.ndarray:
     return found[complete]
 
 
-def matchers(k: int, m: int, points: int) -> dict[str, Callable]:
-    """Every matching by name: students to ``(perm, info)``."""
-    height = {"definition": common.FLAGS.barrier, "points": points}
-    found: dict[str, Callable] = {
-        "direct": matching.match_identity,
-        **{
-            f"types_{order}": functools.partial(
-                matching.match_types, k=k, leftovers=order
-            )
-            for order in matching.LEFTOVERS
-        },
-        "weights": matching.match_weights,
-        "activations": matching.match_activations,
-        "refine": functools.partial(matching.match_refine, k=k),
-        "refine_barrier": functools.partial(
-            matching.match_refine, k=k, restarts=RESTARTS, **height
-        ),
-    }
-    if m <= WIDEST:
-        found["exhaustive"] = functools.partial(
-            matching.match_exhaustive, k=k, **height
-        )
-    return found
-
-
 def compared(record: store.Record, names: Sequence[str]) -> list[dict]:
     """A row a matching, the reference last; none for a cell of less than 2 pairs."""
     cell = record.parameters
@@ -119,7 +80,7 @@ def compared(record: store.Record, names: Sequence[str]) -> list[dict]:
         return []
     # One shape a cell: a trained cell that lost pairs compiles nothing anew.
     filled = students[np.minimum(np.arange(cell["pairs"]), len(students) - 1)]
-    known = matchers(k, m, points)
+    known = matchers(k, m, common.FLAGS.barrier, points)
     reference = "exhaustive" if m <= WIDEST else "refine_barrier"
     runs = {name: timed(known[name], filled) for name in (*names, reference)}
     count = len(students)

@@ -1,0 +1,49 @@
+"""Every matching by name, for comparisons: how to call it, how it looks."""
+
+import functools
+from collections.abc import Callable
+
+from experiments import curves
+from lmc_jax import figures, matching
+from lmc_jax.matching.exhaustive import WIDEST
+
+RESTARTS = 8  # of the descent that stands for the optimum beyond m = 9
+LOOKS = {
+    "direct": {"color": figures.BLACK, "marker": "x", "linestyle": ":"},
+    "types_sorted": {"color": figures.SKY, "marker": "^"},
+    "types_index": {"color": figures.ORANGE, "marker": "o"},
+    "types_opposed": {"color": figures.RED, "marker": "s"},
+    "weights": {"color": figures.GREEN, "marker": "D"},
+    "activations": {"color": figures.PURPLE, "marker": "v"},
+    "refine": {"color": figures.BLUE, "marker": "P"},
+}
+LABELS = curves.LABELS | {
+    "activations": "activation assignment",
+    "refine_barrier": "refined on the barrier",
+    "exhaustive": "all permutations",
+}
+
+
+def matchers(k: int, m: int, definition: str, points: int) -> dict[str, Callable]:
+    """Every matching by name: students to ``(perm, info)``."""
+    height = {"definition": definition, "points": points}
+    found: dict[str, Callable] = {
+        "direct": matching.match_identity,
+        **{
+            f"types_{order}": functools.partial(
+                matching.match_types, k=k, leftovers=order
+            )
+            for order in matching.LEFTOVERS
+        },
+        "weights": matching.match_weights,
+        "activations": matching.match_activations,
+        "refine": functools.partial(matching.match_refine, k=k),
+        "refine_barrier": functools.partial(
+            matching.match_refine, k=k, restarts=RESTARTS, **height
+        ),
+    }
+    if m <= WIDEST:
+        found["exhaustive"] = functools.partial(
+            matching.match_exhaustive, k=k, **height
+        )
+    return found
