@@ -26,7 +26,6 @@ LABELS = curves.LABELS | {
 
 def matchers(k: int, m: int, definition: str, points: int) -> dict[str, Callable]:
     """Every matching by name: students to ``(perm, info)``."""
-    height = {"definition": definition, "points": points}
     found: dict[str, Callable] = {
         "direct": matching.match_identity,
         **{
@@ -39,11 +38,15 @@ def matchers(k: int, m: int, definition: str, points: int) -> dict[str, Callable
         "activations": matching.match_activations,
         "refine": functools.partial(matching.match_refine, k=k),
         "refine_barrier": functools.partial(
-            matching.match_refine, k=k, restarts=RESTARTS, **height
+            matching.match_refine,
+            k=k,
+            restarts=RESTARTS,
+            definition=definition,
+            points=points,
         ),
     }
     if m <= WIDEST:
         found["exhaustive"] = functools.partial(
-            matching.match_exhaustive, k=k, **height
+            matching.match_exhaustive, k=k, definition=definition, points=points
         )
     return found

@@ -26,6 +26,8 @@ ENTRYPOINTS = {
     "sparsity": ["sparsity"],
     "uniformity": ["uniformity"],
     "why_gd_differs": ["why_gd_differs"],
+    "matching_gap": ["matching_gap"],
+    "planted": ["planted"],
 }
 
 

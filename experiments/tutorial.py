@@ -41,7 +41,8 @@ print("losses:", loss(pair), "neurons of each type:", minima.counts(kinds, k), s
 # 1), and walk along both paths.
 
 # %%
-perm = match_types(pair, k)
+[perm], info = match_types(pair[None], k)
+print(f"{info.objective}: {info.value[0]:g} of {m} neurons")
 ts = times()
 paths = {
     "direct": path_losses(loss, pair[0], pair[1], ts),

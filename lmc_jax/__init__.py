@@ -7,7 +7,15 @@ ground up: ``numerics``, ``kernels``; ``two_layer``, ``minima``; ``descent``,
 """
 
 from lmc_jax.environment import configure
-from lmc_jax.matching import match_types, match_weights
+from lmc_jax.matching import (
+    lower_bound,
+    match_activations,
+    match_exhaustive,
+    match_identity,
+    match_refine,
+    match_types,
+    match_weights,
+)
 from lmc_jax.spec import Cell, Descent, Minima
 from lmc_jax.summary import load
 
@@ -17,6 +25,11 @@ __all__ = [
     "Minima",
     "configure",
     "load",
+    "lower_bound",
+    "match_activations",
+    "match_exhaustive",
+    "match_identity",
+    "match_refine",
     "match_types",
     "match_weights",
 ]

@@ -13,7 +13,7 @@ import oracles
 import pytest
 
 from lmc_jax import descent, environment, spec, store, sweep, two_layer
-from lmc_jax.matching import MATCHINGS, match_types, match_weights
+from lmc_jax.matching import MATCHINGS, match_refine, match_types, match_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 GD64 = spec.Descent(
@@ -371,12 +371,10 @@ def test_measures_equal_numpy_on_the_saved_weights(source):
             expected = pytest.approx(numpy_distance(W, 3), rel=1e-9, abs=1e-12)
             assert found["distance"][n, role] == expected
         perms = [np.arange(9)]
-        for name in MATCHINGS[:-1]:
+        for name in MATCHINGS[:-2]:
             leftovers = name.removeprefix("types_")
-            perms.append(
-                np.asarray(match_types(jnp.asarray(pair), 3, leftovers=leftovers))
-            )
-        perms.append(match_weights(pair[None])[0])
+            perms += list(match_types(pair[None], 3, leftovers=leftovers)[0])
+        perms += [*match_refine(pair[None], 3)[0], *match_weights(pair[None])[0]]
         for row, perm in enumerate(perms):
             assert sorted(perm) == list(range(9))
             along = [oracles.loss((1 - t) * pair[0] + t * pair[1][perm], 3) for t in ts]

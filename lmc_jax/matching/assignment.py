@@ -114,8 +114,9 @@ def _sampled(pair: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _ranked(gains: np.ndarray, sizes: np.ndarray, perm: np.ndarray) -> np.ndarray:
     """``perm`` with neurons of equal gains ranked by their sizes, on both sides."""
-    inverse = np.argsort(_rank(gains, *sizes, perm))
-    return np.argsort(_rank(gains.T, *sizes[::-1], inverse)).astype(np.int32)
+    first, second = sizes
+    inverse = np.argsort(_rank(gains, first, second, perm))
+    return np.argsort(_rank(gains.T, second, first, inverse)).astype(np.int32)
 
 
 def _rank(

@@ -64,7 +64,9 @@ def _search(students: Array, perms: Array, k: int, definition: str, points: int)
         solo = jnp.moveaxis(path.solo, 0, -1)  # [m, m, T]
 
         def best(perms):  # [n, m]
-            twice = path.const + sum(solo[i, perms[:, i]] for i in range(m))
+            twice = jnp.full((perms.shape[0], solo.shape[-1]), path.const)
+            for i in range(m):
+                twice = twice + solo[i, perms[:, i]]
             for i, l in itertools.combinations(range(m), 2):
                 twice = twice + 2 * table[i, perms[:, i], l, perms[:, l]]
             found = heights(path, twice.T / 2, definition)

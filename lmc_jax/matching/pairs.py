@@ -51,7 +51,8 @@ def checked(students: Students) -> np.ndarray:
 def described(objective: str, value: ArrayLike, rounds: ArrayLike = 0) -> Info:
     """``Info`` of a batch from values ``[pairs]``."""
     value = np.asarray(value, np.float64)
-    return Info(objective, value, np.broadcast_to(np.int32(rounds), value.shape))
+    every = np.broadcast_to(np.asarray(rounds, np.int32), value.shape)
+    return Info(objective, value, every)
 
 
 def match_identity(students: Students) -> tuple[np.ndarray, Info]:

@@ -86,7 +86,7 @@ print(*sizes)
     done = python("-c", code)
     assert (done.returncode, done.stderr) == (0, "")
     quick, paper = map(int, done.stdout.split())
-    assert 10 < quick < paper
+    assert 5 < quick < paper
 
 
 def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
