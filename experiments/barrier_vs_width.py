@@ -18,9 +18,12 @@ NORMALIZE = flags.DEFINE_bool(
 
 common.define_output("barrier_vs_width")
 common.define_cells()
+# The paper's algorithm, and the one that is best by matching_gap.
+SHARED = {"matching": "types_index,refine"}
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"k": "5", "m": "5,6,8,10,12,16,20,24,32,48,64,100", "pairs": 60},
-    "paper": {
+    "quick": SHARED | {"k": "5", "m": "5,6,8,10,12,16,20,24,32,48,64,100", "pairs": 60},
+    "paper": SHARED
+    | {
         "k": "3,5,10,20",
         "m_over_k": "1:20:x24",
         "source": "gd,sgd,uniform",
@@ -36,7 +39,10 @@ NORMALIZED: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    uniform = {name: {"source": "uniform"} | p for name, p in NORMALIZED.items()}
+    uniform = {
+        name: SHARED | {"source": "uniform"} | preset
+        for name, preset in NORMALIZED.items()
+    }
     setting = common.settings(uniform if NORMALIZE.value else PRESETS)
     grid = common.cells(setting)
     records = common.computed(grid, setting)

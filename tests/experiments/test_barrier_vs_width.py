@@ -150,7 +150,7 @@ def test_run_leaves_cells_table_figure_and_verdicts_and_a_rerun_recomputes_nothi
     assert {row["matching"] for row in table} == {
         "direct",
         "types_index",
-        "types_opposed",
+        "refine",
     }
     assert all(row["pairs"] == "3" for row in table)
     for row in table:
