@@ -1,0 +1,103 @@
+"""The comparisons of matchings, on tiny settings: files, verdicts, refusals."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+GAP = "--k=2 --m=4,10 --pairs=4 --steps=4000 --tol=1e-4 --points=5"
+PLANTED = (
+    "--k=2 --d=3 --m=5 --pairs=4 --noise=0.1,3 --source=gaussian,uniform "
+    "--matching=types_opposed,weights,activations,refine,exhaustive --points=3"
+)
+
+
+def entrypoint(name, out, settings):
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", *settings.split()]
+        + [f"--out={out}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def content(out, name):
+    with (out / f"{name}.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    claims = json.loads((out / f"{name}.claims.json").read_text())
+    for claim in claims["claims"]:
+        assert set(claim) == {"paper", "claim", "measured", "rule", "n", "holds"}
+    assert "L = ½E[(f-f*)²], x ~ N(0, I)" in claims["caption"]
+    for kind in ("png", "pdf"):
+        assert (out / f"{name}.{kind}").stat().st_size > 5000
+    return rows, claims["claims"]
+
+
+def test_every_matching_is_compared_and_bounded(tmp_path):
+    done = entrypoint("matching_gap", tmp_path, GAP)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows, claims = content(tmp_path, "matching_gap")
+    assert len(rows) == 2 * 2 * 8  # sources, widths, matchings and the reference
+    for row in rows:
+        best = "exhaustive" if row["m"] == "4" else "refine_barrier"
+        assert row["reference"] == best
+        if row["matching"] == best:
+            assert row["optimal"] == "1.0"
+            assert row["ratio_mean"] in ("1.0", "")
+        assert float(row["milliseconds"]) > 0
+        if row["ratio_mean"] and best == "exhaustive":
+            assert float(row["ratio_mean"]) >= 1 - 1e-9
+            assert float(row["lower_mean"]) <= 1 + 1e-9
+    objectives = {row["matching"]: row["objective"] for row in rows}
+    assert objectives == {
+        "direct": "weight distance",
+        **{f"types_{order}": "overlap" for order in ("sorted", "index", "opposed")},
+        "weights": "weight distance",
+        "activations": "correlation",
+        "refine": "barrier (midpoint)",
+        "refine_barrier": "barrier (lerp)",
+        "exhaustive": "barrier (lerp)",
+    }
+    # Nothing below the optimum, nothing below the bound, the certificate above.
+    assert [claim["holds"] for claim in claims[:3]] == [True, True, True]
+    with (tmp_path / "summary.csv").open() as file:
+        assert {row["matching"] for row in csv.DictReader(file)} == {"direct"}
+
+
+def test_planted_permutations_are_found_without_noise(tmp_path):
+    done = entrypoint("planted", tmp_path, PLANTED)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows, claims = content(tmp_path, "planted")
+    assert len(rows) == 2 * 3 * 5  # sources, noises, matchings
+    for row in rows:
+        if row["noise"] == "0.0" and row["matching"] not in ("refine", "exhaustive"):
+            assert row["recovery_mean"] == row["whole"] == "1.0"
+    by_name = {claim["claim"]: claim["holds"] for claim in claims}
+    held = [name for name, holds in by_name.items() if holds]
+    assert sum("assignment" in name or "Algorithm 1" in name for name in held) == 3
+    noisy = [float(r["recovery_mean"]) for r in rows if r["noise"] == "3.0"]
+    assert np.mean(noisy) < 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "said"),
+    [
+        ("matching_gap", "--matching=hungarian", "'hungarian'"),
+        ("matching_gap", "--source=gd --m=1", "m >= k"),
+        ("planted", "--noise=0", "give positive numbers"),
+        ("planted", "--source=sgd", "'sgd'"),
+    ],
+)
+def test_bad_input_is_one_clear_line(name, flag, said, tmp_path):
+    done = entrypoint(name, tmp_path / "out", flag)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
