@@ -167,7 +167,7 @@ def ratio_interval(
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.mean(top, axis) / np.mean(bottom, axis)
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         # Where a resample has no denominator the interval is NaN, and says so.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         interval = stats.bootstrap(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+PYTHON = (sys.executable, "-m")
 ROOT = Path(__file__).resolve().parents[2]
 GAP = "--k=2 --m=4,10 --pairs=4 --steps=4000 --tol=1e-4 --points=5"
 PLANTED = (
@@ -19,8 +20,7 @@ PLANTED = (
 
 def entrypoint(name, out, settings):
     return subprocess.run(
-        [sys.executable, "-m", f"experiments.{name}", *settings.split()]
-        + [f"--out={out}"],
+        [*PYTHON, f"experiments.{name}", *settings.split(), f"--out={out}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
