@@ -128,18 +128,16 @@ def refine(
         return kernel(path, i, l, r, perm[r])  # [T, m, m]
 
     def begin():
+        # Zeros that vary over devices as the pair does.
+        nothing, none = 0 * path.norms, 0 * perm[0]
         pull = jax.lax.fori_loop(
-            0,
-            rows.shape[0],
-            lambda r, total: total + pulled(r),
-            jnp.zeros_like(path.norms),
+            0, rows.shape[0], lambda r, total: total + pulled(r), nothing
         )
         now = pull[:, rows, perm]
         solo = path.solo[:, rows, perm] - jnp.square(path.norms[:, rows, perm]) / 2
         losses = (jnp.sum(now + solo, axis=-1) + path.const) / 2
         height = heights(path, losses, definition)
-        zero = jnp.zeros((), jnp.int32)
-        return State(perm, pull, losses, height, zero, zero > 0)
+        return State(perm, pull, losses, height, none, none > 0)
 
     def swap(state: State) -> State:
         perm = state.perm
