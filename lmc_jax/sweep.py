@@ -319,13 +319,13 @@ def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
 
 def _by_weights(batch: list[Pair]) -> list[np.ndarray]:
     """Weight matching of every pair, on all cores: SciPy's solver releases the GIL."""
+
+    def matched(pair: Pair) -> np.ndarray:
+        [perm], _ = match_weights(pair.students[None, :, : pair.cell.m])
+        return perm
+
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(
-            pool.map(
-                lambda pair: match_weights(pair.students[None, :, : pair.cell.m])[0],
-                batch,
-            )
-        )
+        return list(pool.map(matched, batch))
 
 
 class _Results:

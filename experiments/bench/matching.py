@@ -11,7 +11,7 @@ from absl import flags
 
 from experiments.bench import timing
 from lmc_jax import environment, minima
-from lmc_jax.matching import LEFTOVERS, match_types, match_weights
+from lmc_jax.matching import LEFTOVERS, align_types, match_weights
 
 SHAPES = flags.DEFINE_list(
     "shapes", ["5:10:10:256", "20:40:40:256", "20:100:40:64"], "k:m:d:pairs."
@@ -44,7 +44,7 @@ def main() -> None:
         if cores > 1:
             calls[f"weights, {cores} threads"] = pooled(students, cores)
         for leftovers in LEFTOVERS:
-            match = functools.partial(match_types, k=k, leftovers=leftovers)
+            match = functools.partial(align_types, k=k, leftovers=leftovers)
             program = timing.on_all_devices(jax.vmap(match))
             calls[f"types_{leftovers}"] = timing.ready(program, students)
         for name, call in calls.items():
