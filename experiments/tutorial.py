@@ -28,7 +28,7 @@ def train(key):
     gradient = functools.partial(two_layer.gradient, k=k)
     options = {"updates": steps, "limit": steps}
     return descent.advance(
-        run, key, lambda W, _: gradient(W), optimizer, **options
+        run, lambda W, _: gradient(W), optimizer, **options
     ).W.astype("float64")
 
 
