@@ -1,7 +1,7 @@
 """Linear assignment on weights, on the host (Ainsworth et al. 2022, one layer)."""
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy  # its parts load when first used
 
 
 def match_weights(students: np.ndarray) -> np.ndarray:
@@ -24,5 +24,7 @@ def match_weights(students: np.ndarray) -> np.ndarray:
         raise ValueError("weight matching needs finite weights, got NaN or infinity")
     first, second = np.asarray(students, np.float64).swapaxes(0, 1)
     gains = np.einsum("pid,pjd->pij", first, second)
-    matched = [linear_sum_assignment(gain, maximize=True)[1] for gain in gains]
+    matched = [
+        scipy.optimize.linear_sum_assignment(gain, maximize=True)[1] for gain in gains
+    ]
     return np.stack(matched).astype(np.int32)
