@@ -1,9 +1,11 @@
 """What entrypoints share: flags, lists, refusals, the sweep into a store, the end."""
 
 import contextlib
+import errno
 import json
 import math
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,16 +14,22 @@ import numpy as np
 from absl import app, flags, logging
 from tqdm import tqdm
 
+from experiments import machine
 from experiments.lists import Refusal, integers, multiples, numbers, words
-from lmc_jax import environment, figures, store, summary
+from lmc_jax import devices, environment, figures, store, summary
 from lmc_jax.interpolation import BARRIERS
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.spec import Cell, Descent, Minima
-from lmc_jax.sweep import sweep
+from lmc_jax.sweep import OutOfMemory, batch_shape, sweep
 
 FLAGS = flags.FLAGS
 SOURCES = ("gd", "sgd", "uniform", "dirichlet", "equal")
+FAILURES = (store.StoreError, environment.UnsoundJax, OutOfMemory, devices.Lost)
 CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
+
+
+class Done(Exception):
+    """There is nothing left to do here, and perhaps a line to say so."""
 
 
 @contextlib.contextmanager
@@ -37,8 +45,9 @@ def run(main: Callable[[], None]) -> None:
     """Parses the flags and runs ``main``; exits 2 on bad input, 1 on a failure."""
 
     # --help lists the flags of the main module only; those defined here belong to it.
-    for flag in FLAGS.flags_by_module_dict().get(__name__, []):
-        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    for module in (__name__, machine.__name__):
+        for flag in FLAGS.flags_by_module_dict().get(module, []):
+            FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def parse(argv: Sequence[str]) -> list[str]:
         try:
@@ -52,10 +61,18 @@ def run(main: Callable[[], None]) -> None:
     def guarded(_) -> None:
         try:
             main()
+        except Done as end:
+            if str(end):
+                print(end)
         except Refusal as error:
             _leave(2, str(error))
-        except (store.StoreError, environment.UnsoundJax) as error:
+        except FAILURES as error:
             _leave(1, str(error))
+        except Exception:
+            if devices.several():  # which would wait for this process at its end
+                traceback.print_exc()
+                machine.leave(1)
+            raise
 
     # JAX and font libraries log through absl; their notes are not the user's.
     logging.set_verbosity(logging.WARNING)
@@ -65,7 +82,7 @@ def run(main: Callable[[], None]) -> None:
 def _leave(status: int, message: str) -> NoReturn:
     line = " ".join(message.split())
     print(f"error: {line}", file=sys.stderr)
-    sys.exit(status)
+    machine.leave(status)
 
 
 # --- flags ---------------------------------------------------------------------------
@@ -75,6 +92,7 @@ def define_output(name: str) -> None:
     """Flags of every entrypoint."""
     flags.DEFINE_enum("preset", "quick", ["quick", "paper"], "Set of defaults.")
     flags.DEFINE_string("out", f"results/{name}", "Folder of cells, table, figure.")
+    machine.define()
 
 
 def define_cells() -> None:
@@ -223,62 +241,95 @@ def _sources(name: str, m: int, setting: Mapping[str, Any]) -> list[Descent | Mi
 # --- the sweep -----------------------------------------------------------------------
 
 
-def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> list[store.Record]:
+def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> store.Records:
     """Records of the cells, in order: read where stored, computed where missing.
 
     Raises:
-      Refusal: when --out cannot be used.
+      Refusal: when --out or the machine cannot be used as asked.
       UnsoundJax: when this JAX build fails the self-check.
+      Done: in a process or shard that has nothing to draw.
     """
-    with refusing():
-        out = store.open_store(FLAGS.out)
-    environment.configure()
-    records: dict[Cell, store.Record] = {}
-    for cell in grid:
+    shard = machine.shard()
+    machine.prepare()
+    cells = list(dict.fromkeys(grid))
+    out = Path(FLAGS.out)
+    with devices.together():
+        missing = np.ones(len(cells), bool)
+        if devices.first():
+            _open(out)
+            missing = _missing(out, cells)
+        missing = machine.agreed(cells, missing)
+        mine = np.arange(len(cells)) % shard.number == shard.index
+        if todo := [cells[i] for i in np.flatnonzero(missing & mine)]:
+            _compute(todo, out, setting)
+        devices.leave()
+    if not devices.first():
+        raise Done
+    if shard.number > 1 and (left := int(_missing(out, cells).sum())):
+        raise Done(
+            f"shard {shard.index} of {shard.number} is done; {left} of {len(cells)} "
+            f"cells are missing in {out}: the shard that ends last draws the figure"
+        )
+    return store.Records(out, [cell.parameters() for cell in grid])
+
+
+def _open(out: Path) -> None:
+    try:
+        store.open_store(out)
+    except store.StoreError as error:
+        reason = getattr(error.__cause__, "errno", None)
+        if reason in (errno.ENOSPC, errno.EDQUOT):  # no fault of the flag
+            raise
+        raise Refusal(str(error)) from error
+
+
+def _missing(out: Path, cells: Sequence[Cell]) -> np.ndarray:
+    """Which cells are not stored with all that is asked for, bool ``[cells]``."""
+    missing = np.zeros(len(cells), bool)
+    for i, cell in enumerate(cells):
+        path = store.cell_path(out, cell.parameters())
         try:
-            found = _found(out, cell)
+            missing[i] = store.find(out, cell.parameters()) is None
+            if FLAGS.save_weights and not missing[i]:
+                missing[i] = store.read_weights(path) is None
         except store.CorruptCell as error:
             print(f"warning: {error}; computing it again", file=sys.stderr)
-        else:
-            records |= {cell: found} if found else {}
-    missing = [cell for cell in dict.fromkeys(grid) if cell not in records]
-    if missing:
-        _compute(missing, out, setting, records)
-    return [records[cell] for cell in grid]
+            missing[i] = True
+    return missing
 
 
-def _found(out: Path, cell: Cell) -> store.Record | None:
-    """The stored cell, if it has all that is asked for."""
-    found = store.find(out, cell.parameters())
-    if found and FLAGS.save_weights and not store.read_weights(found_path(out, cell)):
-        return None
-    return found
-
-
-def found_path(out: str | Path, cell: Cell) -> Path:
-    return store.cell_path(out, cell.parameters())
-
-
-def _compute(
-    missing: list[Cell],
-    out: Path,
-    setting: Mapping[str, Any],
-    records: dict[Cell, store.Record],
-) -> None:
+def _compute(cells: list[Cell], out: Path, setting: Mapping[str, Any]) -> None:
     origin = environment.provenance() | {
         "self_check": environment.self_check(),
         "flags": {name: str(value) for name, value in setting.items()}
         | {name: str(FLAGS[name].value) for name in OUTPUTS},
     }
+    halvings = FLAGS.halvings
+
+    def halved(now: int) -> None:
+        nonlocal halvings
+        if halvings == FLAGS.halvings:
+            line = "warning: a batch does not fit into memory; going on with halves"
+            tqdm.write(line, file=sys.stderr)
+        halvings = now
 
     def save(cell, arrays, weights):
-        kept = {"W": weights} if weights is not None else None
-        path = store.save(out, cell.parameters(), arrays, origin, kept)
-        records[cell] = store.read(path)
+        if devices.first():
+            kept = {"W": weights} if weights is not None else None
+            batch = {"batch_per_device": list(batch_shape(cell, halvings))}
+            store.save(out, cell.parameters(), arrays, origin | batch, kept)
 
-    pairs = sum(cell.pairs for cell in missing)
-    with tqdm(total=pairs, unit="pair", disable=not sys.stderr.isatty()) as bar:
-        sweep(missing, save, progress=bar.update, weights=FLAGS.save_weights)
+    pairs = sum(cell.pairs for cell in cells)
+    silent = not (devices.first() and sys.stderr.isatty())
+    with machine.profiled(), tqdm(total=pairs, unit="pair", disable=silent) as bar:
+        sweep(
+            cells,
+            save,
+            progress=bar.update,
+            weights=FLAGS.save_weights,
+            halvings=halvings,
+            halved=halved,
+        )
 
 
 # --- the end -------------------------------------------------------------------------

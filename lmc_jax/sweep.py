@@ -1,4 +1,4 @@
-"""Cells of a grid, computed in batches of runs sharded over all local devices.
+"""Cells of a grid, computed in batches of runs sharded over all devices.
 
 Widths are batched together by zero-row padding, which is exact, into the few sizes of
 ``padded_width``. Descent runs in slots: a slot whose run ended is given the next run,
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lmc_jax import descent, programs
+from lmc_jax import descent, devices, programs
 from lmc_jax.environment import root_key
 from lmc_jax.matching import match_weights
 from lmc_jax.programs import padded_width
@@ -62,8 +62,13 @@ def sweep(
     *,
     progress: Callable[[int], None] = lambda pairs: None,
     weights: bool = False,
+    halvings: int = 0,
+    halved: Callable[[int], None] = lambda halvings: None,
 ) -> None:
     """Computes cells and hands each to ``save`` as soon as its last pair is measured.
+
+    A batch that does not fit into the memory of the devices is halved, for the rest of
+    the sweep, and the cells under way are started again.
 
     Args:
       cells: valid cells; leave out those that are already done.
@@ -73,18 +78,57 @@ def sweep(
         ``zero_rows``, ``off_axis``, ``distance``, ``pqi_flat``, ``pqi_rows``
         ``[n, 2]``; for trained students also ``status`` and ``steps`` ``[n, 2]``, for
         global minima ``certificate``, of the shape of ``losses``.
-      progress: called with the number of pairs measured since the last call.
+      progress: called with the number of pairs measured since the last call; negative
+        where pairs must be computed again.
       weights: hand the students ``[n, 2, m, d]`` over as well, else None.
+      halvings: how often batches are halved from the start.
+      halved: called with the new number of halvings.
+
+    Raises:
+      OutOfMemory: when not even two runs a device fit, or when a batch does not fit and
+        there are other processes, which cannot know of it.
     """
     groups: dict[Any, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(_program(cell), []).append(cell)
     for group in _compiled_ahead(list(groups.values())):
         results = _Results(group, save, weights)
-        stream = _trained if isinstance(group[0].source, Descent) else _sampled
-        for batch in _batches(stream(group), _pair_batch(group[0])):
-            results.add(batch, _measured(batch, group[0]))
+        while not _computed(results, halvings, progress):
+            if devices.several() or batch_shape(group[0], halvings) == (2, 2):
+                raise OutOfMemory(_too_large(group[0], halvings))
+            halvings += 1
+            halved(halvings)
+            progress(-results.forget())
+
+
+def _computed(
+    results: "_Results", halvings: int, progress: Callable[[int], None]
+) -> bool:
+    """Computes what is missing; False where the devices ran out of memory."""
+    group = list(results.missing)
+    stream = _trained if isinstance(group[0].source, Descent) else _sampled
+    try:
+        pairs = stream(group, halvings)
+        for batch in _batches(pairs, _pair_batch(group[0], halvings)):
+            results.add(batch, _measured(batch, group[0], halvings))
             progress(len(batch))
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return False
+    return True
+
+
+class OutOfMemory(RuntimeError):
+    """A batch that cannot be made small enough, in one line."""
+
+
+def _too_large(cell: Cell, halvings: int) -> str:
+    runs, pairs = batch_shape(cell, halvings)
+    what = f"k={cell.k}, m={cell.m}: {runs} runs or {pairs} pairs a device"
+    if devices.several():
+        return f"{what} do not fit into its memory: give --halvings={halvings + 1}"
+    return f"{what} do not fit into its memory: take larger devices or smaller m"
 
 
 def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:
@@ -181,14 +225,21 @@ def _program(cell: Cell) -> Any:
     return (*shape, cell.seed, cell.matchings, cell.points, cell.pqi, source)
 
 
-def _share(cell: Cell, elements: int, wanted: int) -> int:
+def batch_shape(cell: Cell, halvings: int = 0) -> tuple[int, int]:
+    """Runs that descend, and pairs that are measured, at a time on one device."""
+    shares = _slots(cell, halvings), _pair_batch(cell, halvings)
+    runs, pairs = (share // jax.device_count() for share in shares)
+    return (runs, pairs) if isinstance(cell.source, Descent) else (pairs, pairs)
+
+
+def _share(elements: int, wanted: int, halvings: int) -> int:
     """Batch size over all devices: at least 2 a device, within memory, from the cell.
 
     One alone would take another program on CPU, with other rounding.
     """
-    devices = jax.local_device_count()
+    count = jax.device_count()
     room = ELEMENTS[jax.devices()[0].platform] // elements
-    return devices * max(2, min(room, -(-wanted // devices)))
+    return count * max(2, min(room, -(-wanted // count)) >> halvings)
 
 
 def _descent(cell: Cell) -> Descent:
@@ -196,15 +247,16 @@ def _descent(cell: Cell) -> Descent:
     return cell.source
 
 
-def _slots(cell: Cell) -> int:
+def _slots(cell: Cell, halvings: int = 0) -> int:
     size = padded_width(cell.m)
-    elements = size * (_descent(cell).batch or size + cell.k)
-    return _share(cell, elements, 2 * cell.pairs)
+    batch = cell.source.batch if isinstance(cell.source, Descent) else 0
+    elements = size * (batch or size + cell.k)
+    return _share(elements, 2 * cell.pairs, halvings)
 
 
-def _pair_batch(cell: Cell) -> int:
+def _pair_batch(cell: Cell, halvings: int = 0) -> int:
     size = padded_width(cell.m)
-    return _share(cell, size * (size + cell.k), cell.pairs)
+    return _share(size * (size + cell.k), cell.pairs, halvings)
 
 
 def _batches(stream: Iterator[Pair], size: int) -> Iterator[list[Pair]]:
@@ -221,17 +273,18 @@ def _batches(stream: Iterator[Pair], size: int) -> Iterator[list[Pair]]:
 # --- students ------------------------------------------------------------------------
 
 
-def _sampled(group: Sequence[Cell]) -> Iterator[Pair]:
+def _sampled(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
     """Pairs of global minima."""
     first = group[0]
     draw = programs.sampler(first.k, first.d, padded_width(first.m), first.source)
-    batch = _pair_batch(first)
+    batch = _pair_batch(first, halvings)
     for cell in group:
         keys = _key_data(cell)
         for begin in range(0, cell.pairs, batch):
             part = range(begin, min(begin + batch, cell.pairs))
             rows = np.minimum(np.arange(begin, begin + batch), cell.pairs - 1)
-            students = np.asarray(draw(keys[rows], np.full(batch, cell.m, np.int32)))
+            drawn = draw(keys[rows], np.full(batch, cell.m, np.int32))
+            students = devices.gathered(drawn)
             for number, both in zip(part, students, strict=False):
                 yield Pair(cell, number, both, {})
 
@@ -245,10 +298,10 @@ class Jobs(NamedTuple):
     fresh: np.ndarray
 
 
-def _trained(group: Sequence[Cell]) -> Iterator[Pair]:
+def _trained(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
     """Pairs of trained students, in the order in which their runs end."""
     first = group[0]
-    slots = _slots(first)
+    slots = _slots(first, halvings)
     size, spec = padded_width(first.m), programs.any_lr(_descent(first))
     start, descend = programs.descender(first.k, first.d, size, spec)
     queue = _queue(group)
@@ -272,9 +325,9 @@ def _trained(group: Sequence[Cell]) -> Iterator[Pair]:
         if not work:
             return
         runs = descend(runs, *jobs)
-        status, steps = np.asarray(runs.status), np.asarray(runs.step)
+        status, steps = devices.gathered((runs.status, runs.step))
         ended = [slot for slot in work if status[slot] != descent.RUNNING]
-        weights = np.asarray(runs.W) if ended else np.empty(0)
+        weights = devices.gathered(runs.W) if ended else np.empty(0)
         for slot in ended:
             cell, number, role = work.pop(slot)
             run = {"status": status[slot], "steps": steps[slot]}
@@ -299,9 +352,9 @@ def _queue(group: Sequence[Cell]) -> Iterator[tuple[tuple[Cell, int, int], np.nd
 # --- measures ------------------------------------------------------------------------
 
 
-def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
+def _measured(batch: list[Pair], cell: Cell, halvings: int) -> dict[str, np.ndarray]:
     """Measures of a batch of pairs, padded to the batch size by repeating the last."""
-    size = _pair_batch(cell)
+    size = _pair_batch(cell, halvings)
     padded = batch + [batch[-1]] * (size - len(batch))
     students = np.stack([pair.students for pair in padded]).astype(np.float64)
     m = np.array([pair.cell.m for pair in padded], np.int32)
@@ -311,7 +364,7 @@ def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
             perms[row, : len(perm)] = perm
     zero = np.array([pair.cell.source.zero_row for pair in padded])
     measure = programs.measurer(cell.k, cell.matchings, cell.points, cell.pqi)
-    found = jax.device_get(measure(students, m, zero, perms))
+    found = devices.gathered(measure(students, m, zero, perms))
     if not isinstance(cell.source, Minima):
         del found["certificate"]  # it bounds paths between global minima only
     return {name: values[: len(batch)] for name, values in found.items()}
@@ -352,3 +405,11 @@ class _Results:
             if not self.missing[cell]:
                 arrays = self.arrays.pop(cell)
                 self.save(cell, arrays, arrays.pop("weights", None))
+                del self.missing[cell]
+
+    def forget(self) -> int:
+        """Drops the cells under way, and returns how many pairs were measured."""
+        dropped = sum(cell.pairs - left for cell, left in self.missing.items())
+        self.missing = {cell: cell.pairs for cell in self.missing}
+        self.arrays.clear()
+        return dropped

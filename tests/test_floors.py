@@ -25,12 +25,16 @@ FLOORS = [
 HOST = {
     "store": set(),
     "datasets": set(),
+    "devices": set(),
     "figures": {"store"},
     "environment": {"two_layer"},
     "summary": {"store", "measures", "interpolation", "descent"},
 }
 # Rooms that know of the host what is named here.
-GUESTS = {"programs": {"environment"}, "sweep": {"environment"}}
+GUESTS = {
+    "programs": {"devices", "environment"},
+    "sweep": {"devices", "environment"},
+}
 # Rooms of one floor that build on each other.
 NEIGHBORS = {"kernels": {"numerics"}, "matching": {"matching"}}
 # What is imported from outside beside the standard library, where it is limited.

@@ -1,0 +1,126 @@
+"""The devices of all processes as one: batches split over them, results whole again.
+
+Every process runs the same program on the same data, and gives its own devices their
+share of each batch. What a process decides by must be known to all: whole results
+(``gathered``) or what the first process saw (``of_first``).
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+RUNS = PartitionSpec("runs")
+
+
+class Lost(RuntimeError):
+    """Another process of this computation is gone, or never came."""
+
+
+def join(
+    address: str | None = None, processes: int | None = None, process: int | None = None
+) -> None:
+    """Makes this process one of several; call before anything runs on a device.
+
+    Arguments left out are found by JAX: on Slurm, TPU pods and Open MPI.
+
+    Raises:
+      ValueError: when they cannot be found; one line.
+      Lost: when the others do not come within five minutes.
+    """
+    try:
+        jax.distributed.initialize(address, processes, process)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"cannot join other processes ({_first_line(error)}): on Slurm, TPU pods "
+            "and Open MPI they are found, elsewhere give --coordinator_address, "
+            "--num_processes and --process_id"
+        ) from error
+    except RuntimeError as error:
+        raise Lost(f"the processes did not meet: {_first_line(error)}") from error
+
+
+def leave() -> None:
+    """Waits for the other processes and parts from them."""
+    if several():
+        multihost_utils.sync_global_devices("leave")
+        jax.distributed.shutdown()
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Turns what JAX raises when a process died into ``Lost``."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not several():
+            raise
+        raise Lost(
+            f"another process was lost ({_first_line(error)}); finished cells are "
+            "kept: start all processes again with the same command"
+        ) from error
+
+
+def several() -> bool:
+    """Whether there are other processes to compute with."""
+    return jax.distributed.is_initialized() and jax.process_count() > 1
+
+
+def first() -> bool:
+    """Whether this process is the one that writes, prints and draws."""
+    return jax.process_index() == 0
+
+
+def sharded(function: Callable) -> Callable:
+    """``function`` on each device's share of the leading axis of its arguments.
+
+    Explicit rather than left to the partitioner: each device runs the program of its
+    own batch shape. NumPy arguments are the same in every process.
+    """
+    mesh = jax.make_mesh((jax.device_count(),), ("runs",), (AxisType.Auto,))
+    mapped = jax.shard_map(function, mesh=mesh, in_specs=RUNS, out_specs=RUNS)
+    program = jax.jit(mapped)
+    if jax.process_count() == 1:
+        return program
+
+    def call(*arguments):
+        return program(*jax.tree.map(lambda leaf: _split(leaf, mesh), arguments))
+
+    return call
+
+
+def _split(leaf: Any, mesh: Mesh) -> jax.Array:
+    if isinstance(leaf, jax.Array):  # the result of an earlier call
+        return leaf
+    sharding = NamedSharding(mesh, RUNS)
+    return jax.make_array_from_callback(leaf.shape, sharding, lambda at: leaf[at])
+
+
+def gathered(tree: Any) -> Any:
+    """A tree of sharded arrays as whole NumPy arrays, in every process."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def of_first(values: np.ndarray) -> np.ndarray:
+    """The first process's values, in every process."""
+    if jax.process_count() == 1:
+        return values
+    return np.asarray(multihost_utils.broadcast_one_to_all(values))
+
+
+def same_everywhere(number: int) -> bool:
+    """Whether every process has this number, a uint32."""
+    if jax.process_count() == 1:
+        return True
+    everywhere = multihost_utils.process_allgather(np.uint32(number))
+    return bool((everywhere == everywhere.ravel()[0]).all())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
