@@ -104,7 +104,8 @@ def prepare() -> None:
     if FLAGS.halvings < 0:
         raise Refusal(f"--halvings={FLAGS.halvings}: give 0 or more")
     environment.configure()
-    jax.config.update("jax_log_compiles", FLAGS.log_compiles)
+    if FLAGS.log_compiles:
+        jax.config.update("jax_log_compiles", True)
     if FLAGS.compilation_cache:
         jax.config.update("jax_compilation_cache_dir", FLAGS.compilation_cache)
     if _told() and not jax.distributed.is_initialized():

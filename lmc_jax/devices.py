@@ -6,6 +6,9 @@ share of each batch. What a process decides by must be known to all: whole resul
 """
 
 import contextlib
+import ctypes
+import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+AGAIN = "finished cells are kept: start all processes again, with the same command"
 RUNS = PartitionSpec("runs")
 
 
@@ -42,6 +46,7 @@ def join(
         ) from error
     except RuntimeError as error:
         raise Lost(f"the processes did not meet: {_first_line(error)}") from error
+    _explain_aborts()
 
 
 def leave() -> None:
@@ -49,6 +54,21 @@ def leave() -> None:
     if several():
         multihost_utils.sync_global_devices("leave")
         jax.distributed.shutdown()
+
+
+def _explain_aborts() -> None:
+    """JAX aborts where it loses the first process: says so in a line, with status 1.
+
+    A handler of C: those of Python run in the main thread, which may be compiling.
+    """
+
+    def explain(_):
+        os.write(2, f"error: another process was lost; {AGAIN}\n".encode())
+        os._exit(1)
+
+    global _handler  # C does not keep it alive
+    _handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(explain)
+    ctypes.CDLL(None).signal(signal.SIGABRT, _handler)
 
 
 @contextlib.contextmanager
@@ -60,8 +80,7 @@ def together() -> Iterator[None]:
         if not several():
             raise
         raise Lost(
-            f"another process was lost ({_first_line(error)}); finished cells are "
-            "kept: start all processes again with the same command"
+            f"another process was lost ({_first_line(error)}); {AGAIN}"
         ) from error
 
 
