@@ -1,7 +1,6 @@
 """What entrypoints share: flags, lists, refusals, the sweep into a store, the end."""
 
 import contextlib
-import errno
 import json
 import math
 import sys
@@ -12,24 +11,25 @@ from typing import Any, NoReturn
 
 import numpy as np
 from absl import app, flags, logging
-from tqdm import tqdm
 
 from experiments import machine
+<<<<<<< HEAD
 from experiments.lists import Refusal, integers, multiples, numbers, words
+=======
+from experiments.compute import Done
+from experiments.compute import computed as computed
+from experiments.lists import Refusal, integers, numbers, words
+>>>>>>> d206fa7 (verify and export; the sweep of entrypoints in a module of its own)
 from lmc_jax import devices, environment, figures, store, summary
 from lmc_jax.interpolation import BARRIERS
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.spec import Cell, Descent, Minima
-from lmc_jax.sweep import OutOfMemory, batch_shape, sweep
+from lmc_jax.sweep import OutOfMemory
 
 FLAGS = flags.FLAGS
 SOURCES = ("gd", "sgd", "uniform", "dirichlet", "equal")
 FAILURES = (store.StoreError, environment.UnsoundJax, OutOfMemory, devices.Lost)
 CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
-
-
-class Done(Exception):
-    """There is nothing left to do here, and perhaps a line to say so."""
 
 
 @contextlib.contextmanager
@@ -41,8 +41,11 @@ def refusing() -> Iterator[None]:
         raise Refusal(str(error)) from error
 
 
-def run(main: Callable[[], None]) -> None:
-    """Parses the flags and runs ``main``; exits 2 on bad input, 1 on a failure."""
+def run(main: Callable[..., None], *arguments: str) -> None:
+    """Parses the flags and runs ``main``; exits 2 on bad input, 1 on a failure.
+
+    ``arguments`` are the names of what must be given beside flags, and goes to ``main``.
+    """
 
     # --help lists the flags of the main module only; those defined here belong to it.
     for module in (__name__, machine.__name__):
@@ -54,13 +57,16 @@ def run(main: Callable[[], None]) -> None:
             rest = FLAGS(argv)
         except flags.Error as error:
             _leave(2, str(error))
-        if len(rest) > 1:
-            _leave(2, f"unexpected argument {rest[1]!r}: settings are given as --flags")
+        if len(rest) > 1 + len(arguments):
+            other = rest[1 + len(arguments)]
+            _leave(2, f"unexpected argument {other!r}: settings are given as --flags")
+        if len(rest) < 1 + len(arguments):
+            _leave(2, f"{arguments[len(rest) - 1]} is missing: see --help")
         return rest
 
-    def guarded(_) -> None:
+    def guarded(argv: Sequence[str]) -> None:
         try:
-            main()
+            main(*argv[1:])
         except Done as end:
             if str(end):
                 print(end)
@@ -126,7 +132,6 @@ def define_cells() -> None:
     flags.DEFINE_bool("save_weights", False, "Store the students as well.")
 
 
-OUTPUTS = ("preset", "out", "barrier", "save_weights")
 DEFAULTS = {
     "m": None,
     "m_over_k": None,
@@ -236,100 +241,6 @@ def _sources(name: str, m: int, setting: Mapping[str, Any]) -> list[Descent | Mi
         )
         for rate in rates
     ]
-
-
-# --- the sweep -----------------------------------------------------------------------
-
-
-def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> store.Records:
-    """Records of the cells, in order: read where stored, computed where missing.
-
-    Raises:
-      Refusal: when --out or the machine cannot be used as asked.
-      UnsoundJax: when this JAX build fails the self-check.
-      Done: in a process or shard that has nothing to draw.
-    """
-    shard = machine.shard()
-    machine.prepare()
-    cells = list(dict.fromkeys(grid))
-    out = Path(FLAGS.out)
-    with devices.together():
-        missing = np.ones(len(cells), bool)
-        if devices.first():
-            _open(out)
-            missing = _missing(out, cells)
-        missing = machine.agreed(cells, missing)
-        mine = np.arange(len(cells)) % shard.number == shard.index
-        if todo := [cells[i] for i in np.flatnonzero(missing & mine)]:
-            _compute(todo, out, setting)
-        devices.leave()
-    if not devices.first():
-        raise Done
-    if shard.number > 1 and (left := int(_missing(out, cells).sum())):
-        raise Done(
-            f"shard {shard.index} of {shard.number} is done; {left} of {len(cells)} "
-            f"cells are missing in {out}: the shard that ends last draws the figure"
-        )
-    return store.Records(out, [cell.parameters() for cell in grid])
-
-
-def _open(out: Path) -> None:
-    try:
-        store.open_store(out)
-    except store.StoreError as error:
-        reason = getattr(error.__cause__, "errno", None)
-        if reason in (errno.ENOSPC, errno.EDQUOT):  # no fault of the flag
-            raise
-        raise Refusal(str(error)) from error
-
-
-def _missing(out: Path, cells: Sequence[Cell]) -> np.ndarray:
-    """Which cells are not stored with all that is asked for, bool ``[cells]``."""
-    missing = np.zeros(len(cells), bool)
-    for i, cell in enumerate(cells):
-        path = store.cell_path(out, cell.parameters())
-        try:
-            missing[i] = store.find(out, cell.parameters()) is None
-            if FLAGS.save_weights and not missing[i]:
-                missing[i] = store.read_weights(path) is None
-        except store.CorruptCell as error:
-            print(f"warning: {error}; computing it again", file=sys.stderr)
-            missing[i] = True
-    return missing
-
-
-def _compute(cells: list[Cell], out: Path, setting: Mapping[str, Any]) -> None:
-    origin = environment.provenance() | {
-        "self_check": environment.self_check(),
-        "flags": {name: str(value) for name, value in setting.items()}
-        | {name: str(FLAGS[name].value) for name in OUTPUTS},
-    }
-    halvings = FLAGS.halvings
-
-    def halved(now: int) -> None:
-        nonlocal halvings
-        if halvings == FLAGS.halvings:
-            line = "warning: a batch does not fit into memory; going on with halves"
-            tqdm.write(line, file=sys.stderr)
-        halvings = now
-
-    def save(cell, arrays, weights):
-        if devices.first():
-            kept = {"W": weights} if weights is not None else None
-            batch = {"batch_per_device": list(batch_shape(cell, halvings))}
-            store.save(out, cell.parameters(), arrays, origin | batch, kept)
-
-    pairs = sum(cell.pairs for cell in cells)
-    silent = not (devices.first() and sys.stderr.isatty())
-    with machine.profiled(), tqdm(total=pairs, unit="pair", disable=silent) as bar:
-        sweep(
-            cells,
-            save,
-            progress=bar.update,
-            weights=FLAGS.save_weights,
-            halvings=halvings,
-            halved=halved,
-        )
 
 
 # --- the end -------------------------------------------------------------------------

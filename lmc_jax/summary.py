@@ -50,7 +50,7 @@ def rows(
     for record in records:
         found = barriers(record, definition)
         cell, arrays = record.parameters, record.arrays
-        shared = _cell_columns(cell) | _run_columns(cell, arrays)
+        shared = cell_columns(cell) | _run_columns(cell, arrays)
         overlap = arrays["overlap"][kept_pairs(arrays)] / cell["m"]
         direct = np.broadcast_to(found[:, :1], found.shape)
         intervals = ratio_intervals(
@@ -91,7 +91,7 @@ def load(out: str | Path, definition: str = "lerp") -> dict[str, np.ndarray]:
     return {name: np.array([row[name] for row in table]) for name in table[0]}
 
 
-def _cell_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+def cell_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
     source = cell["source"]
     lr = source.get("lr", np.nan)
     return {
