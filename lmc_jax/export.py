@@ -33,11 +33,13 @@ DIMENSIONS = {
     "barrier": ("definition", "pair", "path"),
     "overlap": ("pair",),
     "counts": ("pair", "student", "type"),
-    **dict.fromkeys(
-        ("status", "steps", "zero_rows", "off_axis", "distance")
-        + ("pqi_flat", "pqi_rows"),
-        ("pair", "student"),
-    ),
+    "status": ("pair", "student"),
+    "steps": ("pair", "student"),
+    "zero_rows": ("pair", "student"),
+    "off_axis": ("pair", "student"),
+    "distance": ("pair", "student"),
+    "pqi_flat": ("pair", "student"),
+    "pqi_rows": ("pair", "student"),
 }
 ATTRIBUTES = {
     "title": "Linear mode connectivity modulo permutation, simulated by lmc_jax",
@@ -110,15 +112,15 @@ def dataset(out: str | Path) -> "xarray.Dataset":
         for name in parameters[0]
     }
     found = xarray.Dataset(variables, coordinates | shared, ATTRIBUTES)
-    for name, variable in found.data_vars.items():
+    for variable in found.data_vars.values():
         if variable.dtype.kind in "iu":
-            found[name].encoding["_FillValue"] = NONE
+            variable.encoding["_FillValue"] = NONE
     return found
 
 
 def _measures(record: store.Record) -> dict[str, np.ndarray]:
     """The arrays of a cell, and its barriers by every definition."""
-    losses = record.arrays["losses"]
+    losses: Any = record.arrays["losses"]
     ts = np.arange(losses.shape[-1]) / (losses.shape[-1] - 1)
     heights = [np.asarray(barrier(losses, ts, name)) for name in BARRIERS]
     return {**record.arrays, "barrier": np.stack(heights)}
@@ -155,11 +157,9 @@ def _empty(
         shapes = [arrays[name].shape for arrays in measured if name in arrays]
         axes = (f"{name}_{axis}" for axis in range(1, len(shapes[0])))
         found[name] = DIMENSIONS.get(name, ("pair", *axes))
-        for dimension, lengths in zip(
-            found[name], zip(*shapes, strict=True), strict=True
-        ):
+        for dimension, length in zip(found[name], np.max(shapes, axis=0), strict=True):
             if dimension not in shared:
-                room[dimension] = max(room.get(dimension, 0), *lengths)
+                room[dimension] = max(room.get(dimension, 0), int(length))
     for name, dimensions in found.items():
         dtype = next(arrays[name].dtype for arrays in measured if name in arrays)
         whole = dtype.kind in "iu"
