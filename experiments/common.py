@@ -44,7 +44,7 @@ def refusing() -> Iterator[None]:
 def run(main: Callable[..., None], *arguments: str) -> None:
     """Parses the flags and runs ``main``; exits 2 on bad input, 1 on a failure.
 
-    ``arguments`` are the names of what must be given beside flags, and goes to ``main``.
+    ``arguments`` name what must be given beside flags, which goes to ``main``.
     """
 
     # --help lists the flags of the main module only; those defined here belong to it.

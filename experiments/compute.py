@@ -42,15 +42,15 @@ def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> store.Records:
             _open(out)
             missing = _missing(out, cells)
         missing = machine.agreed(cells, missing)
-        mine = np.arange(len(cells)) % shard.number == shard.index
+        mine = np.arange(len(cells)) % shard.of == shard.number
         if todo := [cells[i] for i in np.flatnonzero(missing & mine)]:
             _compute(todo, out, setting)
         devices.leave()
     if not devices.first():
         raise Done
-    if shard.number > 1 and (left := int(_missing(out, cells).sum())):
+    if shard.of > 1 and (left := int(_missing(out, cells).sum())):
         raise Done(
-            f"shard {shard.index} of {shard.number} is done; {left} of {len(cells)} "
+            f"shard {shard.number} of {shard.of} is done; {left} of {len(cells)} "
             f"cells are missing in {out}: the shard that ends last draws the figure"
         )
     return store.Records(out, [cell.parameters() for cell in grid])

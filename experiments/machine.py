@@ -39,10 +39,10 @@ def define() -> None:
 
 
 class Shard(NamedTuple):
-    """The cells of a grid that a job computes: every ``number``-th, from ``index``."""
+    """The cells of a grid that a job computes: every ``of``-th, from ``number``."""
 
-    index: int
     number: int
+    of: int
 
 
 def shard(variables: Mapping[str, str] = os.environ) -> Shard:
@@ -99,8 +99,8 @@ def prepare() -> None:
       Lost: when the others do not come.
     """
     for name in ("compilation_cache", "profile_dir"):
-        if FLAGS[name].value is not None:
-            _folder(name, FLAGS[name].value)
+        if folder := FLAGS[name].value:
+            _folder(name, str(folder))
     if FLAGS.halvings < 0:
         raise Refusal(f"--halvings={FLAGS.halvings}: give 0 or more")
     environment.configure()

@@ -19,6 +19,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 AGAIN = "finished cells are kept: start all processes again, with the same command"
 RUNS = PartitionSpec("runs")
+_KEPT: list[Any] = []
 
 
 class Lost(RuntimeError):
@@ -66,9 +67,9 @@ def _explain_aborts() -> None:
         os.write(2, f"error: another process was lost; {AGAIN}\n".encode())
         os._exit(1)
 
-    global _handler  # C does not keep it alive
-    _handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(explain)
-    ctypes.CDLL(None).signal(signal.SIGABRT, _handler)
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(explain)
+    _KEPT.append(handler)  # C does not keep it alive
+    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
 
 
 @contextlib.contextmanager
