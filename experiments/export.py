@@ -29,7 +29,8 @@ def main(out: str) -> None:
         written = write[FORMAT.value](Path(out))
     except ImportError as error:
         raise common.Refusal(
-            f"--format={FORMAT.value} needs {error.name or error}: pip install 'lmc_jax[export]'"
+            f"--format={FORMAT.value} needs {error.name or error}: "
+            "pip install 'lmc_jax[export]'"
         ) from error
     print("files:", *written, sep="\n  ")
 

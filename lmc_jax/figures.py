@@ -56,7 +56,8 @@ def _pyplot():
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    plt.rcParams.update(STYLE | {"axes.prop_cycle": cycler(color=CYCLE)})
+    style: Any = STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}
+    plt.rcParams.update(style)
     return plt
 
 
