@@ -13,13 +13,9 @@ import numpy as np
 from absl import app, flags, logging
 
 from experiments import machine
-<<<<<<< HEAD
-from experiments.lists import Refusal, integers, multiples, numbers, words
-=======
 from experiments.compute import Done
 from experiments.compute import computed as computed
-from experiments.lists import Refusal, integers, numbers, words
->>>>>>> d206fa7 (verify and export; the sweep of entrypoints in a module of its own)
+from experiments.lists import Refusal, integers, multiples, numbers, words
 from lmc_jax import devices, environment, figures, store, summary
 from lmc_jax.interpolation import BARRIERS
 from lmc_jax.matching import MATCHINGS

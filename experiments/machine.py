@@ -80,7 +80,7 @@ def shard(variables: Mapping[str, str] = os.environ) -> Shard:
 # --- several processes ---------------------------------------------------------------
 
 
-def _told(variables: Mapping[str, str] = os.environ) -> bool:
+def told(variables: Mapping[str, str] = os.environ) -> bool:
     """Whether flags or the launcher of this process say that it is one of several."""
     if FLAGS.distributed is not None:
         return FLAGS.distributed
@@ -108,7 +108,7 @@ def prepare() -> None:
         jax.config.update("jax_log_compiles", True)
     if FLAGS.compilation_cache:
         jax.config.update("jax_compilation_cache_dir", FLAGS.compilation_cache)
-    if _told() and not jax.distributed.is_initialized():
+    if told() and not jax.distributed.is_initialized():
         try:
             devices.join(
                 FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id

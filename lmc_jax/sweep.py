@@ -352,7 +352,9 @@ def _queue(group: Sequence[Cell]) -> Iterator[tuple[tuple[Cell, int, int], np.nd
 # --- measures ------------------------------------------------------------------------
 
 
-def _measured(batch: list[Pair], cell: Cell, halvings: int) -> dict[str, np.ndarray]:
+def _measured(
+    batch: list[Pair], cell: Cell, halvings: int = 0
+) -> dict[str, np.ndarray]:
     """Measures of a batch of pairs, padded to the batch size by repeating the last."""
     size = _pair_batch(cell, halvings)
     padded = batch + [batch[-1]] * (size - len(batch))

@@ -1,18 +1,12 @@
-"""Shards, several processes and their flags; any flags: a grid, or one line."""
-
-import contextlib
-import importlib
-import io
-import sys
+"""Shards and several processes, as flags and launchers tell of them."""
 
 import pytest
 from absl import flags
 from absl.testing import flagsaver
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from experiments import barrier_vs_width, common, machine
-from experiments.__main__ import entrypoints
+from experiments import common, machine
+
+machine.define()
 
 
 def given_flags(*arguments):
@@ -89,26 +83,3 @@ def test_launchers_and_flags_that_tell_of_several_processes(
 ):
     with given_flags(*arguments):
         assert machine.told(variables) is several
-
-
-# --- any flags ------------------------------------------------------------------------
-
-text = st.text("0123456789,:x.-eE+ abgdnu_", max_size=10)
-sane = st.sampled_from(
-    ["1", "2", "5", "0.5", "1,2", "5:9:2", "2:40:x4", "gd", "uniform", "weights", "-1"]
-    + ["0", "1e-400", "nan", "inf", "", "sgd,gd", "adam", "true", "quick", "paper"]
-)
-
-
-@st.composite
-def argument_lists(draw, names):
-    chosen = draw(st.lists(st.sampled_from(names), max_size=5))
-    return [f"--{name}={draw(text | sane)}" for name in chosen]
-
-
-@pytest.mark.parametrize("name", entrypoints())
-@settings(max_examples=25, deadline=None)
-@given(data=st.data())
-def test_any_flags_are_a_grid_or_one_line_and_status_2(name, data):
-    """The parser and all checks that come before anything is opened or computed."""
-    module = importlib.import_module(f"experiments.{name}")
