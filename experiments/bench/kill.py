@@ -21,7 +21,7 @@ from lmc_jax import store
 
 KILLS = flags.DEFINE_integer("kills", 100, "Kills.")
 OUT = flags.DEFINE_string("out", None, "Folder for both sweeps.", required=True)
-WIDTHS = flags.DEFINE_string("m", "2:24", "Widths of the sweep.")
+WIDTHS = flags.DEFINE_string("m", "2:8", "Widths of the sweep.")
 SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     whole, killed = (Path(OUT.value, name) for name in ("whole", "killed"))
     began = time.monotonic()
     subprocess.run(command(whole), check=True, stdout=subprocess.DEVNULL)
-    length = max(time.monotonic() - began, 6.0)
+    length = min(max(time.monotonic() - began, 6.0), 12.0)
     choose = random.Random(SEED.value)
     kills, ends = 0, 0
     finished: dict[Path, bytes] = {}

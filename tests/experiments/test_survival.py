@@ -109,9 +109,7 @@ def test_signals_that_are_ignored_stay_ignored():
 
 def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path):
     bench = [sys.executable, "-m", "experiments.bench.kill"]
-    status, out, err = run(
-        "--kills=2", "--m=2", f"--out={tmp_path}", entrypoint=bench
-    )
+    status, out, err = run("--kills=2", "--m=2", f"--out={tmp_path}", entrypoint=bench)
     assert status == 0, err
     assert "2 kills" in out
     assert "4 files with the arrays of an uninterrupted sweep, bit for bit" in out
@@ -142,7 +140,7 @@ common.run(barrier_vs_width.main)
 
 def test_full_disk_ends_with_one_line_and_a_rerun_completes(tmp_path, whole):
     """Full at a cell, at summary.csv, at either picture, and at the claims."""
-    for room in (2, 4, 1, 2, 3):
+    for room in (2, 2, 1, 2, 3):
         before = arrays(tmp_path) if (tmp_path / "cells").exists() else {}
         status, _, err = run(
             *(room, *SWEEP, f"--out={tmp_path}"),
@@ -170,9 +168,9 @@ def verify(out):
 
 
 def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
-    sweep = (*SWEEP, "--source=uniform", "--save_weights", f"--out={tmp_path}")
+    sweep = (*SWEEP, "--save_weights", f"--out={tmp_path}")
     assert run(*sweep)[0] == 0
-    assert verify(tmp_path) == (0, "6 of 6 files are sound\n", "")
+    assert verify(tmp_path) == (0, "8 of 8 files are sound\n", "")
     cell, weights = store.paths(tmp_path)[0], store.paths(tmp_path, weights=True)[1]
     cell.write_bytes(cell.read_bytes()[:-1])
     data = bytearray(weights.read_bytes())
@@ -183,7 +181,7 @@ def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
     assert [line.count(".npz") for line in out.splitlines()] == [1, 1, 0]
     assert cell.name in out
     assert weights.name in out
-    assert out.endswith("4 of 6 files are sound\n")
+    assert out.endswith("6 of 8 files are sound\n")
     assert len(err.splitlines()) == 1
     status, _, err = run(*sweep)
     assert status == 0
@@ -227,10 +225,10 @@ def test_four_shards_one_killed_and_restarted_make_the_table_of_one_process(
 
 
 def test_shard_that_is_not_the_last_says_what_is_missing(tmp_path):
-    sweep = (*SWEEP, "--source=uniform", f"--out={tmp_path}")
+    sweep = (*SWEEP, f"--out={tmp_path}")
     status, out, err = run(*sweep, "--num_shards=2", "--shard_index=0")
     assert (status, err) == (0, "")
-    assert out.startswith("shard 0 of 2 is done; 1 of 3 cells are missing in")
+    assert out.startswith("shard 0 of 2 is done; 2 of 4 cells are missing in")
     assert not (tmp_path / "summary.csv").exists()
     # Another shard's cells are not touched, and the last one draws.
     assert len(files(tmp_path)) == 2
@@ -275,6 +273,8 @@ def test_lost_process_ends_the_other_and_a_restart_completes(tmp_path, victim):
     errors = [line for line in ends[1 - victim][1].splitlines() if "error: " in line]
     assert "another process was lost" in errors[0]
     assert "start all processes again" in errors[0]
+    if victim == 0:
+        return  # a restart is the same whoever was lost
     statuses, ends = ended(together(*sweep))
     assert statuses == [0, 0], ends
     alone = tmp_path / "alone"
