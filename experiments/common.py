@@ -40,7 +40,8 @@ def refusing() -> Iterator[None]:
 def run(main: Callable[..., None], *arguments: str) -> None:
     """Parses the flags and runs ``main``; exits 2 on bad input, 1 on a failure.
 
-    ``arguments`` name what must be given beside flags, which goes to ``main``.
+    ``arguments`` name what must be given beside flags, which goes to ``main``; a last
+    "..." stands for any number more.
     """
 
     # --help lists the flags of the main module only; those defined here belong to it.
@@ -53,6 +54,8 @@ def run(main: Callable[..., None], *arguments: str) -> None:
             rest = FLAGS(argv)
         except flags.Error as error:
             _leave(2, str(error))
+        if arguments[-1:] == ("...",):
+            return rest if rest[1:] else _leave(2, f"{arguments[0]} is missing")
         if len(rest) > 1 + len(arguments):
             other = rest[1 + len(arguments)]
             _leave(2, f"unexpected argument {other!r}: settings are given as --flags")

@@ -13,7 +13,7 @@ import pytest
 from lmc_jax import store
 
 ROOT = Path(__file__).resolve().parents[2]
-SWEEP = ["--k=2", "--m=2,3,5", "--pairs=4", "--steps=2000", "--check_every=100"]
+SWEEP = ["--k=2", "--m=2:5", "--pairs=4", "--source=uniform", "--matching="]
 ARRAY = {"SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "4"}
 ONE_DEVICE = {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
 ENTRYPOINT = [sys.executable, "-m", "experiments.barrier_vs_width"]
@@ -235,6 +235,19 @@ def test_shard_that_is_not_the_last_says_what_is_missing(tmp_path):
     status, out, _ = run(*sweep, "--num_shards=2", "--shard_index=1")
     assert status == 0
     assert "summary.csv" in out
+
+
+def test_shards_submitted_as_jobs_make_the_whole_sweep(tmp_path, whole):
+    submit = [sys.executable, "-m", "experiments.slurm", "barrier_vs_width"]
+    status, out, err = run(
+        *("--cluster=local", "--shards=2", f"--logs={tmp_path}/logs", "--"),
+        *(*SWEEP, f"--out={tmp_path}/out"),
+        entrypoint=submit,
+    )
+    assert status == 0, err
+    assert out.startswith("jobs:")
+    table = (tmp_path / "out" / "summary.csv").read_bytes()
+    assert table == (whole / "summary.csv").read_bytes()
 
 
 # --- several processes ----------------------------------------------------------------
