@@ -13,8 +13,9 @@ from tqdm import tqdm
 from experiments import machine
 from experiments.lists import Refusal
 from lmc_jax import devices, environment, store
+from lmc_jax.batches import batch_shape
 from lmc_jax.spec import Cell
-from lmc_jax.sweep import batch_shape, sweep
+from lmc_jax.sweep import sweep
 
 FLAGS = flags.FLAGS
 OUTPUTS = ("preset", "out", "barrier", "save_weights")  # flags that are no settings

@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -95,29 +95,26 @@ def first() -> bool:
     return jax.process_index() == 0
 
 
-def sharded(function: Callable) -> Callable:
-    """``function`` on each device's share of the leading axis of its arguments.
+def mesh() -> Mesh:
+    """All devices of all processes on one axis, "runs"."""
+    return jax.make_mesh((jax.device_count(),), ("runs",), (AxisType.Auto,))
 
-    Explicit rather than left to the partitioner: each device runs the program of its
-    own batch shape. NumPy arguments are the same in every process.
-    """
-    mesh = jax.make_mesh((jax.device_count(),), ("runs",), (AxisType.Auto,))
-    mapped = jax.shard_map(function, mesh=mesh, in_specs=RUNS, out_specs=RUNS)
-    program = jax.jit(mapped)
+
+def by_runs() -> NamedSharding:
+    """How the programs lay out what they return: the leading axis over the devices."""
+    return NamedSharding(mesh(), RUNS)
+
+
+def split(tree: Any) -> Any:
+    """NumPy arrays that every process has, as arguments of a program on the mesh."""
     if jax.process_count() == 1:
-        return program
+        return tree
+    layout = by_runs()
 
-    def call(*arguments):
-        return program(*jax.tree.map(lambda leaf: _split(leaf, mesh), arguments))
+    def local(array):
+        return jax.make_array_from_callback(array.shape, layout, lambda at: array[at])
 
-    return call
-
-
-def _split(leaf: Any, mesh: Mesh) -> jax.Array:
-    if isinstance(leaf, jax.Array):  # the result of an earlier call
-        return leaf
-    sharding = NamedSharding(mesh, RUNS)
-    return jax.make_array_from_callback(leaf.shape, sharding, lambda at: leaf[at])
+    return jax.tree.map(local, tree)
 
 
 def gathered(tree: Any) -> Any:

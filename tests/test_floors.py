@@ -19,6 +19,7 @@ FLOORS = [
     {"spec"},
     {"measures", "theory", "sharpness", "uniformity"},
     {"programs"},
+    {"batches"},
     {"sweep"},
 ]
 # The rooms on the host, and all of the package that each may know.
@@ -27,12 +28,14 @@ HOST = {
     "datasets": set(),
     "devices": set(),
     "figures": {"store"},
+    "export": {"store", "summary", "interpolation", "descent"},
     "environment": {"two_layer"},
     "summary": {"store", "measures", "interpolation", "descent"},
 }
 # Rooms that know of the host what is named here.
 GUESTS = {
     "programs": {"devices", "environment"},
+    "batches": {"devices"},
     "sweep": {"devices", "environment"},
 }
 # Rooms of one floor that build on each other.

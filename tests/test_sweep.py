@@ -12,7 +12,15 @@ import numpy as np
 import oracles
 import pytest
 
-from lmc_jax import descent, environment, programs, spec, store, sweep, two_layer
+from lmc_jax import (
+    batches,
+    descent,
+    environment,
+    spec,
+    store,
+    sweep,
+    two_layer,
+)
 from lmc_jax.matching import MATCHINGS, match_types, match_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,83 +113,13 @@ def test_cells_next_to_diverging_ones_keep_their_bits():
 def test_cell_of_more_runs_than_slots_keeps_its_bits_in_company(monkeypatch):
     whole = swept([BASE])[BASE]
     # Room for two runs and two pairs a device, the least there is.
-    monkeypatch.setattr(sweep, "ELEMENTS", {"cpu": 1})
-    assert sweep._slots(BASE) == 2 * jax.local_device_count()
-    assert sweep._pair_batch(BASE) == 2 * jax.local_device_count()
+    monkeypatch.setattr(batches, "ELEMENTS", {"cpu": 1})
+    assert batches.slots(BASE) == 2 * jax.local_device_count()
+    assert batches.pair_batch(BASE) == 2 * jax.local_device_count()
     alone = swept([BASE])[BASE]
     assert_same_bits(swept(company(BASE))[BASE], alone)
     # Other batch shapes are other programs: equal up to rounding.
     assert_close(alone, whole, 1e-10)
-
-
-@SOURCES
-def test_cell_has_the_same_bits_at_every_batch_of_two_or_more(source):
-    """So no batch shape is part of what a cell is; known for CPU only."""
-    cell = dataclasses.replace(BASE, pairs=16, source=source)
-    whole, shapes = swept([cell])[cell], {sweep.batch_shape(cell)}
-    for halvings in (1, 2, 3):
-        assert_same_bits(swept([cell], halvings=halvings)[cell], whole)
-        shapes.add(sweep.batch_shape(cell, halvings))
-    assert len(shapes) > 2
-    assert min(min(shape) for shape in shapes) == 2
-
-
-class Memory:
-    """Programs that run out of memory at batches of more than ``room`` a device."""
-
-    def __init__(self, program, room):
-        self.program, self.room, self.calls = program, room, 0
-
-    def __call__(self, *arguments):
-        self.calls += 1
-        (size,) = {leaf.shape[0] for leaf in jax.tree.leaves(arguments)}
-        if self.calls > 2 and size > self.room * jax.device_count():
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory: 1 GiB")
-        return self.program(*arguments)
-
-
-def in_memory(monkeypatch, room):
-    descender, measurer = programs.descender, programs.measurer
-
-    def small_descender(*settings):
-        start, descend = descender(*settings)
-        return start, Memory(descend, room)
-
-    monkeypatch.setattr(programs, "descender", small_descender)
-    monkeypatch.setattr(
-        programs, "measurer", lambda *settings: Memory(measurer(*settings), room)
-    )
-
-
-def test_batch_that_does_not_fit_is_halved_for_the_rest_of_the_sweep(monkeypatch):
-    cells = [dataclasses.replace(BASE, pairs=16), dataclasses.replace(BASE, m=9)]
-    expected, done, halvings = swept(cells), [], []
-    in_memory(monkeypatch, 5)
-    found = swept(cells, halved=halvings.append, progress=done.append)
-    assert halvings == list(range(1, len(halvings) + 1))
-    assert sweep.batch_shape(cells[0], halvings[-1])[0] <= 5
-    assert sweep.batch_shape(cells[0], halvings[-2])[0] > 5
-    assert sum(done) == 16 + 5  # what is computed again is not counted twice
-    for cell in cells:
-        assert_same_bits(found[cell], expected[cell])
-
-
-def test_batch_of_two_that_does_not_fit_is_refused_in_one_line(monkeypatch):
-    in_memory(monkeypatch, 1)
-    with pytest.raises(
-        sweep.OutOfMemory, match="k=2, m=4: 2 runs or 2 pairs"
-    ) as caught:
-        swept([BASE])
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_other_errors_of_the_device_are_not_taken_for_a_lack_of_memory(monkeypatch):
-    def broken(*_):
-        raise jax.errors.JaxRuntimeError("INTERNAL: the device fell off the bus")
-
-    monkeypatch.setattr(programs, "measurer", lambda *settings: broken)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="fell off the bus"):
-        swept([BASE])
 
 
 def test_resumed_sweep_stores_the_bytes_of_an_uninterrupted_one(tmp_path):
