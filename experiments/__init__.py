@@ -1,1 +1,8 @@
 """Entrypoints: flags → cells → sweep → store → figure."""
+
+import sys
+
+if sys.argv[0] == "-m":  # of `python -m experiments.NAME`, before any slow import
+    from experiments.signals import watch
+
+    watch()

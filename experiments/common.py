@@ -4,23 +4,27 @@ import contextlib
 import json
 import math
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from absl import app, flags, logging
-from tqdm import tqdm
 
+from experiments import machine
+from experiments.compute import Done
+from experiments.compute import computed as computed
 from experiments.lists import Refusal, integers, multiples, numbers, words
-from lmc_jax import environment, figures, store, summary
+from lmc_jax import devices, environment, figures, store, summary
 from lmc_jax.interpolation import BARRIERS
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.spec import Cell, Descent, Minima
-from lmc_jax.sweep import sweep
+from lmc_jax.sweep import OutOfMemory
 
 FLAGS = flags.FLAGS
 SOURCES = ("gd", "sgd", "uniform", "dirichlet", "equal")
+FAILURES = (store.StoreError, environment.UnsoundJax, OutOfMemory, devices.Lost)
 CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
 
 
@@ -33,29 +37,47 @@ def refusing() -> Iterator[None]:
         raise Refusal(str(error)) from error
 
 
-def run(main: Callable[[], None]) -> None:
-    """Parses the flags and runs ``main``; exits 2 on bad input, 1 on a failure."""
+def run(main: Callable[..., None], *arguments: str) -> None:
+    """Parses the flags and runs ``main``; exits 2 on bad input, 1 on a failure.
+
+    ``arguments`` name what must be given beside flags, which goes to ``main``; a last
+    "..." stands for any number more.
+    """
 
     # --help lists the flags of the main module only; those defined here belong to it.
-    for flag in FLAGS.flags_by_module_dict().get(__name__, []):
-        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    for module in (__name__, machine.__name__):
+        for flag in FLAGS.flags_by_module_dict().get(module, []):
+            FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def parse(argv: Sequence[str]) -> list[str]:
         try:
             rest = FLAGS(argv)
         except flags.Error as error:
             _leave(2, str(error))
-        if len(rest) > 1:
-            _leave(2, f"unexpected argument {rest[1]!r}: settings are given as --flags")
+        if arguments[-1:] == ("...",):
+            return rest if rest[1:] else _leave(2, f"{arguments[0]} is missing")
+        if len(rest) > 1 + len(arguments):
+            other = rest[1 + len(arguments)]
+            _leave(2, f"unexpected argument {other!r}: settings are given as --flags")
+        if len(rest) < 1 + len(arguments):
+            _leave(2, f"{arguments[len(rest) - 1]} is missing: see --help")
         return rest
 
-    def guarded(_) -> None:
+    def guarded(argv: Sequence[str]) -> None:
         try:
-            main()
+            main(*argv[1:])
+        except Done as end:
+            if str(end):
+                print(end)
         except Refusal as error:
             _leave(2, str(error))
-        except (store.StoreError, environment.UnsoundJax) as error:
+        except FAILURES as error:
             _leave(1, str(error))
+        except Exception:
+            if devices.several():  # which would wait for this process at its end
+                traceback.print_exc()
+                machine.leave(1)
+            raise
 
     # JAX and font libraries log through absl; their notes are not the user's.
     logging.set_verbosity(logging.WARNING)
@@ -65,7 +87,7 @@ def run(main: Callable[[], None]) -> None:
 def _leave(status: int, message: str) -> NoReturn:
     line = " ".join(message.split())
     print(f"error: {line}", file=sys.stderr)
-    sys.exit(status)
+    machine.leave(status)
 
 
 # --- flags ---------------------------------------------------------------------------
@@ -75,6 +97,7 @@ def define_output(name: str) -> None:
     """Flags of every entrypoint."""
     flags.DEFINE_enum("preset", "quick", ["quick", "paper"], "Set of defaults.")
     flags.DEFINE_string("out", f"results/{name}", "Folder of cells, table, figure.")
+    machine.define()
 
 
 def define_cells() -> None:
@@ -108,7 +131,6 @@ def define_cells() -> None:
     flags.DEFINE_bool("save_weights", False, "Store the students as well.")
 
 
-OUTPUTS = ("preset", "out", "barrier", "save_weights")
 DEFAULTS = {
     "m": None,
     "m_over_k": None,
@@ -218,67 +240,6 @@ def _sources(name: str, m: int, setting: Mapping[str, Any]) -> list[Descent | Mi
         )
         for rate in rates
     ]
-
-
-# --- the sweep -----------------------------------------------------------------------
-
-
-def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> list[store.Record]:
-    """Records of the cells, in order: read where stored, computed where missing.
-
-    Raises:
-      Refusal: when --out cannot be used.
-      UnsoundJax: when this JAX build fails the self-check.
-    """
-    with refusing():
-        out = store.open_store(FLAGS.out)
-    environment.configure()
-    records: dict[Cell, store.Record] = {}
-    for cell in grid:
-        try:
-            found = _found(out, cell)
-        except store.CorruptCell as error:
-            print(f"warning: {error}; computing it again", file=sys.stderr)
-        else:
-            records |= {cell: found} if found else {}
-    missing = [cell for cell in dict.fromkeys(grid) if cell not in records]
-    if missing:
-        _compute(missing, out, setting, records)
-    return [records[cell] for cell in grid]
-
-
-def _found(out: Path, cell: Cell) -> store.Record | None:
-    """The stored cell, if it has all that is asked for."""
-    found = store.find(out, cell.parameters())
-    if found and FLAGS.save_weights and not store.read_weights(found_path(out, cell)):
-        return None
-    return found
-
-
-def found_path(out: str | Path, cell: Cell) -> Path:
-    return store.cell_path(out, cell.parameters())
-
-
-def _compute(
-    missing: list[Cell],
-    out: Path,
-    setting: Mapping[str, Any],
-    records: dict[Cell, store.Record],
-) -> None:
-    origin = environment.provenance() | {
-        "self_check": environment.self_check(),
-        "flags": {name: str(value) for name, value in setting.items()}
-        | {name: str(FLAGS[name].value) for name in OUTPUTS},
-    }
-
-    def save(cell, arrays, weights):
-        kept = {"W": weights} if weights is not None else None
-        path = store.save(out, cell.parameters(), arrays, origin, kept)
-        records[cell] = store.read(path)
-
-    pairs = sum(cell.pairs for cell in missing)
-    with tqdm(total=pairs, unit="pair", disable=not sys.stderr.isatty()) as bar:
-        sweep(missing, save, progress=bar.update, weights=FLAGS.save_weights)
 
 
 # --- the end -------------------------------------------------------------------------

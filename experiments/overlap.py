@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+import scipy  # its parts load when first used
 
 from experiments import common, curves
 from lmc_jax import figures, measures, store, theory
@@ -154,7 +154,7 @@ def claims(rows: Sequence[dict]) -> list[dict]:
 def coverage(rows: Sequence[dict], value: str) -> tuple[int, float]:
     """How many intervals hold the predicted value, and the p-value of 95% coverage."""
     hits = sum(row["overlap_low"] <= row[value] <= row["overlap_high"] for row in rows)
-    return hits, float(stats.binomtest(hits, len(rows), 0.95).pvalue)
+    return hits, float(scipy.stats.binomtest(hits, len(rows), 0.95).pvalue)
 
 
 def _covered(rows: Sequence[dict], value: str, name: str) -> dict:
@@ -195,7 +195,7 @@ def _limits() -> list[dict]:
     }
     judged = []
     for name, form in forms.items():
-        found = optimize.minimize_scalar(form, bounds=(1.1, 8), method="bounded")
+        found = scipy.optimize.minimize_scalar(form, bounds=(1.1, 8), method="bounded")
         place, value, paper = (
             found.x,
             float(found.fun),

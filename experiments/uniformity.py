@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy  # its parts load when first used
 from absl import flags
-from scipy import stats
 
 from experiments import common, curves
 from lmc_jax import figures, store, theory, uniformity
@@ -188,7 +188,9 @@ def _draw_types(axes, rows: Sequence[dict], styles: dict) -> None:
     k = rows[0]["k"]
     for i, row in enumerate(rows):
         shift = 0.6 * ((i + 0.5) / len(rows) - 0.5)
-        tests = [stats.binomtest(int(n), max(row["runs"], 1)) for n in row["often"]]
+        tests = [
+            scipy.stats.binomtest(int(n), max(row["runs"], 1)) for n in row["often"]
+        ]
         ends = [test.proportion_ci(method="wilson") for test in tests]
         x = [kind + shift for kind in range(1, k + 1)]
         share, low = [t.statistic for t in tests], [end.low for end in ends]

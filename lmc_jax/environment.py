@@ -114,7 +114,8 @@ def provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "backend": device.platform,
         "device": device.device_kind,
-        "devices": jax.local_device_count(),
+        "devices": jax.device_count(),
+        "processes": jax.process_count(),
         "prng": PRNG,
         "command": command(),
     }

@@ -1,22 +1,21 @@
 """Arrays to axes: one style, intervals on every point, PNG and PDF side by side."""
 
+from __future__ import annotations
+
+import functools
 import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-from cycler import cycler
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from lmc_jax.store import write_atomic
+
+if TYPE_CHECKING:  # Matplotlib loads with the first figure: no flag waits for it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe & Ito: told apart under every common colour blindness, and in grey by marker.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
@@ -32,29 +31,40 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
 CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-plt.rcParams.update(
-    {
-        "axes.grid": True,
-        "axes.prop_cycle": cycler(color=CYCLE),
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "figure.constrained_layout.use": True,
-        "font.size": 9,
-        "grid.alpha": 0.25,
-        "legend.fontsize": 7.5,
-        "legend.frameon": False,
-        "lines.linewidth": 1.3,
-        "lines.markersize": 3.5,
-        "pdf.fonttype": 42,
-        "savefig.dpi": 200,
-    }
-)
+STYLE: dict[str, Any] = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "grid.alpha": 0.25,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.5,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+}
+
+
+@functools.cache
+def _pyplot():
+    """Matplotlib's pyplot in this style, drawing to files."""
+    import matplotlib
+    from cycler import cycler
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    style: Any = STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}
+    plt.rcParams.update(style)
+    return plt
 
 
 def grid(rows: int, columns: int, *, size: tuple[float, float] = (3.6, 2.7)):
     """A figure with ``rows × columns`` axes, an array ``[rows, columns]``."""
     width, height = size
-    return plt.subplots(
+    return _pyplot().subplots(
         rows, columns, figsize=(width * columns, height * rows), squeeze=False
     )
 
@@ -79,6 +89,8 @@ def points(
 
 def log_axis(axes: Axes) -> None:
     """A logarithmic x axis with plain numbers at 1, 2, 5, 10, 20, ..."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -126,5 +138,5 @@ def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
         path = Path(f"{stem}.{kind}")
         write_atomic(path, buffer.getvalue())
         written.append(path)
-    plt.close(figure)
+    _pyplot().close(figure)
     return written

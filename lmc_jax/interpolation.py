@@ -73,7 +73,7 @@ def barrier(losses: Array, ts: Array, definition: str = "lerp") -> Array:
     if definition == "mean":
         return losses.max(-1) - (first + last) / 2
     if definition == "max":
-        return losses.max(-1) - jnp.maximum(first, last)
+        return losses.max(-1) - losses[..., (0, -1)].max(-1)
     if definition not in BARRIERS:
         known = ", ".join(BARRIERS)
         raise ValueError(f"unknown barrier {definition!r}: choose one of {known}")

@@ -1,14 +1,13 @@
 """What is measured of students and pairs of students."""
 
+import functools
 import math
-import warnings
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from scipy import stats
 
 from lmc_jax.minima import types
 from lmc_jax.numerics import safe_norm
@@ -156,28 +155,69 @@ def ratio_interval(
     Returns:
       ``(ratio, low, high)``; NaN where the mean denominator is 0 or n is too small.
     """
-    count = len(numerator)
-    if count == 0 or not np.mean(denominator):
-        return np.nan, np.nan, np.nan
-    value = float(np.mean(numerator) / np.mean(denominator))
-    if count == 1 or not np.isfinite(value):
-        return value, np.nan, np.nan
+    columns = np.stack([numerator, denominator], axis=1)
+    value, low, high = ratio_intervals(
+        columns[:, :1],
+        columns[:, 1:],
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
+    )[0]
+    return float(value), float(low), float(high)
 
-    def ratio(top, bottom, axis):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.mean(top, axis) / np.mean(bottom, axis)
 
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-        # Where a resample has no denominator the interval is NaN, and says so.
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        interval = stats.bootstrap(
-            (numerator, denominator),
-            ratio,
-            paired=True,
-            vectorized=True,
-            confidence_level=confidence,
-            n_resamples=resamples,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).confidence_interval
-    return value, float(interval.low), float(interval.high)
+def ratio_intervals(
+    numerators: np.ndarray,
+    denominators: np.ndarray,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 9999,
+    seed: int = 0,
+) -> np.ndarray:
+    """``ratio_interval`` of each column of ``[n, c]``, all over the same resamples.
+
+    Returns:
+      ``[c, 3]``: ratio, low, high.
+    """
+    count, columns = numerators.shape
+    found = np.full((columns, 3), np.nan)
+    if not count:
+        return found
+    means = np.mean(denominators, axis=0)
+    defined = means != 0
+    found[defined, 0] = np.mean(numerators, axis=0)[defined] / means[defined]
+    if count == 1:
+        return found
+    sampled = np.flatnonzero(np.isfinite(found[:, 0]))
+    values = np.concatenate([numerators[:, sampled], denominators[:, sampled]], axis=1)
+    sums = np.concatenate(
+        [
+            _draws(count, size, seed, block) @ values
+            for block, size in enumerate(_blocks(count, resamples))
+        ]
+    )
+    top, bottom = np.split(sums, 2, axis=1)
+    # Where a resample has no denominator the interval is NaN, and says so.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = np.where(bottom == 0, np.nan, top / bottom)
+        ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+        found[sampled, 1:] = np.quantile(ratios, ends, axis=0).T
+    return found
+
+
+def _blocks(count: int, resamples: int) -> list[int]:
+    """Resamples a block of at most 2²² draws, 32 MiB."""
+    size = min(resamples, max(1, 2**22 // count))
+    return [min(size, resamples - begin) for begin in range(0, resamples, size)]
+
+
+@functools.lru_cache(maxsize=1)
+def _draws(count: int, size: int, seed: int, block: int) -> np.ndarray:
+    """How often each of ``count`` values is in each resample, ``[size, count]``.
+
+    Kept for the next call: cells of a sweep have equally many pairs.
+    """
+    rng = np.random.default_rng([seed, block])
+    drawn = rng.integers(count, size=(size, count))
+    flat = (drawn + count * np.arange(size)[:, None]).ravel()
+    return np.bincount(flat, minlength=size * count).reshape(size, count).astype(float)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import PartitionSpec
 
-from lmc_jax import descent, interpolation, measures, minima, two_layer
+from lmc_jax import descent, devices, interpolation, measures, minima, two_layer
+from lmc_jax.devices import RUNS
 from lmc_jax.environment import PRNG
 from lmc_jax.matching import align_refined, align_types
 from lmc_jax.numerics import safe_norm
@@ -32,17 +32,6 @@ def padded_width(m: int) -> int:
     return 3 * size // 4 if size > 16 and m <= 3 * size // 4 else size
 
 
-def _mesh() -> jax.sharding.Mesh:
-    return jax.make_mesh(
-        (jax.local_device_count(),), ("runs",), (jax.sharding.AxisType.Auto,)
-    )
-
-
-def by_runs() -> jax.sharding.NamedSharding:
-    """How the programs lay out what they return: the leading axis over the devices."""
-    return jax.sharding.NamedSharding(_mesh(), PartitionSpec("runs"))
-
-
 def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
     """``function`` on each device's share of the leading axis of its arguments.
 
@@ -50,10 +39,9 @@ def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
     own batch shape. On CPU LLVM takes most of the time to compile: effort 1 halves it
     and runs as fast as XLA's default, 3; effort 0 is for what is next to no work.
     """
-    runs = PartitionSpec("runs")
     options = {"xla_backend_optimization_level": effort}
     return jax.jit(
-        jax.shard_map(function, mesh=_mesh(), in_specs=runs, out_specs=runs),
+        jax.shard_map(function, mesh=devices.mesh(), in_specs=RUNS, out_specs=RUNS),
         compiler_options=options if jax.default_backend() == "cpu" else None,
     )
 

@@ -20,15 +20,16 @@ import json
 import os
 import re
 import tempfile
+import threading
 import time
 import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,6 +44,9 @@ _UNPARSABLE = (*_PYTHON_ERRORS, zipfile.BadZipFile, zlib.error)
 _WEIGHTS = ".weights.npz"
 _TEMPORARY = ".lmc_jax.tmp"
 _DAY = 86_400.0  # seconds; no living writer holds a temporary file for so long
+
+WRITING = threading.RLock()
+"""Held while a file is written: who takes it may end the process and leave no trace."""
 
 Values = Mapping[str, Any]
 """None, bool, int, finite float, str, and lists, tuples or str-keyed dicts of these."""
@@ -203,6 +207,28 @@ def records(
             yield record
 
 
+class Records(Sequence[Record]):
+    """Cells of the given parameters, each read when it is looked at, none kept.
+
+    Reading raises as `read`.
+    """
+
+    def __init__(self, out: str | Path, cells: Sequence[Values]):
+        self.paths = [cell_path(out, parameters) for parameters in cells]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Record]: ...
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [read(path) for path in self.paths[index]]
+        return read(self.paths[index])
+
+
 def load(out: str | Path) -> list[Record]:
     """All cells of a sweep, sorted by file name. Writes nothing.
 
@@ -213,23 +239,33 @@ def load(out: str | Path) -> list[Record]:
     raise StoreError(f"{str(out)!r} holds no cells: give the output of a sweep")
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Replaces a file by one that is whole and on the disk, or raises StoreError."""
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary sibling to fill in the block; then it takes the place of ``path``.
+
+    The file is whole and on the disk under its name, or there is no trace of it. Raises
+    StoreError where the disk refuses.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_TEMPORARY}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        message = f"cannot write {str(path)!r}: {error.strerror}"
-        raise StoreError(message) from error
-    finally:
-        with suppress(OSError):  # gone since the rename
-            temporary.unlink()
+    with WRITING:
+        try:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            message = f"cannot write {str(path)!r}: {error.strerror or error}"
+            raise StoreError(message) from error
+        finally:
+            with suppress(OSError):  # gone since the rename
+                temporary.unlink()
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Replaces a file by one that is whole and on the disk, or raises StoreError."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_csv(path: str | Path, rows: Sequence[Values]) -> None:
@@ -282,6 +318,11 @@ def _pack(parameters: Values, arrays: Arrays, provenance: Values) -> bytes:
 def _digest(data: bytes | memoryview) -> bytes:
     """The last bytes that a sealed file must have."""
     return sha256(memoryview(data)[:-_HEX]).hexdigest().encode()
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lmc_jax import descent, store
 from lmc_jax.interpolation import barrier
-from lmc_jax.measures import mean_interval, ratio_interval
+from lmc_jax.measures import ratio_intervals
 
 RESAMPLES = 2000  # of the bootstrap; its own error is then a tenth of an interval
 
@@ -50,18 +50,23 @@ def rows(
     for record in records:
         found = barriers(record, definition)
         cell, arrays = record.parameters, record.arrays
-        shared = _cell_columns(cell) | _run_columns(cell, arrays)
+        shared = cell_columns(cell) | _run_columns(cell, arrays)
         overlap = arrays["overlap"][kept_pairs(arrays)] / cell["m"]
+        direct = np.broadcast_to(found[:, :1], found.shape)
+        intervals = ratio_intervals(
+            np.concatenate([found, found], axis=1),
+            np.concatenate([np.ones_like(found), direct], axis=1),
+            resamples=RESAMPLES,
+        )
+        means, ratios = np.split(intervals, 2)
         for column, matching in enumerate(["direct", *cell["matchings"]]):
-            mean = mean_interval(found[:, column], resamples=RESAMPLES)
-            ratio = ratio_interval(found[:, column], found[:, 0], resamples=RESAMPLES)
             row = {
                 **shared,
                 "matching": matching,
                 "barrier": definition,
                 "pairs": len(found),
-                **_interval("barrier", mean),
-                **_interval("normalized", ratio),
+                **_interval("barrier", means[column]),
+                **_interval("normalized", ratios[column]),
                 "overlap_mean": overlap.mean() if len(overlap) else np.nan,
             }
             table.append(row)
@@ -86,7 +91,7 @@ def load(out: str | Path, definition: str = "lerp") -> dict[str, np.ndarray]:
     return {name: np.array([row[name] for row in table]) for name in table[0]}
 
 
-def _cell_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+def cell_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
     source = cell["source"]
     lr = source.get("lr", np.nan)
     return {
@@ -121,10 +126,9 @@ def _run_columns(
     }
 
 
-def _interval(name: str, values: tuple[float, float, float]) -> dict[str, float]:
-    return dict(
-        zip((f"{name}_mean", f"{name}_low", f"{name}_high"), values, strict=True)
-    )
+def _interval(name: str, values: np.ndarray) -> dict[str, float]:
+    ends = (f"{name}_{end}" for end in ("mean", "low", "high"))
+    return dict(zip(ends, values.tolist(), strict=True))
 
 
 def _order(row: Mapping[str, Any]) -> tuple:

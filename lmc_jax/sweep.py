@@ -1,4 +1,4 @@
-"""Cells of a grid, computed in batches of runs sharded over all local devices.
+"""Cells of a grid, computed in batches of runs sharded over all devices.
 
 Widths are batched together by zero-row padding, which is exact, into the few sizes of
 ``padded_width``. Descent runs in slots: a slot whose run ended is given the next run,
@@ -9,7 +9,7 @@ sized from the cell alone, so a cell has the same bits in any company.
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -17,20 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lmc_jax import descent, programs
+from lmc_jax import descent, devices, programs
+from lmc_jax.batches import Jobs, batch_shape, compiled_ahead, pair_batch, slots
 from lmc_jax.environment import root_key
 from lmc_jax.matching import match_weights
 from lmc_jax.programs import padded_width
 from lmc_jax.spec import Cell, Descent, Minima
 
 Save = Callable[[Cell, dict[str, np.ndarray], np.ndarray | None], None]
-
-# Kernel elements of one step that a device works on at a time: about the cache of a
-# core, or enough to fill an accelerator (measured by experiments.bench.descent).
-ELEMENTS = {"cpu": 2**17, "gpu": 2**25, "tpu": 2**24}
-
-# Groups of cells whose programs are compiled before they are needed.
-AHEAD = 2
 
 
 @functools.partial(jax.jit, static_argnames="pairs")
@@ -62,8 +56,13 @@ def sweep(
     *,
     progress: Callable[[int], None] = lambda pairs: None,
     weights: bool = False,
+    halvings: int = 0,
+    halved: Callable[[int], None] = lambda halvings: None,
 ) -> None:
     """Computes cells and hands each to ``save`` as soon as its last pair is measured.
+
+    A batch that does not fit into the memory of the devices is halved, for the rest of
+    the sweep, and the cells under way are started again.
 
     Args:
       cells: valid cells; leave out those that are already done.
@@ -73,18 +72,57 @@ def sweep(
         ``zero_rows``, ``off_axis``, ``distance``, ``pqi_flat``, ``pqi_rows``
         ``[n, 2]``; for trained students also ``status`` and ``steps`` ``[n, 2]``, for
         global minima ``certificate``, of the shape of ``losses``.
-      progress: called with the number of pairs measured since the last call.
+      progress: called with the number of pairs measured since the last call; negative
+        where pairs must be computed again.
       weights: hand the students ``[n, 2, m, d]`` over as well, else None.
+      halvings: how often batches are halved from the start.
+      halved: called with the new number of halvings.
+
+    Raises:
+      OutOfMemory: when not even two runs a device fit, or when a batch does not fit and
+        there are other processes, which cannot know of it.
     """
     groups: dict[Any, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(_program(cell), []).append(cell)
-    for group in _compiled_ahead(list(groups.values())):
+    for group in compiled_ahead(list(groups.values()), lambda: halvings):  # noqa: B023
         results = _Results(group, save, weights)
-        stream = _trained if isinstance(group[0].source, Descent) else _sampled
-        for batch in _batches(stream(group), _pair_batch(group[0])):
-            results.add(batch, _measured(batch, group[0]))
+        while not _computed(results, halvings, progress):
+            if devices.several() or batch_shape(group[0], halvings) == (2, 2):
+                raise OutOfMemory(_too_large(group[0], halvings))
+            halvings += 1
+            halved(halvings)
+            progress(-results.forget())
+
+
+def _computed(
+    results: "_Results", halvings: int, progress: Callable[[int], None]
+) -> bool:
+    """Computes what is missing; False where the devices ran out of memory."""
+    group = list(results.missing)
+    stream = _trained if isinstance(group[0].source, Descent) else _sampled
+    try:
+        pairs = stream(group, halvings)
+        for batch in _batches(pairs, pair_batch(group[0], halvings)):
+            results.add(batch, _measured(batch, group[0], halvings))
             progress(len(batch))
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return False
+    return True
+
+
+class OutOfMemory(RuntimeError):
+    """A batch that cannot be made small enough, in one line."""
+
+
+def _too_large(cell: Cell, halvings: int) -> str:
+    runs, pairs = batch_shape(cell, halvings)
+    what = f"k={cell.k}, m={cell.m}: {runs} runs or {pairs} pairs a device"
+    if devices.several():
+        return f"{what} do not fit into its memory: give --halvings={halvings + 1}"
+    return f"{what} do not fit into its memory: take larger devices or smaller m"
 
 
 def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:
@@ -101,66 +139,8 @@ def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:
     rows = padded_width(cell.m) - cell.m
     padded = np.pad(students, ((0, 0), (0, 0), (0, rows), (0, 0)))
     stream = (Pair(cell, number, both, {}) for number, both in enumerate(padded))
-    parts = [_measured(part, cell) for part in _batches(stream, _pair_batch(cell))]
+    parts = [_measured(part, cell) for part in _batches(stream, pair_batch(cell))]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _compiled_ahead(groups: list[list[Cell]]) -> Iterator[list[Cell]]:
-    """The groups, while all cores compile the programs of the next ones.
-
-    Tracing stays in this thread, XLA compiles in others. The programs find what was
-    compiled for their shapes in JAX's own cache; a shape that is not found there
-    would be compiled when it is called.
-    """
-    cores = len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(cores) as pool:
-        ahead: list[list[Future]] = []
-        for position, group in enumerate(groups):
-            for later in groups[len(ahead) : position + 1 + AHEAD]:
-                lowered = _lowered(later[0])
-                ahead.append([pool.submit(program.compile) for program in lowered])
-            for compiling in ahead[position]:
-                compiling.result()
-            yield group
-
-
-def _lowered(cell: Cell) -> Iterator[jax.stages.Lowered]:
-    """The programs of a cell, for the shapes of its batches."""
-    size, pairs = padded_width(cell.m), _pair_batch(cell)
-
-    def array(*shape, dtype):
-        return jax.ShapeDtypeStruct(shape, np.dtype(dtype))
-
-    widths = array(pairs, dtype="int32")
-    if isinstance(cell.source, Minima):
-        draw = programs.sampler(cell.k, cell.d, size, cell.source)
-        yield draw.lower(array(pairs, 2, 2, dtype="uint32"), widths)
-    else:
-        spec = programs.any_lr(cell.source)
-        start, descend = programs.descender(cell.k, cell.d, size, spec)
-        slots = _slots(cell)
-        started = start.lower(array(slots, dtype="int32"))
-        yield started
-        runs = jax.tree.map(
-            lambda info: jax.ShapeDtypeStruct(
-                info.shape, info.dtype, sharding=programs.by_runs()
-            ),
-            started.out_info,
-        )
-        jobs = Jobs(
-            array(slots, 2, dtype="uint32"),
-            array(slots, dtype="int32"),
-            array(slots, dtype="float64"),
-            array(slots, dtype="bool"),
-        )
-        yield descend.lower(runs, *jobs)
-    measure = programs.measurer(cell.k, cell.matchings, cell.points, cell.pqi)
-    yield measure.lower(
-        array(pairs, 2, size, cell.d, dtype="float64"),
-        widths,
-        array(pairs, dtype="float64"),
-        array(pairs, size, dtype="int32"),
-    )
 
 
 class Pair(NamedTuple):
@@ -181,30 +161,9 @@ def _program(cell: Cell) -> Any:
     return (*shape, cell.seed, cell.matchings, cell.points, cell.pqi, source)
 
 
-def _share(cell: Cell, elements: int, wanted: int) -> int:
-    """Batch size over all devices: at least 2 a device, within memory, from the cell.
-
-    One alone would take another program on CPU, with other rounding.
-    """
-    devices = jax.local_device_count()
-    room = ELEMENTS[jax.devices()[0].platform] // elements
-    return devices * max(2, min(room, -(-wanted // devices)))
-
-
 def _descent(cell: Cell) -> Descent:
     assert isinstance(cell.source, Descent)
     return cell.source
-
-
-def _slots(cell: Cell) -> int:
-    size = padded_width(cell.m)
-    elements = size * (_descent(cell).batch or size + cell.k)
-    return _share(cell, elements, 2 * cell.pairs)
-
-
-def _pair_batch(cell: Cell) -> int:
-    size = padded_width(cell.m)
-    return _share(cell, size * (size + cell.k), cell.pairs)
 
 
 def _batches(stream: Iterator[Pair], size: int) -> Iterator[list[Pair]]:
@@ -221,49 +180,42 @@ def _batches(stream: Iterator[Pair], size: int) -> Iterator[list[Pair]]:
 # --- students ------------------------------------------------------------------------
 
 
-def _sampled(group: Sequence[Cell]) -> Iterator[Pair]:
+def _sampled(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
     """Pairs of global minima."""
     first = group[0]
     draw = programs.sampler(first.k, first.d, padded_width(first.m), first.source)
-    batch = _pair_batch(first)
+    batch = pair_batch(first, halvings)
     for cell in group:
         keys = _key_data(cell)
         for begin in range(0, cell.pairs, batch):
             part = range(begin, min(begin + batch, cell.pairs))
             rows = np.minimum(np.arange(begin, begin + batch), cell.pairs - 1)
-            students = np.asarray(draw(keys[rows], np.full(batch, cell.m, np.int32)))
+            widths = np.full(batch, cell.m, np.int32)
+            drawn = draw(*devices.split((keys[rows], widths)))
+            students = devices.gathered(drawn)
             for number, both in zip(part, students, strict=False):
                 yield Pair(cell, number, both, {})
 
 
-class Jobs(NamedTuple):
-    """What each slot works on; ``fresh`` marks a run to be started. All ``[slots]``."""
-
-    key_data: np.ndarray
-    m: np.ndarray
-    lr: np.ndarray
-    fresh: np.ndarray
-
-
-def _trained(group: Sequence[Cell]) -> Iterator[Pair]:
+def _trained(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
     """Pairs of trained students, in the order in which their runs end."""
     first = group[0]
-    slots = _slots(first)
+    count = slots(first, halvings)
     size, spec = padded_width(first.m), programs.any_lr(_descent(first))
     start, descend = programs.descender(first.k, first.d, size, spec)
     queue = _queue(group)
     jobs = Jobs(
-        np.zeros((slots, 2), np.uint32),
-        np.zeros(slots, np.int32),
-        np.zeros(slots),
-        np.zeros(slots, bool),
+        np.zeros((count, 2), np.uint32),
+        np.zeros(count, np.int32),
+        np.zeros(count),
+        np.zeros(count, bool),
     )
-    runs = start(jobs.m)
+    runs = start(devices.split(jobs.m))
     work: dict[int, tuple[Cell, int, int]] = {}  # cell, pair, role by slot
     waiting: dict[tuple[Cell, int], tuple[int, np.ndarray, dict]] = {}
     while True:
         jobs.fresh[:] = False
-        free = [slot for slot in range(slots) if slot not in work]
+        free = [slot for slot in range(count) if slot not in work]
         for slot, (job, key_data) in zip(free, queue, strict=False):
             cell = job[0]
             work[slot] = job
@@ -271,10 +223,10 @@ def _trained(group: Sequence[Cell]) -> Iterator[Pair]:
             jobs.m[slot], jobs.lr[slot] = cell.m, _descent(cell).lr
         if not work:
             return
-        runs = descend(runs, *jobs)
-        status, steps = np.asarray(runs.status), np.asarray(runs.step)
+        runs = descend(runs, *devices.split(jobs))
+        status, steps = devices.gathered((runs.status, runs.step))
         ended = [slot for slot in work if status[slot] != descent.RUNNING]
-        weights = np.asarray(runs.W) if ended else np.empty(0)
+        weights = devices.gathered(runs.W) if ended else np.empty(0)
         for slot in ended:
             cell, number, role = work.pop(slot)
             run = {"status": status[slot], "steps": steps[slot]}
@@ -299,9 +251,11 @@ def _queue(group: Sequence[Cell]) -> Iterator[tuple[tuple[Cell, int, int], np.nd
 # --- measures ------------------------------------------------------------------------
 
 
-def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
+def _measured(
+    batch: list[Pair], cell: Cell, halvings: int = 0
+) -> dict[str, np.ndarray]:
     """Measures of a batch of pairs, padded to the batch size by repeating the last."""
-    size = _pair_batch(cell)
+    size = pair_batch(cell, halvings)
     padded = batch + [batch[-1]] * (size - len(batch))
     students = np.stack([pair.students for pair in padded]).astype(np.float64)
     m = np.array([pair.cell.m for pair in padded], np.int32)
@@ -311,7 +265,7 @@ def _measured(batch: list[Pair], cell: Cell) -> dict[str, np.ndarray]:
             perms[row, : len(perm)] = perm
     zero = np.array([pair.cell.source.zero_row for pair in padded])
     measure = programs.measurer(cell.k, cell.matchings, cell.points, cell.pqi)
-    found = jax.device_get(measure(students, m, zero, perms))
+    found = devices.gathered(measure(*devices.split((students, m, zero, perms))))
     if not isinstance(cell.source, Minima):
         del found["certificate"]  # it bounds paths between global minima only
     return {name: values[: len(batch)] for name, values in found.items()}
@@ -352,3 +306,11 @@ class _Results:
             if not self.missing[cell]:
                 arrays = self.arrays.pop(cell)
                 self.save(cell, arrays, arrays.pop("weights", None))
+                del self.missing[cell]
+
+    def forget(self) -> int:
+        """Drops the cells under way, and returns how many pairs were measured."""
+        dropped = sum(cell.pairs - left for cell, left in self.missing.items())
+        self.missing = {cell: cell.pairs for cell in self.missing}
+        self.arrays.clear()
+        return dropped

@@ -12,17 +12,15 @@ argument outside its stated range raises ValueError.
 from collections.abc import Callable
 
 import numpy as np
+import scipy  # its parts load when first used
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
 
 Floats = NDArray[np.float64]
 
 CLT_MINIMUM_RATIO = 2.0
 """m/k at which `expected_overlap_clt` is smallest, for every k >= 2 (Theorem 5)."""
 
-LIMIT_MINIMUM_RATIO: float = 1 + optimize.brentq(
-    lambda x: special.ive(0, 2 * x) - x * special.ive(1, 2 * x), 0.5, 2.0
-)
+LIMIT_MINIMUM_RATIO = 2.2921998129408268
 """m/k ≈ 2.292 at which `expected_overlap_limit` is smallest.
 
 With λ = m/k - 1, d/dλ [λ e^{-2λ}(I₀ + I₁)] = e^{-2λ} I₀, all at 2λ, so that the
@@ -75,7 +73,9 @@ def expected_overlap_limit(ratio: ArrayLike) -> Floats:
     ratio = np.asarray(ratio, np.float64)
     _require((ratio >= 1) & (ratio <= 1e8), ratio, "ratio m/k must be in [1, 1e8]")
     excess = ratio - 1
-    half_gap = excess * (special.ive(0, 2 * excess) + special.ive(1, 2 * excess))
+    half_gap = excess * (
+        scipy.special.ive(0, 2 * excess) + scipy.special.ive(1, 2 * excess)
+    )
     return 1 - half_gap / ratio
 
 
@@ -154,7 +154,9 @@ def expected_certificate(m: ArrayLike, k: int, t: float = 0.5) -> Floats:
         # Joint distribution of the counts of two types; given them, masses of different
         # types are independent.
         rest = (width - k) - (n - 1)
-        joint = p[:, None] * stats.binom.pmf(n - 1, rest[:, None], 1 / max(k - 1, 1))
+        joint = p[:, None] * scipy.stats.binom.pmf(
+            n - 1, rest[:, None], 1 / max(k - 1, 1)
+        )
         own = p @ square @ p  # E ρᵢ²; ρᵢ ρ'ᵢ = 0, only one side has leftovers
         pair = np.sum(joint * (mean @ joint @ mean.T))  # E ρᵢ ρⱼ
         cross = np.sum(joint * (mean @ joint @ mean))  # E ρᵢ ρ'ⱼ
@@ -310,7 +312,7 @@ def _over_widths(function: Callable[[int], float], m: ArrayLike, k: int) -> Floa
 def _count_distribution(m: int, k: int) -> tuple[NDArray[np.int64], Floats]:
     """Counts n [S] of one type and their probabilities p [S], p <= 1e-18 left out."""
     n = np.arange(1, m - k + 2)
-    p = stats.binom.pmf(n - 1, m - k, 1 / k)
+    p = scipy.stats.binom.pmf(n - 1, m - k, 1 / k)
     kept = p > 1e-18
     return n[kept], p[kept]
 
@@ -362,7 +364,7 @@ def _sharpness(n: Floats) -> float:
     # Pairs have eigenvalues up to (¼ + 1/2π) max n; ½ max n <= λ_max < Σ n, the latter
     # by Cauchy-Schwarz.
     low, high = (3 / 8 + 1 / (4 * np.pi)) * n.max(), n.sum()
-    return optimize.brentq(excess, low, high, xtol=1e-15 * low, rtol=1e-15)
+    return scipy.optimize.brentq(excess, low, high, xtol=1e-15 * low, rtol=1e-15)
 
 
 def _widths(m: ArrayLike, k: int, *, integer: bool = True) -> Floats:

@@ -8,8 +8,8 @@ replaced by the model's. NumPy, float64.
 from collections.abc import Mapping
 
 import numpy as np
+import scipy  # its parts load when first used
 from numpy.typing import NDArray
-from scipy import stats
 
 from lmc_jax import descent
 
@@ -31,7 +31,7 @@ def equal_chances(often: Integers) -> float:
 
     NaN where none came up.
     """
-    return float(stats.chisquare(often).pvalue) if np.sum(often) else np.nan
+    return float(scipy.stats.chisquare(often).pvalue) if np.sum(often) else np.nan
 
 
 def dispersion_index(counts: Integers, m: int) -> Floats:
@@ -51,8 +51,8 @@ def ks_distance(shares: Floats) -> float:
     Takes points of the simplex ``[runs, m]``, m >= 2. A coordinate of a uniform one is
     Beta(1, m-1).
     """
-    marginal = stats.beta(1, shares.shape[1] - 1)
-    return float(stats.ks_1samp(shares.ravel(), marginal.cdf).statistic)
+    marginal = scipy.stats.beta(1, shares.shape[1] - 1)
+    return float(scipy.stats.ks_1samp(shares.ravel(), marginal.cdf).statistic)
 
 
 def ks_interval(

@@ -19,18 +19,25 @@ FLOORS = [
     {"spec"},
     {"measures", "theory", "sharpness", "uniformity"},
     {"programs"},
+    {"batches"},
     {"sweep"},
 ]
 # The rooms on the host, and all of the package that each may know.
 HOST = {
     "store": set(),
     "datasets": set(),
+    "devices": set(),
     "figures": {"store"},
+    "export": {"store", "summary", "interpolation", "descent"},
     "environment": {"two_layer"},
     "summary": {"store", "measures", "interpolation", "descent"},
 }
 # Rooms that know of the host what is named here.
-GUESTS = {"programs": {"environment"}, "sweep": {"environment"}}
+GUESTS = {
+    "programs": {"devices", "environment"},
+    "batches": {"devices"},
+    "sweep": {"devices", "environment"},
+}
 # Rooms of one floor that build on each other.
 NEIGHBORS = {"kernels": {"numerics"}, "matching": {"interpolation", "matching"}}
 # What is imported from outside beside the standard library, where it is limited.

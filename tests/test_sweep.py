@@ -12,7 +12,15 @@ import numpy as np
 import oracles
 import pytest
 
-from lmc_jax import descent, environment, spec, store, sweep, two_layer
+from lmc_jax import (
+    batches,
+    descent,
+    environment,
+    spec,
+    store,
+    sweep,
+    two_layer,
+)
 from lmc_jax.matching import MATCHINGS, match_refine, match_types, match_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,9 +113,9 @@ def test_cells_next_to_diverging_ones_keep_their_bits():
 def test_cell_of_more_runs_than_slots_keeps_its_bits_in_company(monkeypatch):
     whole = swept([BASE])[BASE]
     # Room for two runs and two pairs a device, the least there is.
-    monkeypatch.setattr(sweep, "ELEMENTS", {"cpu": 1})
-    assert sweep._slots(BASE) == 2 * jax.local_device_count()
-    assert sweep._pair_batch(BASE) == 2 * jax.local_device_count()
+    monkeypatch.setattr(batches, "ELEMENTS", {"cpu": 1})
+    assert batches.slots(BASE) == 2 * jax.local_device_count()
+    assert batches.pair_batch(BASE) == 2 * jax.local_device_count()
     alone = swept([BASE])[BASE]
     assert_same_bits(swept(company(BASE))[BASE], alone)
     # Other batch shapes are other programs: equal up to rounding.

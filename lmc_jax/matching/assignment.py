@@ -7,8 +7,8 @@ m = 8 to 512 on CPU, and does not notice NaN.
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy  # its parts load when first used
 from jax import Array
-from scipy.optimize import linear_sum_assignment
 
 from lmc_jax.kernels import relu_kernel
 from lmc_jax.matching.pairs import (
@@ -30,7 +30,9 @@ def assign(gains: np.ndarray) -> np.ndarray:
     """
     if not np.isfinite(gains).all():
         raise ValueError("assignment needs finite gains, got NaN or infinity")
-    matched = [linear_sum_assignment(gain, maximize=True)[1] for gain in gains]
+    matched = [
+        scipy.optimize.linear_sum_assignment(gain, maximize=True)[1] for gain in gains
+    ]
     return np.stack(matched).astype(np.int32)
 
 

@@ -23,7 +23,7 @@ The losses at the ends are 0, so a bound of L_t at any t bounds the barrier.
 import math
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy  # its parts load when first used
 
 from lmc_jax.matching.pairs import Students, checked
 from lmc_jax.matching.path import inner_times
@@ -107,7 +107,7 @@ def _convex(mean: np.ndarray, square: np.ndarray, h: float, theta: float) -> flo
     best, c = 0.0, 0.0
     for _ in range(ROUNDS):
         cost = 2 * c * h * mean + extra
-        match = linear_sum_assignment(cost)
+        match = scipy.optimize.linear_sum_assignment(cost)
         best = max(best, float(cost[match].sum() - h * c * c) / 2)
         total = float(mean[match].sum())
         if abs(total - c) <= 1e-12 * total:

@@ -1,0 +1,155 @@
+"""Flags of where a sweep runs: shards, several processes, JAX's own tools."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments.lists import Refusal
+from lmc_jax import devices, environment, store
+from lmc_jax.spec import Cell
+
+FLAGS = flags.FLAGS
+
+
+def define() -> None:
+    """Flags of every entrypoint that sweeps."""
+    define = flags.DEFINE_integer
+    define("num_shards", None, "Jobs that share OUT. Default: the Slurm array's.")
+    define("shard_index", None, "Which of them this is, 0 ... num_shards - 1.")
+    flags.DEFINE_bool(
+        "distributed", None, "Be one process of several. Default: where srun says so."
+    )
+    flags.DEFINE_string("coordinator_address", None, "HOST:PORT of the first process.")
+    define("num_processes", None, "Processes that compute each batch together.")
+    define("process_id", None, "Which of them this is; 0 writes and draws.")
+    define("halvings", 0, "How often to halve the batches, for small memories.")
+    flags.DEFINE_string("compilation_cache", None, "Folder of JAX's compilation cache.")
+    flags.DEFINE_string("profile_dir", None, "Folder for a trace by JAX's profiler.")
+    flags.DEFINE_bool("log_compiles", False, "Let JAX log what it compiles.")
+
+
+# --- independent shards --------------------------------------------------------------
+
+
+class Shard(NamedTuple):
+    """The cells of a grid that a job computes: every ``of``-th, from ``number``."""
+
+    number: int
+    of: int
+
+
+def shard(variables: Mapping[str, str] = os.environ) -> Shard:
+    """The shard that flags or the variables of a Slurm array ask for.
+
+    An array that is not ``a-b`` or ``a-b:step`` must be numbered by flags. With
+    --num_shards alone the index is the array's task id itself, so that one task may be
+    submitted again.
+
+    Raises:
+      Refusal: where it is none; one line.
+    """
+    index, number = FLAGS.shard_index, FLAGS.num_shards
+    task = variables.get("SLURM_ARRAY_TASK_ID")
+    if index is None and number is None and task:
+        first, step, number = (
+            int(variables.get(f"SLURM_ARRAY_TASK_{name}", default))
+            for name, default in (("MIN", 0), ("STEP", 1), ("COUNT", 1))
+        )
+        index = (int(task) - first) // max(step, 1)
+    elif index is None and task:
+        index = int(task)
+    if index is None and number in (None, 1):
+        return Shard(0, 1)
+    if index is None or number is None:
+        raise Refusal("--shard_index and --num_shards go together: give both")
+    if not 0 <= index < number:
+        raise Refusal(
+            f"shard {index} of {number}: give --num_shards and a --shard_index in "
+            f"0 ... {number - 1}"
+        )
+    return Shard(index, number)
+
+
+# --- several processes ---------------------------------------------------------------
+
+
+def told(variables: Mapping[str, str] = os.environ) -> bool:
+    """Whether flags or the launcher of this process say that it is one of several."""
+    if FLAGS.distributed is not None:
+        return FLAGS.distributed
+    if FLAGS.coordinator_address or FLAGS.num_processes or FLAGS.process_id is not None:
+        return True
+    sizes = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+    several = any(int(variables.get(name, 1)) > 1 for name in sizes)
+    return several or "," in variables.get("TPU_WORKER_HOSTNAMES", "")
+
+
+def prepare() -> None:
+    """Configures JAX, and joins the other processes where there are some.
+
+    Raises:
+      Refusal: for flags that cannot be met.
+      Lost: when the others do not come.
+    """
+    for name in ("compilation_cache", "profile_dir"):
+        if folder := FLAGS[name].value:
+            _folder(name, str(folder))
+    if FLAGS.halvings < 0:
+        raise Refusal(f"--halvings={FLAGS.halvings}: give 0 or more")
+    environment.configure()
+    if FLAGS.log_compiles:
+        jax.config.update("jax_log_compiles", True)
+    if FLAGS.compilation_cache:
+        jax.config.update("jax_compilation_cache_dir", FLAGS.compilation_cache)
+    if told() and not jax.distributed.is_initialized():
+        try:
+            devices.join(
+                FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id
+            )
+        except ValueError as error:
+            raise Refusal(str(error)) from error
+
+
+def _folder(name: str, path: str) -> None:
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"--{name}={path}: {error.strerror}; give a folder") from error
+
+
+def agreed(cells: Sequence[Cell], missing: np.ndarray) -> np.ndarray:
+    """Which cells are missing by the first process's reading, bool ``[cells]``.
+
+    Raises:
+      Refusal: when the processes were asked for different cells.
+    """
+    grid = store.fingerprint({"cells": [cell.parameters() for cell in cells]})
+    if not devices.same_everywhere(int(grid[:8], 16)):
+        raise Refusal("the processes have different settings: give all the same flags")
+    return devices.of_first(missing)
+
+
+@contextlib.contextmanager
+def profiled() -> Iterator[None]:
+    """A trace for JAX's profiler where --profile_dir asks for one."""
+    if FLAGS.profile_dir is None:
+        yield
+    else:
+        with jax.profiler.trace(FLAGS.profile_dir):
+            yield
+
+
+def leave(status: int) -> NoReturn:
+    """Ends this process; does not wait for others that may wait for it."""
+    if devices.several():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

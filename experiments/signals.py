@@ -1,0 +1,33 @@
+"""Ctrl-C and SIGTERM: leave at once, keep what is finished, say how to go on.
+
+A thread of its own waits for the signals, since the main one may be inside a compiler
+for minutes. Nothing has to be unwound: cells are whole files or none.
+"""
+
+import os
+import shlex
+import signal
+import sys
+import threading
+
+PATIENCE = 10.0  # seconds for a file that is being written
+
+
+def watch() -> None:
+    """From here on SIGINT ends this process with status 130, SIGTERM with 143."""
+    stops = {signal.SIGINT, signal.SIGTERM}
+    heeded = {stop for stop in stops if signal.getsignal(stop) != signal.SIG_IGN}
+    signal.pthread_sigmask(signal.SIG_BLOCK, heeded)  # in threads to come as well
+    threading.Thread(target=_leave, args=(heeded,), daemon=True).start()
+
+
+def _leave(stops: set[signal.Signals]) -> None:
+    number = signal.sigwait(stops)
+    store = sys.modules.get("lmc_jax.store")  # not imported here: it may take a second
+    if writing := getattr(store, "WRITING", None):
+        writing.acquire(timeout=PATIENCE)
+    command = shlex.join(["python", *sys.orig_argv[1:]])
+    line = f"stopped by {signal.Signals(number).name}, finished cells are kept; "
+    bar = "\n" if os.isatty(2) else ""  # not into the line of a progress bar
+    os.write(2, f"{bar}{line}to go on: {command}\n".encode())
+    os._exit(128 + number)

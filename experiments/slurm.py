@@ -1,0 +1,60 @@
+"""Shards of an entrypoint as a Slurm array, by submitit: slurm NAME -- its flags.
+
+    python -m experiments.slurm barrier_vs_width --shards=8 --minutes=240 -- --k=5,20
+
+Needs the extra `slurm`. Each job is a shard with the flags after `--`.
+"""
+
+import sys
+
+from absl import flags
+
+from experiments import common
+from experiments.__main__ import entrypoints
+
+SHARDS = flags.DEFINE_integer("shards", 4, "Jobs of the array.", lower_bound=1)
+MINUTES = flags.DEFINE_integer("minutes", 60, "Time limit of a job.", lower_bound=1)
+PARTITION = flags.DEFINE_string("partition", None, "Slurm's partition.")
+GPUS = flags.DEFINE_integer("gpus", 0, "GPUs of a job.", lower_bound=0)
+CORES = flags.DEFINE_integer("cores", 2, "CPU cores of a job.", lower_bound=1)
+LOGS = flags.DEFINE_string("logs", "results/slurm", "Folder of the jobs' logs.")
+CLUSTER = flags.DEFINE_enum("cluster", "slurm", ["slurm", "local"], "local: here.")
+
+
+def main(name: str, *settings: str) -> None:
+    if name not in entrypoints():
+        raise common.Refusal(f"{name!r}: choose among {', '.join(entrypoints())}")
+    try:
+        import submitit
+    except ImportError as error:
+        raise common.Refusal("submitit is missing: pip install 'lmc_jax[slurm]'") from (
+            error
+        )
+    with common.refusing():
+        executor = submitit.AutoExecutor(folder=LOGS.value, cluster=CLUSTER.value)
+    executor.update_parameters(
+        name=f"lmc_jax.{name}",
+        timeout_min=MINUTES.value,
+        cpus_per_task=CORES.value,
+        gpus_per_node=GPUS.value,
+        **({"slurm_partition": PARTITION.value} if PARTITION.value else {}),
+    )
+    command = [sys.executable, "-m", f"experiments.{name}", *settings]
+    with executor.batch():
+        jobs = [
+            executor.submit(
+                submitit.helpers.CommandFunction(
+                    [*command, f"--num_shards={SHARDS.value}", f"--shard_index={shard}"]
+                )
+            )
+            for shard in range(SHARDS.value)
+        ]
+    print("jobs:", *(job.job_id for job in jobs))
+    print(f"logs: {LOGS.value}")
+    if CLUSTER.value == "local":  # they end with this process
+        for job in jobs:
+            job.result()
+
+
+if __name__ == "__main__":
+    common.run(main, "NAME", "...")

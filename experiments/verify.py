@@ -1,0 +1,34 @@
+"""Reads every cell of a sweep again, and names the bad ones: verify OUT."""
+
+from pathlib import Path
+
+from experiments import common
+from lmc_jax import store
+
+
+def main(out: str) -> None:
+    files = store.paths(out) + store.paths(out, weights=True)
+    if not files:
+        raise common.Refusal(f"{out!r} holds no cells: give the output of a sweep")
+    bad = [error for path in files if (error := fault(path))]
+    for line in bad:
+        print(line)
+    print(f"{len(files) - len(bad)} of {len(files)} files are sound")
+    if bad:
+        raise store.StoreError(
+            f"{len(bad)} bad files in {out}: the command of the sweep computes those "
+            "cells again"
+        )
+
+
+def fault(path: Path) -> str:
+    """What is wrong with a stored file, in one line; empty for a sound one."""
+    try:
+        store.read(path)
+    except store.StoreError as error:
+        return str(error)
+    return ""
+
+
+if __name__ == "__main__":
+    common.run(main, "OUT")

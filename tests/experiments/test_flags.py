@@ -1,0 +1,90 @@
+"""Any flags of any entrypoint: a valid grid, or one line and status 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.__main__ import entrypoints
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Everything up to the opening of --out runs, in a process of its own: an entrypoint
+# defines its flags once a process.
+DRIVER = """
+import contextlib, importlib, io, sys
+from absl import flags
+from absl.testing import flagsaver
+from hypothesis import given, settings, strategies as st
+from experiments import common, compute, machine
+
+module = importlib.import_module(f"experiments.{sys.argv[1]}")
+tools = {"verify": ["OUT"], "export": ["OUT"], "slurm": ["NAME", "..."]}
+arguments = tools.get(sys.argv[1], [])
+owners = (module.__name__,)
+if not arguments:
+    owners += (common.__name__, machine.__name__)
+flags_by_owner = common.FLAGS.flags_by_module_dict()
+names = [flag.name for owner in owners for flag in flags_by_owner.get(owner, [])]
+
+class Enough(Exception):
+    pass
+
+def opened(out):
+    raise Enough
+
+compute._open = opened
+compute.devices.join = lambda *_: None
+machine._folder = lambda *_: None  # makes none
+seen = {"grids": 0, "refusals": 0}
+text = st.text("0123456789,:x.-e gdu_", max_size=6)
+sane = st.sampled_from(
+    "1;2;5;20;0.5;1,2;5:9:2;2:40:x4;gd;uniform;gd,uniform;weights;types_opposed;-1;0;"
+    "1e-400;nan;inf;;adam;lion;lbfgs;true;false;quick;paper;float64;lerp;csv".split(";")
+)
+pairs = st.tuples(st.sampled_from([*names, "nonsense"]), sane | text)
+
+@settings(max_examples=80, deadline=None, database=None, derandomize=True)
+@given(st.lists(pairs, max_size=4))
+def check(chosen):
+    given = [f"--{name}={value}" for name, value in chosen]
+    sys.argv = [sys.argv[0], *arguments, *given]
+    err, out = io.StringIO(), io.StringIO()
+    with (
+        flagsaver.flagsaver(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            common.run(module.main, *arguments)
+        except Enough:
+            seen["grids"] += 1
+        except SystemExit as end:
+            lines = err.getvalue().splitlines()
+            assert end.code == 2, (given, end.code, lines)
+            assert len(lines) == 1 and lines[0].startswith("error: "), (given, lines)
+            assert not out.getvalue(), given
+            seen["refusals"] += 1
+        else:
+            raise AssertionError(f"{given}: nothing happened")
+
+check()
+print(*seen.values())
+"""
+
+
+@pytest.mark.parametrize("name", entrypoints())
+def test_any_flags_are_a_valid_grid_or_refused_in_one_line(name, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, name],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    grids, refusals = map(int, done.stdout.split())
+    assert refusals > 10
+    assert grids > 2 or name in ("verify", "export", "slurm")
+    assert {path.name for path in tmp_path.iterdir()} <= {".hypothesis"}

@@ -1,0 +1,85 @@
+"""Shards and several processes, as flags and launchers tell of them."""
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from experiments import common, machine
+
+machine.define()
+
+
+def given_flags(*arguments):
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
+    return flagsaver.as_parsed(**dict(a.split("=") for a in arguments))
+
+
+# --- shards ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "expected"),
+    [
+        ((), {}, (0, 1)),
+        (("num_shards=1",), {}, (0, 1)),
+        (("shard_index=2", "num_shards=4"), {}, (2, 4)),
+        ((), {"ID": 3, "MIN": 0, "STEP": 1, "COUNT": 8}, (3, 8)),
+        ((), {"ID": 1, "MIN": 1, "STEP": 1, "COUNT": 4}, (0, 4)),
+        ((), {"ID": 14, "MIN": 10, "STEP": 2, "COUNT": 5}, (2, 5)),
+        # One task submitted again: its own number counts.
+        (("num_shards=8",), {"ID": 3, "MIN": 3, "STEP": 1, "COUNT": 1}, (3, 8)),
+        (
+            ("shard_index=1", "num_shards=4"),
+            {"ID": 9, "MIN": 0, "STEP": 1, "COUNT": 20},
+            (1, 4),
+        ),
+    ],
+)
+def test_shard_of_flags_and_slurm_arrays(arguments, variables, expected):
+    array = {f"SLURM_ARRAY_TASK_{name}": str(v) for name, v in variables.items()}
+    with given_flags(*arguments):
+        assert machine.shard(array) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (("shard_index=4", "num_shards=4"), {}),
+        (("shard_index=-1", "num_shards=4"), {}),
+        (("shard_index=0", "num_shards=0"), {}),
+        (("shard_index=0",), {}),
+        (("num_shards=4",), {}),
+        # --array=1,3,7 has holes.
+        ((), {"ID": 7, "MIN": 1, "STEP": 1, "COUNT": 3}),
+        (("num_shards=8",), {"ID": 9, "MIN": 2, "STEP": 1, "COUNT": 8}),
+    ],
+)
+def test_impossible_shards_are_refused_in_one_line(arguments, variables):
+    array = {f"SLURM_ARRAY_TASK_{name}": str(v) for name, v in variables.items()}
+    with given_flags(*arguments), pytest.raises(common.Refusal) as caught:
+        machine.shard(array)
+    assert "--num_shards" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "several"),
+    [
+        ((), {}, False),
+        ((), {"SLURM_STEP_NUM_TASKS": "1", "SLURM_JOB_ID": "7"}, False),
+        ((), {"SLURM_STEP_NUM_TASKS": "4"}, True),
+        ((), {"OMPI_COMM_WORLD_SIZE": "2"}, True),
+        ((), {"TPU_WORKER_HOSTNAMES": "a,b"}, True),
+        ((), {"TPU_WORKER_HOSTNAMES": "localhost"}, False),
+        (("distributed=false",), {"SLURM_STEP_NUM_TASKS": "4"}, False),
+        (("distributed=true",), {}, True),
+        (("process_id=0",), {}, True),
+        (("num_processes=2",), {}, True),
+    ],
+)
+def test_launchers_and_flags_that_tell_of_several_processes(
+    arguments, variables, several
+):
+    with given_flags(*arguments):
+        assert machine.told(variables) is several

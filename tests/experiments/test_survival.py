@@ -1,0 +1,309 @@
+"""Sweeps that are killed, stopped, split, shared, or run out of disk."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lmc_jax import store
+
+ROOT = Path(__file__).resolve().parents[2]
+SWEEP = ["--k=2", "--m=2:5", "--pairs=4", "--source=uniform", "--matching="]
+ARRAY = {"SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "4"}
+ONE_DEVICE = {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
+ENTRYPOINT = [sys.executable, "-m", "experiments.barrier_vs_width"]
+
+
+def start(*arguments, variables=None, entrypoint=ENTRYPOINT):
+    return subprocess.Popen(
+        [*entrypoint, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | (variables or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(*arguments, **options):
+    process = start(*arguments, **options)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def files(out):
+    return store.paths(out) + store.paths(out, weights=True)
+
+
+def arrays(out):
+    return {path.name: store.read(path).arrays for path in files(out)}
+
+
+def same_arrays(one, other):
+    for name in one.keys() | other.keys():
+        assert one[name].keys() == other[name].keys()
+        for array in one[name]:
+            assert one[name][array].tobytes() == other[name][array].tobytes()
+    return True
+
+
+def wait_for(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The sweep in one process, on as many devices as cores."""
+    out = tmp_path_factory.mktemp("whole")
+    assert run(*SWEEP, f"--out={out}")[0] == 0
+    return out
+
+
+# --- stopped --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", ["import", "compilation", "sweep"])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_with_their_status_and_say_how_to_go_on(tmp_path, stop, moment):
+    settings = ("--k=5", "--m=40", "--pairs=4", "--lr_times_m=0.001,2")
+    command = (*settings, f"--out={tmp_path}", "--log_compiles")
+    process = start(*command)
+    if moment == "import":
+        time.sleep(0.2)
+    else:
+        seen = {"compilation": "jit(descend)", "sweep": "Finished XLA compilation of "}
+        for line in process.stderr:
+            if seen[moment] in line and "descend" in line:
+                break
+    began = time.monotonic()
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + stop
+    assert time.monotonic() - began < 5  # at once, not at the end of a compilation
+    assert "Traceback" not in err
+    last = err.splitlines()[-1]
+    assert last.startswith(f"stopped by {stop.name}, finished cells are kept")
+    assert f"python -m experiments.barrier_vs_width {' '.join(settings)}" in last
+
+
+def test_signals_that_are_ignored_stay_ignored():
+    """As for a job in the background of a script."""
+    process = subprocess.Popen(
+        ["sh", "-c", f"trap '' INT; exec {sys.executable} -m experiments.verify /none"],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 2
+
+
+def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path):
+    bench = [sys.executable, "-m", "experiments.bench.kill"]
+    status, out, err = run("--kills=2", "--m=2", f"--out={tmp_path}", entrypoint=bench)
+    assert status == 0, err
+    assert "2 kills" in out
+    assert "4 files with the arrays of an uninterrupted sweep, bit for bit" in out
+
+
+# --- full disks -----------------------------------------------------------------------
+
+
+FULL = """
+import errno, os, sys
+from experiments import barrier_vs_width, common
+from lmc_jax import store
+
+left = int(sys.argv.pop(1))  # files that the disk has room for
+sync = store._sync
+
+def full(path):
+    global left
+    left -= 1
+    if left < 0:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    sync(path)
+
+store._sync = full
+common.run(barrier_vs_width.main)
+"""
+
+
+def test_full_disk_ends_with_one_line_and_a_rerun_completes(tmp_path, whole):
+    """Full at a cell, at summary.csv, at either picture, and at the claims."""
+    for room in (2, 2, 1, 2, 3):
+        before = arrays(tmp_path) if (tmp_path / "cells").exists() else {}
+        status, _, err = run(
+            *(room, *SWEEP, f"--out={tmp_path}"),
+            entrypoint=[sys.executable, "-c", FULL],
+        )
+        assert status == 1
+        assert len(err.splitlines()) == 1
+        assert err.startswith("error: cannot write")
+        assert "No space left on device" in err
+        assert not list(tmp_path.rglob(".*.tmp"))
+        after = arrays(tmp_path)
+        assert same_arrays(before, {name: after[name] for name in before})
+    assert run(*SWEEP, f"--out={tmp_path}")[0] == 0
+    assert same_arrays(arrays(tmp_path), arrays(whole))
+    assert (tmp_path / "summary.csv").read_bytes() == (
+        whole / "summary.csv"
+    ).read_bytes()
+
+
+# --- damage ---------------------------------------------------------------------------
+
+
+def verify(out):
+    return run(out, entrypoint=[sys.executable, "-m", "experiments.verify"])
+
+
+def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
+    sweep = (*SWEEP, "--save_weights", f"--out={tmp_path}")
+    assert run(*sweep)[0] == 0
+    assert verify(tmp_path) == (0, "8 of 8 files are sound\n", "")
+    cell, weights = store.paths(tmp_path)[0], store.paths(tmp_path, weights=True)[1]
+    cell.write_bytes(cell.read_bytes()[:-1])
+    data = bytearray(weights.read_bytes())
+    data[100] ^= 1
+    weights.write_bytes(data)
+    status, out, err = verify(tmp_path)
+    assert status == 1
+    assert [line.count(".npz") for line in out.splitlines()] == [1, 1, 0]
+    assert cell.name in out
+    assert weights.name in out
+    assert out.endswith("6 of 8 files are sound\n")
+    assert len(err.splitlines()) == 1
+    status, _, err = run(*sweep)
+    assert status == 0
+    assert err.count("computing it again") == 2
+    assert verify(tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [(), ("/none",), ("a", "b")])
+def test_verify_refuses_what_is_no_sweep(arguments):
+    entrypoint = [sys.executable, "-m", "experiments.verify"]
+    status, out, err = run(*arguments, entrypoint=entrypoint)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+
+
+# --- shards ---------------------------------------------------------------------------
+
+
+def test_four_shards_one_killed_and_restarted_make_the_table_of_one_process(
+    tmp_path, whole
+):
+    out = f"--out={tmp_path}"
+    shards = [
+        start(*SWEEP, out, variables={"SLURM_ARRAY_TASK_ID": str(i + 1), **ARRAY})
+        for i in range(4)
+    ]
+    time.sleep(1.5)
+    shards[2].kill()
+    for shard in shards:
+        shard.communicate(timeout=300)
+    assert [shard.returncode for shard in shards] == [0, 0, -signal.SIGKILL, 0]
+    assert not (tmp_path / "summary.csv").exists()
+    assert len(files(tmp_path)) < len(files(whole))
+    restarted = ("--num_shards=4", "--shard_index=2")
+    status, stdout, err = run(*SWEEP, out, *restarted)
+    assert (status, err) == (0, "")
+    assert "summary.csv" in stdout
+    assert (tmp_path / "summary.csv").read_bytes() == (
+        whole / "summary.csv"
+    ).read_bytes()
+    assert same_arrays(arrays(tmp_path), arrays(whole))
+
+
+def test_shard_that_is_not_the_last_says_what_is_missing(tmp_path):
+    sweep = (*SWEEP, f"--out={tmp_path}")
+    status, out, err = run(*sweep, "--num_shards=2", "--shard_index=0")
+    assert (status, err) == (0, "")
+    assert out.startswith("shard 0 of 2 is done; 2 of 4 cells are missing in")
+    assert not (tmp_path / "summary.csv").exists()
+    # Another shard's cells are not touched, and the last one draws.
+    assert len(files(tmp_path)) == 2
+    status, out, _ = run(*sweep, "--num_shards=2", "--shard_index=1")
+    assert status == 0
+    assert "summary.csv" in out
+
+
+def test_shards_submitted_as_jobs_make_the_whole_sweep(tmp_path, whole):
+    submit = [sys.executable, "-m", "experiments.slurm", "barrier_vs_width"]
+    status, out, err = run(
+        *("--cluster=local", "--shards=2", f"--logs={tmp_path}/logs", "--"),
+        *(*SWEEP, f"--out={tmp_path}/out"),
+        entrypoint=submit,
+    )
+    assert status == 0, err
+    assert out.startswith("jobs:")
+    table = (tmp_path / "out" / "summary.csv").read_bytes()
+    assert table == (whole / "summary.csv").read_bytes()
+
+
+# --- several processes ----------------------------------------------------------------
+
+
+def together(*arguments, each=((), ())):
+    """Two processes of one device each."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    shared = (f"--coordinator_address={address}", "--num_processes=2")
+    return [
+        start(*arguments, *own, *shared, f"--process_id={i}", variables=ONE_DEVICE)
+        for i, own in enumerate(each)
+    ]
+
+
+def ended(processes):
+    ends = [process.communicate(timeout=300) for process in processes]
+    return [process.returncode for process in processes], ends
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_lost_process_ends_the_other_and_a_restart_completes(tmp_path, victim):
+    out = f"--out={tmp_path}"
+    sweep = ("--k=2", "--m=2,3", "--pairs=150", "--steps=4000", "--tol=1e-9", out)
+    processes = together(*sweep)
+    wait_for(lambda: files(tmp_path), processes[victim])
+    before = arrays(tmp_path)
+    processes[victim].kill()
+    began = time.monotonic()
+    statuses, ends = ended(processes)
+    assert time.monotonic() - began < 60
+    assert statuses[victim] == -signal.SIGKILL
+    assert statuses[1 - victim] == 1
+    errors = [line for line in ends[1 - victim][1].splitlines() if "error: " in line]
+    assert "another process was lost" in errors[0]
+    assert "start all processes again" in errors[0]
+    if victim == 0:
+        return  # a restart is the same whoever was lost
+    statuses, ends = ended(together(*sweep))
+    assert statuses == [0, 0], ends
+    alone = tmp_path / "alone"
+    variables = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    assert run(*sweep, f"--out={alone}", variables=variables)[0] == 0
+    after = arrays(tmp_path)
+    assert same_arrays(before, {name: after[name] for name in before})
+    assert same_arrays(after, arrays(alone))
+    table = (tmp_path / "summary.csv").read_bytes()
+    assert table == (alone / "summary.csv").read_bytes()
+
+
+def test_processes_with_other_settings_are_refused(tmp_path):
+    sweep = (*SWEEP, f"--out={tmp_path}")
+    statuses, ends = ended(together(*sweep, each=(["--seed=1"], ["--seed=2"])))
+    assert statuses == [2, 2]
+    for _, err in ends:
+        assert "error: the processes have different settings" in err
+    assert not files(tmp_path)
