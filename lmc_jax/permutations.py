@@ -126,12 +126,16 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
                 f"are {known}"
             )
 
-    def reorder(path, array):
-        entries = spec[keystr(path, simple=True, separator="/")]
-        for axis, (group, inner) in group_axes(entries):
-            if group in perms:
-                parted = split(array, axis, sizes[group], inner)
-                array = parted.take(perms[group], axis + 1).reshape(array.shape)
-        return array
+    def one(path, array):
+        return reorder(array, spec[keystr(path, simple=True, separator="/")], perms)
 
-    return jax.tree_util.tree_map_with_path(reorder, weights)
+    return jax.tree_util.tree_map_with_path(one, weights)
+
+
+def reorder(array: Any, entries: tuple[Entry, ...], perms: Perms) -> Any:
+    """One array of ``permute``, NumPy or JAX, given its entries; nothing is checked."""
+    for axis, (group, inner) in group_axes(entries):
+        if group in perms:
+            parted = split(array, axis, len(perms[group]), inner)
+            array = parted.take(perms[group], axis + 1).reshape(array.shape)
+    return array

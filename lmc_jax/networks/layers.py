@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lmc_jax.numerics import matmul
 from lmc_jax.permutations import Entry, Spec
 
 NORMS = ("none", "layer", "batch")
@@ -113,8 +114,7 @@ def norm_spec(group: str, norm: str) -> dict[str, tuple[str, ...]]:
 
 def dense(layer: Mapping[str, Array], x: Array) -> Array:
     """``x [..., in]`` to ``[..., out]``."""
-    product = jnp.matmul(x, layer["kernel"], precision=jax.lax.Precision.HIGHEST)
-    return product + layer["bias"]
+    return matmul(x, layer["kernel"]) + layer["bias"]
 
 
 def convolution(layer: Mapping[str, Array], x: Array) -> Array:
