@@ -27,16 +27,20 @@ import numpy as np
 
 from lmc_jax import download, records
 
+Labelled = tuple[np.ndarray, np.ndarray]  # images and labels
+Progress = Callable[[str, int, int | None], object]
+"""Told the file, the bytes there are of it, and how many there will be, if known."""
+
 KNOWN = ("mnist", "fashion-mnist", "cifar-10")
-IDX_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-IDX_SHAPES = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
-# SHA-256 of the uncompressed files, in the order of IDX_FILES.
-CONTENT = {
+IDX_SHAPES = {
+    "train-images-idx3-ubyte": (60_000, 28, 28),
+    "train-labels-idx1-ubyte": (60_000,),
+    "t10k-images-idx3-ubyte": (10_000, 28, 28),
+    "t10k-labels-idx1-ubyte": (10_000,),
+}
+# SHA-256 of the uncompressed files, in the order of IDX_SHAPES: gzip files of the same
+# content may differ between mirrors.
+IDX_CONTENT = {
     "mnist": (
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -50,43 +54,26 @@ CONTENT = {
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 }
-CIFAR_FILES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
-# MD5 of the extracted python batches, in the order of CIFAR_FILES, as published.
-CIFAR_PICKLES = (
-    "c99cafc152244af753f735de768cd75f",
-    "d4bba439e000b95fd0a9bffe97cbabec",
-    "54ebc095f3ab1f0389bbae665268c751",
-    "634d18415352ddfa80567beed471001a",
-    "482c414d41f54cd18b22e5b47cb7c3cb",
-    "40351d587109b95175f43aff81a1287e",
-)
+# Batches of CIFAR-10, and the MD5 of their pickles as published.
+CIFAR_PICKLES = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+}
 # A known copy of two batches, re-encoded from JPEG: SHA-256 of the binary files.
 CIFAR_REENCODED = {
     "data_batch_1": "c6e66a89d3dafd2c03719fac8a8c9cbf1e6780aacd080b18316fdc6994534c9d",
     "test_batch": "c3014b3b8da0d0e499ef4c8b4081081cd7bf21f3613ede1f0bd1aad12f55d7fd",
 }
-# Archives: what the tar file holds, and its hash.
 CIFAR_ARCHIVES = {
-    "cifar-10-binary.tar.gz": ("md5", "c32a1d4ab5d03f1284b67883e8d87530"),
     "cifar-10-python.tar.gz": (
         "sha256",
         "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
     ),
-}
-# SHA-256 of the published gzip files, in the order of IDX_FILES.
-GZIPPED = {
-    "mnist": (
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ),
-    "fashion-mnist": (
-        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-    ),
+    "cifar-10-binary.tar.gz": ("md5", "c32a1d4ab5d03f1284b67883e8d87530"),
 }
 MIRRORS = {
     "mnist": (
@@ -99,7 +86,7 @@ MIRRORS = {
 
 
 class DataError(ValueError):
-    """Data that is missing or not what it should be: which file, and what would help."""
+    """Data that is missing or not as it should be: which file, and what would help."""
 
 
 class Dataset(NamedTuple):
@@ -115,10 +102,6 @@ class Dataset(NamedTuple):
     test_labels: np.ndarray
     digest: str
     note: str = ""
-
-
-Progress = Callable[[str, int, int | None], object]
-"""Told the file, the bytes there are of it, and how many there will be, if known."""
 
 
 def data_root(given: str | None = None) -> Path:
@@ -179,125 +162,121 @@ def load(
     if name == "cifar-10":
         train, test, note = _cifar(folder, progress)
     else:
-        arrays = [_idx(name, folder, i, progress) for i in range(4)]
-        train, test = arrays[:2], arrays[2:]
-    for (images, labels), part in ((train, "training"), (test, "test")):
-        if images.ndim not in (3, 4) or labels.ndim != 1 or not len(images):
-            raise DataError(
-                f"{folder}: {part} images of shape {images.shape} with labels of shape "
-                f"{labels.shape}: give [n, h, w] or [n, h, w, c], and [n]"
-            )
-        if len(images) != len(labels):
-            raise DataError(
-                f"{folder}: {len(images)} {part} images but {len(labels)} labels"
-            )
+        digests = IDX_CONTENT.get(name, (None,) * len(IDX_SHAPES))
+        arrays = [
+            _idx(folder / file, digest, progress)
+            for file, digest in zip(IDX_SHAPES, digests, strict=True)
+        ]
+        train, test = _labelled(folder, *arrays[:2]), _labelled(folder, *arrays[2:])
     if train[0].shape[1:] != test[0].shape[1:]:
         raise DataError(
             f"{folder}: training images are {train[0].shape[1:]}, test images "
             f"{test[0].shape[1:]}"
         )
     hashed = hashlib.sha256()
-    made = []
-    for images, labels in (train, test):
-        images = images if images.ndim == 4 else images[..., None]
-        made += [np.ascontiguousarray(images), labels.astype(np.int32)]
-        for array in made[-2:]:
-            hashed.update(repr(array.shape).encode())
-            hashed.update(array)
-    return Dataset(name, *made, hashed.hexdigest(), note)
+    for array in (*train, *test):
+        hashed.update(repr(array.shape).encode())
+        hashed.update(array.tobytes())
+    return Dataset(name, *train, *test, hashed.hexdigest(), note)
 
 
-def _idx(name: str, folder: Path, i: int, progress: Progress) -> np.ndarray:
-    """File i of ``IDX_FILES``."""
-    file = IDX_FILES[i]
-    path = _first(folder / file, folder / f"{file}.gz")
-    if path is None:
-        path = folder / f"{file}.gz"
-        if name not in KNOWN:
-            raise DataError(f"{file} is missing: looked for it, also as .gz, in {folder}")
-        _fetch(name, path, "sha256", GZIPPED[name][i], progress)
-    content = _content(path)
-    with _naming(path):
+def _labelled(folder: Path, images: np.ndarray, labels: np.ndarray) -> Labelled:
+    """Images ``[n, h, w]`` or ``[n, h, w, c]`` and labels ``[n]`` that fit together."""
+    if images.ndim not in (3, 4) or labels.ndim != 1 or len(images) != len(labels):
+        raise DataError(
+            f"{folder}: images of shape {images.shape} with labels of shape "
+            f"{labels.shape}: give [n, h, w] or [n, h, w, c], and [n]"
+        )
+    if not images.size:
+        raise DataError(f"{folder}: a file of images is empty")
+    return images.reshape(*images.shape[:3], -1), labels.astype(np.int32)
+
+
+def _idx(path: Path, digest: str | None, progress: Progress) -> np.ndarray:
+    """The array of one of the files of ``IDX_SHAPES``; no digest: one's own file."""
+    name, zipped = path.parent.name, path.with_name(f"{path.name}.gz")
+    found = _first(path, zipped)
+    if found is None:
+        if digest is None:
+            raise DataError(f"{path} is missing, and {zipped.name} as well")
+
+        def right(content: bytes) -> bool:
+            with contextlib.suppress(DataError):
+                return _hash("sha256", _plain(zipped, content)) == digest
+            return False
+
+        _fetch(name, zipped, right, progress)
+        found = zipped
+    content = _plain(found, _read(found))
+    with _naming(found):
         array = records.idx(content)
-    if name in KNOWN:
-        if array.shape != IDX_SHAPES[i]:
+    if digest is not None:
+        if array.shape != IDX_SHAPES[path.name]:
             raise DataError(
-                f"{path} holds an array of shape {array.shape}, {name} has "
-                f"{IDX_SHAPES[i]}: remove the file to have it downloaded, or give your "
-                "own data another folder name"
+                f"{found} holds an array of shape {array.shape}, {name} has "
+                f"{IDX_SHAPES[path.name]}: remove the file to have it downloaded, or "
+                "give your own data another folder name"
             )
-        _check(path, content, "sha256", CONTENT[name][i])
+        _check(found, content, "sha256", digest)
     return array
 
 
-def _cifar(
-    folder: Path, progress: Progress
-) -> tuple[list[np.ndarray], list[np.ndarray], str]:
+def _cifar(folder: Path, progress: Progress) -> tuple[Labelled, Labelled, str]:
     """Training and test arrays, and what is to be said of them."""
-    names = ["cifar-10-batches-bin", "cifar-10-batches-py", *CIFAR_ARCHIVES]
-    path = _first(*(folder / name for name in names))
-    if path is None:
-        path = folder / "cifar-10-python.tar.gz"
-        _fetch("cifar-10", path, *CIFAR_ARCHIVES[path.name], progress)
+    extracted = folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"
+    path = _first(*extracted, *(folder / name for name in CIFAR_ARCHIVES))
     note = ""
-    if path.name in CIFAR_ARCHIVES:
-        content = _read(path)
-        _check(path, content, *CIFAR_ARCHIVES[path.name])
-        batches = _cifar_archive(path, content)
+    if path is None or path.name in CIFAR_ARCHIVES:
+        path = path or folder / next(iter(CIFAR_ARCHIVES))
+        batches = _cifar_archive(path, progress)
     elif path.name == "cifar-10-batches-py":
-        batches = [
-            _cifar_pickle(path / name, md5)
-            for name, md5 in zip(CIFAR_FILES, CIFAR_PICKLES, strict=True)
-        ]
-    elif _first(path / "data_batch_2.bin") is None and _is_reencoded(path):
-        batches = [_cifar_binary(path / f"{name}.bin") for name in CIFAR_REENCODED]
-        note = "10,000 training images, re-encoded from JPEG copies"
+        batches = []
+        for name, md5 in CIFAR_PICKLES.items():
+            content = _read(path / name)
+            _check(path / name, content, "md5", md5)
+            batches.append(_cifar_batch(path / name, content))
     else:
-        batches = [_cifar_binary(path / f"{name}.bin") for name in CIFAR_FILES]
-    *training, test = batches
+        names = [f"{name}.bin" for name in CIFAR_PICKLES]
+        if not (path / names[1]).exists() and _is_reencoded(path):
+            names = [f"{name}.bin" for name in CIFAR_REENCODED]
+            note = "10,000 training images, re-encoded from JPEG copies"
+        batches = [_cifar_batch(path / name, _read(path / name)) for name in names]
+    *training, test = (_labelled(folder, *batch) for batch in batches)
     images, labels = (np.concatenate(arrays) for arrays in zip(*training, strict=True))
-    return [images, labels], list(test), note
+    return (images, labels), test, note
 
 
 def _is_reencoded(folder: Path) -> bool:
     """Whether the folder holds the known copy of two batches."""
     return all(
-        hashlib.sha256(_read(folder / f"{name}.bin")).hexdigest() == digest
+        _hash("sha256", _read(folder / f"{name}.bin")) == digest
         for name, digest in CIFAR_REENCODED.items()
     )
 
 
-def _cifar_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _cifar_batch(path: Path, content: bytes) -> Labelled:
+    """A batch of either version; a pickle's hash has been checked."""
+    read = records.cifar_binary if path.suffix == ".bin" else records.cifar_pickle
     with _naming(path):
-        return records.cifar_binary(_read(path))
+        return read(content)
 
 
-def _cifar_pickle(path: Path, md5: str) -> tuple[np.ndarray, np.ndarray]:
+def _cifar_archive(path: Path, progress: Progress) -> list[Labelled]:
+    """The batches of an archive, which is downloaded where it is missing."""
+    kind, digest = CIFAR_ARCHIVES[path.name]
+    if not path.exists():
+        _fetch(
+            "cifar-10", path, lambda content: _hash(kind, content) == digest, progress
+        )
     content = _read(path)
-    _check(path, content, "md5", md5)
-    with _naming(path):
-        return records.cifar_pickle(content)
-
-
-def _cifar_archive(path: Path, content: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The batches of an archive whose hash is right."""
-    binary = path.name == "cifar-10-binary.tar.gz"
-    read = records.cifar_binary if binary else records.cifar_pickle
-    names = [f"{name}.bin" if binary else name for name in CIFAR_FILES]
-    batches = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-            for member in archive:
-                name = Path(member.name).name
-                if name in names and (file := archive.extractfile(member)):
-                    with _naming(f"{name} in {path}"):
-                        batches[name] = read(file.read())
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is no readable archive: {error}") from error
-    for name in names:
-        if name not in batches:
-            raise DataError(f"{path} holds no {name}")
-    return [batches[name] for name in names]
+    _check(path, content, kind, digest)
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        batches = {
+            Path(member.name).stem: _cifar_batch(path / member.name, file.read())
+            for member in archive
+            if "_batch" in member.name and (file := archive.extractfile(member))
+        }
+    return [batches[name] for name in CIFAR_PICKLES]
 
 
 # --- files ---------------------------------------------------------------------------
@@ -320,9 +299,8 @@ def _read(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a file, uncompressed where its name ends in .gz."""
-    content = _read(path)
+def _plain(path: Path, content: bytes) -> bytes:
+    """The content of a file, uncompressed where its name ends in .gz."""
     if path.suffix != ".gz":
         return content
     try:
@@ -333,10 +311,14 @@ def _content(path: Path) -> bytes:
         ) from error
 
 
-def _check(path: Path, content: bytes, kind: str, right: str) -> None:
-    if (found := hashlib.new(kind, content).hexdigest()) != right:
+def _hash(kind: str, content: bytes) -> str:
+    return hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+
+
+def _check(path: Path, content: bytes, kind: str, digest: str) -> None:
+    if (found := _hash(kind, content)) != digest:
         raise DataError(
-            f"{path} is not the published file: its {kind} is {found}, not {right}; "
+            f"{path} is not the published file: its {kind} is {found}, not {digest}; "
             "remove it, or put the published one in its place"
         )
 
@@ -350,16 +332,15 @@ def _naming(path: object) -> Iterator[None]:
         raise DataError(f"{path} {error}") from error
 
 
-def _fetch(name: str, path: Path, kind: str, digest: str, progress: Progress) -> None:
+def _fetch(
+    name: str, path: Path, right: Callable[[bytes], bool], progress: Progress
+) -> None:
     """Downloads a file of a known data set, or says how else to get it."""
     urls = [mirror + path.name for mirror in MIRRORS[name]]
     try:
         path.parent.mkdir(exist_ok=True)
         download.fetch(
-            urls,
-            path,
-            lambda content: hashlib.new(kind, content).hexdigest() == digest,
-            lambda done, total: progress(path.name, done, total),
+            urls, path, right, lambda done, total: progress(path.name, done, total)
         )
     except (OSError, download.DownloadError) as error:
         raise DataError(

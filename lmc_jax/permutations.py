@@ -57,9 +57,9 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
         other, with an entry for each axis, and groups have one size throughout.
     """
     arrays = leaves(weights)
-    for path in arrays.keys() ^ spec.keys():
-        fault = "is in no entry of" if path in arrays else "is not in the weights but in"
-        raise ValueError(f"array {path!r} {fault} the permutation specification")
+    for path in sorted(arrays.keys() ^ spec.keys()):
+        fault = "not in" if path in arrays else "not in the weights, but in"
+        raise ValueError(f"array {path!r} is {fault} the permutation specification")
     sizes: dict[str, int] = {}
     for path, entries in spec.items():
         shape = arrays[path].shape

@@ -1,7 +1,7 @@
 """Labelled images as bytes: the IDX format, CIFAR-10's binary records and pickles.
 
-Nothing here opens a file. Every fault is a ``RecordError`` of one line that says what is
-wrong with the content; the caller knows the file.
+Nothing here opens a file. Every fault is a ``RecordError`` of one line that says what
+is wrong with the content; the caller knows the file.
 """
 
 import io
@@ -15,7 +15,7 @@ CIFAR_SHAPE = (32, 32, 3)
 CIFAR_BATCH = 10_000  # records a file
 CIFAR_CLASSES = 10
 _UINT8 = 0x08  # the type code of IDX for unsigned bytes
-_RECONSTRUCT, *_ = np.empty(0).__reduce__()
+_RECONSTRUCT = np.empty(0).__reduce__()[0]
 _TRUSTED = {
     **{
         (f"numpy.{core}.multiarray", "_reconstruct"): _RECONSTRUCT
@@ -67,8 +67,8 @@ def cifar_binary(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     record = 1 + math.prod(CIFAR_SHAPE)
     if len(content) != CIFAR_BATCH * record:
         raise RecordError(
-            f"holds {len(content)} bytes, {len(content) / record:g} records of {record}: "
-            f"a batch has {CIFAR_BATCH}"
+            f"holds {len(content)} bytes, {len(content) / record:g} records of "
+            f"{record}: a batch has {CIFAR_BATCH}"
         )
     rows = np.frombuffer(content, np.uint8).reshape(CIFAR_BATCH, record)
     return _cifar(rows[:, 1:], rows[:, 0])

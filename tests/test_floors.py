@@ -13,29 +13,42 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
 )
 FLOORS = [
-    {"numerics", "kernels"},
-    {"two_layer", "minima", "mlp", "cnn"},
-    {"descent", "matching", "interpolation"},
+    {"numerics", "kernels", "permutations"},
+    {"two_layer", "minima", "networks"},
+    {"descent", "matching", "alignment", "interpolation"},
     {"spec"},
-    {"measures", "theory", "sharpness", "uniformity"},
-    {"programs"},
+    {"measures", "theory", "sharpness", "uniformity", "evaluation"},
+    {"programs", "training"},
     {"sweep"},
 ]
 # The rooms on the host, and all of the package that each may know.
 HOST = {
     "store": set(),
-    "datasets": set(),
+    "records": set(),
+    "download": set(),
+    "datasets": {"records", "download"},
     "figures": {"store"},
     "environment": {"two_layer"},
     "summary": {"store", "measures", "interpolation", "descent"},
 }
 # Rooms that know of the host what is named here.
-GUESTS = {"programs": {"environment"}, "sweep": {"environment"}}
+GUESTS = {
+    "programs": {"environment"},
+    "sweep": {"environment"},
+    "training": {"environment"},
+}
 # Rooms of one floor that build on each other.
-NEIGHBORS = {"kernels": {"numerics"}, "matching": {"matching"}}
+NEIGHBORS = {
+    "kernels": {"numerics"},
+    "networks": {"networks"},
+    "matching": {"matching"},
+    "alignment": {"alignment"},
+}
 # What is imported from outside beside the standard library, where it is limited.
 OUTSIDE = {
     "store": {"numpy"},
+    "records": {"numpy"},
+    "download": set(),
     "datasets": {"numpy"},
     "theory": {"numpy", "scipy"},
     "uniformity": {"numpy", "scipy"},

@@ -29,24 +29,23 @@ def align_activations(
     """Permutations of the second network after which its units fire as the first's.
 
     Args:
-      activations: of any network; ``relu`` of ``Network.hidden`` for those here.
+      activations: of any network, for those here ``relu`` of ``Network.hidden``;
+        compiled once a function object.
       first: pytree of weights.
       second: the same structure.
       x: examples ``[n, ...]``.
 
     Returns:
-      ``(perms, info)``: int32 ``[units]`` by group, and by group the correlations ``[units]``
-      of the paired units. A unit that does not vary correlates with none, 0.
+      ``(perms, info)``: int32 ``[units]`` by group, and by group the correlations
+      ``[units]`` of the paired units.
 
     Raises:
-      ValueError: for activations that are not finite.
+      ValueError: as ``correlations``.
     """
     perms, paired = {}, {}
     for group, matrix in correlations(activations, first, second, x).items():
-        if not np.isfinite(matrix).all():
-            raise ValueError(f"group {group!r} has activations that are not finite")
-        perm = linear_sum_assignment(matrix, maximize=True)[1].astype(np.int32)
-        perms[group], paired[group] = perm, matrix[np.arange(len(perm)), perm]
+        places, perm = linear_sum_assignment(matrix, maximize=True)
+        perms[group], paired[group] = perm.astype(np.int32), matrix[places, perm]
     return perms, paired
 
 
@@ -55,52 +54,56 @@ def correlations(
 ) -> dict[str, np.ndarray]:
     """Pearson correlations ``[units of the first, units of the second]`` by group.
 
-    Over examples and, in an image, positions; float64.
+    Over examples and, in an image, positions; float64. A unit that does not vary
+    correlates with none: 0.
+
+    Raises:
+      ValueError: for activations that are not finite, or differ in shape.
     """
-    count, sums = _moments(activations, first, second, x)
     found = {}
-    for group, totals in sums.items():
-        cross, means, squares = (np.asarray(total) / count[group] for total in totals)
-        covariance = cross - np.outer(*means)
+    for group, moments in _moments(activations, first, second, x).items():
+        cross, means, squares = map(np.asarray, moments)
+        if not all(np.isfinite(moment).all() for moment in (cross, means, squares)):
+            raise ValueError(f"group {group!r} has activations that are not finite")
         variances = squares - means**2
         varies = variances > ROUNDING * squares
         deviations = np.sqrt(np.where(varies, variances, np.inf))
-        found[group] = covariance / np.outer(*deviations)
+        found[group] = (cross - np.outer(*means)) / np.outer(*deviations)
     return found
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _moments(activations, first, second, x):
-    """By group: how many values, and their sums of products, values, squares."""
+    """By group the means of products, and of values and squares of either network."""
+    shapes, others = (jax.eval_shape(activations, side, x) for side in (first, second))
+    if shapes != others:
+        raise ValueError("the two networks have activations of different shapes")
 
     def add(total, examples):
-        """Returns the total with some more examples, ``None`` for the scan."""
-        pair = [activations(weights, examples) for weights in (first, second)]
-        for group in total:
-            rows = [
-                side[group].astype(jnp.float64).reshape(-1, side[group].shape[-1])
-                for side in pair
-            ]
-            stacked = jnp.stack(rows)  # [2, values, units]
-            more = (
-                matmul(rows[0].T, rows[1]),
-                stacked.sum(1),
-                jnp.square(stacked).sum(1),
-            )
-            total = total | {group: jax.tree.map(jnp.add, total[group], more)}
-        return total, None
+        """The total with some more examples; ``None`` for the scan."""
+        sides = [activations(weights, examples) for weights in (first, second)]
+        more = {}
+        for group, shape in shapes.items():
+            values = jnp.stack(
+                [side[group].reshape(-1, shape.shape[-1]) for side in sides]
+            ).astype(jnp.float64)  # [2, values, units]
+            products = matmul(values[0].T, values[1])
+            more[group] = products, values.sum(1), jnp.square(values).sum(1)
+        return jax.tree.map(jnp.add, total, more), None
 
-    shapes = jax.eval_shape(activations, first, x)
     total = {}
     for group, shape in shapes.items():
         units = shape.shape[-1]
-        zeros = ((units, units), (2, units), (2, units))
-        total[group] = tuple(jnp.zeros(size, jnp.float64) for size in zeros)
+        sizes = ((units, units), (2, units), (2, units))
+        total[group] = tuple(jnp.zeros(size, jnp.float64) for size in sizes)
     whole = len(x) // CHUNK * CHUNK
     if whole:
         chunks = x[:whole].reshape(-1, CHUNK, *x.shape[1:])
         total, _ = jax.lax.scan(add, total, chunks)
     if whole < len(x):
         total, _ = add(total, x[whole:])
-    counts = {group: shape.size // shape.shape[-1] for group, shape in shapes.items()}
-    return counts, total
+    means = {}
+    for group, shape in shapes.items():
+        values = shape.size // shape.shape[-1]
+        means[group] = tuple(sums / values for sums in total[group])
+    return means

@@ -21,7 +21,7 @@ class Descent(NamedTuple):
     """How a coordinate descent went.
 
     objective: Σ ⟨A, π(B)⟩ at the start and after every assignment; it never falls.
-    converged: whether a sweep over all groups found nothing better.
+    converged: whether no group alone can do better.
     """
 
     objective: np.ndarray
@@ -55,9 +55,14 @@ def align_weights(
         finite.
     """
     sizes = group_sizes(first, spec)
-    if group_sizes(second, spec) != sizes:
-        raise ValueError("the two networks differ in shape: only equal ones are aligned")
+    group_sizes(second, spec)
     ours, theirs = _counted(first, spec, leave_out), _counted(second, spec, leave_out)
+    for path, array in ours.items():
+        if array.shape != theirs[path].shape:
+            raise ValueError(
+                f"array {path!r} is {array.shape} in the first network and "
+                f"{theirs[path].shape} in the second: only equal shapes are aligned"
+            )
     uses: dict[str, list[str]] = {group: [] for group in sizes}
     for path in ours:
         for _, (group, _) in group_axes(spec[path]):
@@ -67,27 +72,37 @@ def align_weights(
                     "by assignments needs each group once in an array"
                 )
             uses[group].append(path)
-    rng = np.random.default_rng(seed)
     perms = {group: np.arange(units, dtype=np.int32) for group, units in sizes.items()}
+    known, moving, neighbours = {}, {}, {}  # known gains: of arrays of one group alone
+    for group, paths in uses.items():
+        groups = {
+            path: {name for _, (name, _) in group_axes(spec[path])} for path in paths
+        }
+        alone = [path for path in paths if len(groups[path]) == 1]
+        known[group] = _gains(group, alone, ours, theirs, spec, perms)
+        moving[group] = [path for path in paths if path not in alone]
+        neighbours[group] = set().union(*groups.values()) - {group}
+    rng = np.random.default_rng(seed)
     scale = sum(np.linalg.norm(ours[p]) * np.linalg.norm(theirs[p]) for p in ours)
     objective = [sum(float(np.vdot(ours[path], theirs[path])) for path in ours)]
-    converged = not perms
+    unsettled = set(perms)  # groups whose neighbours moved since their assignment
     for _ in range(SWEEPS):
-        before = objective[-1]
-        for group in rng.permutation(list(perms)):
-            gains = _gains(group, uses[group], ours, theirs, spec, perms, sizes[group])
-            held = gains[np.arange(sizes[group]), perms[group]].sum()
-            found = linear_sum_assignment(gains, maximize=True)[1].astype(np.int32)
-            rise = float(gains[np.arange(sizes[group]), found].sum() - held)
+        for group in rng.permutation(sorted(unsettled)):
+            unsettled.discard(group)
+            gains = known[group] + _gains(
+                group, moving[group], ours, theirs, spec, perms
+            )
+            places, found = linear_sum_assignment(gains, maximize=True)
+            rise = float((gains[places, found] - gains[places, perms[group]]).sum())
             if not rise >= -ROUNDING * scale:
                 raise ArithmeticError(f"weight matching fell by {-rise} at {group!r}")
             if rise > ROUNDING * scale:
-                perms[group] = found
+                perms[group] = found.astype(np.int32)
                 objective.append(objective[-1] + rise)
-        if objective[-1] == before:
-            converged = True
+                unsettled |= neighbours[group]
+        if not unsettled:
             break
-    return perms, Descent(np.array(objective), converged)
+    return perms, Descent(np.array(objective), not unsettled)
 
 
 def _counted(
@@ -112,20 +127,21 @@ def _gains(
     theirs: dict[str, np.ndarray],
     spec: Spec,
     perms: dict[str, np.ndarray],
-    units: int,
 ) -> np.ndarray:
     """``[i, j]``: what the objective gains when unit j of B stands at place i of A."""
+    units = len(perms[group])
     others = {name: perm for name, perm in perms.items() if name != group}
     gains = np.zeros((units, units))
     for path in paths:
         entries = spec[path]
-        moved = reorder(theirs[path], entries, others)
         axis, inner = next(
-            (axis, inner) for axis, (name, inner) in group_axes(entries) if name == group
+            (axis, tiled.inner)
+            for axis, tiled in group_axes(entries)
+            if tiled.group == group
         )
         rows = [
-            np.moveaxis(split(array, axis, units, inner), axis + 1, 0).reshape(units, -1)
-            for array in (ours[path], moved)
+            np.moveaxis(split(array, axis, units, inner), axis + 1, 0)
+            for array in (ours[path], reorder(theirs[path], entries, others))
         ]
-        gains += rows[0] @ rows[1].T
+        gains += rows[0].reshape(units, -1) @ rows[1].reshape(units, -1).T
     return gains
