@@ -13,20 +13,22 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
 )
 FLOORS = [
-    {"numerics", "kernels"},
-    {"two_layer", "minima", "mlp", "cnn"},
-    {"descent", "matching", "interpolation"},
+    {"numerics", "kernels", "permutations"},
+    {"two_layer", "minima", "networks"},
+    {"descent", "matching", "alignment", "interpolation"},
     {"spec"},
-    {"measures", "theory", "sharpness", "uniformity"},
-    {"programs"},
+    {"measures", "theory", "sharpness", "uniformity", "evaluation"},
+    {"programs", "training"},
     {"batches"},
     {"sweep"},
 ]
 # The rooms on the host, and all of the package that each may know.
 HOST = {
     "store": set(),
-    "datasets": set(),
     "devices": set(),
+    "records": set(),
+    "download": set(),
+    "datasets": {"records", "download"},
     "figures": {"store"},
     "export": {"store", "summary", "interpolation", "descent"},
     "environment": {"two_layer"},
@@ -37,12 +39,20 @@ GUESTS = {
     "programs": {"devices", "environment"},
     "batches": {"devices"},
     "sweep": {"devices", "environment"},
+    "training": {"environment"},
 }
 # Rooms of one floor that build on each other.
-NEIGHBORS = {"kernels": {"numerics"}, "matching": {"interpolation", "matching"}}
+NEIGHBORS = {
+    "kernels": {"numerics"},
+    "networks": {"networks"},
+    "matching": {"interpolation", "matching"},
+    "alignment": {"alignment"},
+}
 # What is imported from outside beside the standard library, where it is limited.
 OUTSIDE = {
     "store": {"numpy"},
+    "records": {"numpy"},
+    "download": set(),
     "datasets": {"numpy"},
     "theory": {"numpy", "scipy"},
     "uniformity": {"numpy", "scipy"},

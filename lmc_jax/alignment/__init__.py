@@ -1,0 +1,12 @@
+"""Alignment of networks layer by layer, on any pytree with a permutation specification.
+
+The result is always ``(perms, info)``: ``permutations.permute(second, spec, perms)`` is
+the second network with its hidden units in the order of the first's.
+"""
+
+from lmc_jax.alignment.activations import align_activations
+from lmc_jax.alignment.merging import merge
+from lmc_jax.alignment.repair import repair
+from lmc_jax.alignment.weights import align_weights
+
+__all__ = ["align_activations", "align_weights", "merge", "repair"]

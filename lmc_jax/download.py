@@ -1,0 +1,139 @@
+"""Downloads that survive cut connections: retries, resumes, checks, all or nothing.
+
+What has arrived is kept beside the target as ``.NAME.part``, so that the next attempt,
+or the next process, asks only for the rest. The target appears whole and checked.
+"""
+
+import contextlib
+import fcntl
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+TRIES = 5  # a mirror
+TIMEOUT = 30.0  # seconds without a byte
+PAUSE = 1.0  # seconds before the second try of a mirror, doubled before each further
+PIECE = 1 << 16  # bytes between two reports
+_FAULTS = (OSError, http.client.HTTPException)
+
+
+class DownloadError(Exception):
+    """No mirror gave the file; says what each one did, in one line."""
+
+
+def fetch(
+    urls: Sequence[str],
+    target: Path,
+    right: Callable[[bytes], bool],
+    progress: Callable[[int, int | None], object] = lambda done, total: None,
+) -> None:
+    """Downloads a file from the first mirror that gives the right one.
+
+    A process that waits for another's download of the same file then finds it there.
+
+    Args:
+      urls: of the file, one a mirror.
+      target: in a folder that exists.
+      right: whether the whole content is what it should be.
+      progress: told the bytes there are, and how many there will be, if known.
+
+    Raises:
+      DownloadError: when every mirror failed.
+      OSError: when the folder cannot be written.
+    """
+    part = target.with_name(f".{target.name}.part")
+    faults = []
+    with _locked(part) as file:
+        if target.exists():
+            part.unlink()
+            return
+        for url in urls:
+            if fault := _from_mirror(url, file, right, progress):
+                faults.append(f"{url}: {fault}")
+            else:
+                os.fsync(file.fileno())
+                part.replace(target)
+                return
+    raise DownloadError("; ".join(faults))
+
+
+@contextlib.contextmanager
+def _locked(part: Path) -> Iterator[BinaryIO]:
+    """The partial file, open for this process alone."""
+    while True:
+        with part.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                same = os.path.samestat(os.fstat(file.fileno()), part.stat())
+            except FileNotFoundError:  # its last holder has finished the download
+                same = False
+            if same:
+                yield file
+                return
+
+
+def _from_mirror(
+    url: str,
+    file: BinaryIO,
+    right: Callable[[bytes], bool],
+    progress: Callable[[int, int | None], object],
+) -> str:
+    """Fills the file from one mirror; returns what went wrong, or nothing."""
+    fault = ""
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(PAUSE * 2 ** (attempt - 1))
+        resumed = file.seek(0, os.SEEK_END) > 0
+        try:
+            _receive(url, file, progress)
+        except urllib.error.HTTPError as error:
+            fault = f"HTTP status {error.code}"
+            if error.code < 500 and error.code not in (408, 416, 429):
+                return fault  # it will say the same again
+            if error.code == 416:  # there is no rest: what is there is all, or wrong
+                resumed = True
+            else:
+                continue
+        except urllib.error.URLError as error:
+            fault = str(error.reason)
+            continue
+        except _FAULTS as error:
+            fault = str(error) or type(error).__name__
+            continue
+        file.seek(0)
+        if right(file.read()):
+            return ""
+        file.truncate(0)
+        fault = "what it gives is not the published file (wrong checksum)"
+        if not resumed:  # a wrong beginning may have been someone else's
+            return fault
+    return fault
+
+
+def _receive(
+    url: str, file: BinaryIO, progress: Callable[[int, int | None], object]
+) -> None:
+    """Appends the rest of the file, or all of it where a server knows no ranges."""
+    have = file.seek(0, os.SEEK_END)
+    headers = {"User-Agent": "lmc_jax", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    request = urllib.request.Request(url, headers=headers)
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        if have and answer.status != 206:
+            have = 0
+            file.truncate(0)
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        while piece := answer.read(PIECE):
+            file.write(piece)
+            have += len(piece)
+            progress(have, total)
+        file.flush()
+        if total is not None and have < total:
+            raise OSError(f"the connection was cut at {have} of {total} bytes")

@@ -1,0 +1,8 @@
+"""Networks as pure functions, with the permutations that leave them unchanged."""
+
+from lmc_jax.networks.chain import Network
+from lmc_jax.networks.cnn import cnn
+from lmc_jax.networks.layers import NORMS
+from lmc_jax.networks.mlp import mlp
+
+__all__ = ["NORMS", "Network", "cnn", "mlp"]

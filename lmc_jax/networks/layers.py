@@ -1,0 +1,89 @@
+"""What layers are made of: dense and convolution, normalisation, He initialisation.
+
+Axis letters: n examples, h and w rows and columns of an image, c channels.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lmc_jax.numerics import matmul
+
+# Normalisations, and the arrays of each.
+NORMS = {
+    "none": (),
+    "layer": ("scale", "offset"),
+    "batch": ("scale", "offset", "mean", "var"),
+}
+EPSILON = 1e-5  # under the roots of normalisations
+
+Layer = dict[str, Array]  # by the array's name
+
+
+def he_layer(key: Array, *shape: int) -> Layer:
+    """Kernel with N(0, 2/fan-in) entries (He et al. 2015) and bias 0, float32.
+
+    Args:
+      key: PRNG key.
+      *shape: of the kernel, fan-out last; all other axes make up the fan-in.
+    """
+    *fan_in, fan_out = shape
+    std = math.sqrt(2 / math.prod(fan_in))
+    kernel = std * jax.random.normal(key, shape, jnp.float32)
+    return {"kernel": kernel, "bias": jnp.zeros(fan_out, jnp.float32)}
+
+
+def norm_layer(units: int, norm: str) -> Layer:
+    """Scale and variance 1, offset and mean 0: those that the normalisation has."""
+    start = {"scale": 1, "offset": 0, "mean": 0, "var": 1}
+    return {name: jnp.full(units, start[name], jnp.float32) for name in NORMS[norm]}
+
+
+def dense(layer: Layer, x: Array) -> Array:
+    """``x [..., in]`` to ``[..., out]``."""
+    return matmul(x, layer["kernel"]) + layer["bias"]
+
+
+def convolution(layer: Layer, x: Array) -> Array:
+    """``x [n, h, w, c]`` by a kernel ``[3, 3, c, out]``, zero-padded: same h and w.
+
+    As one matrix product over patches: on CPU XLA's gradients of convolutions are
+    slower, and this form maps over networks as well.
+    """
+    kernel = layer["kernel"]
+    rows, columns = x.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    patches = [
+        padded[:, i : i + rows, j : j + columns] for i in range(3) for j in range(3)
+    ]
+    flat = layer | {"kernel": kernel.reshape(-1, kernel.shape[-1])}
+    return dense(flat, jnp.concatenate(patches, axis=-1))
+
+
+def pool(x: Array) -> Array:
+    """Largest of every 2 × 2 pixels of ``[n, h, w, c]``, h and w even."""
+    n, rows, columns, channels = x.shape
+    return x.reshape(n, rows // 2, 2, columns // 2, 2, channels).max((2, 4))
+
+
+def normalise(layer: Layer, x: Array, norm: str, training: bool) -> tuple[Array, Layer]:
+    """Layer normalisation over the last axis, or batch normalisation over the others.
+
+    Returns:
+      The scaled and shifted ``x [..., units]``, and the statistics ``mean`` and ``var``
+      of the examples where a batch normalisation used them (empty otherwise).
+    """
+    moments = {}
+    if norm == "layer":
+        mean = jnp.mean(x, axis=-1, keepdims=True)
+        var = jnp.var(x, axis=-1, keepdims=True)
+    elif training:
+        axes = tuple(range(x.ndim - 1))
+        mean, var = jnp.mean(x, axis=axes), jnp.var(x, axis=axes)
+        moments = {"mean": mean, "var": var}
+    else:
+        mean, var = layer["mean"], layer["var"]
+    standard = (x - mean) / jnp.sqrt(var + EPSILON)
+    return standard * layer["scale"] + layer["offset"], moments

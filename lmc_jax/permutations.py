@@ -1,0 +1,141 @@
+"""Which axes of which arrays permute together, and permutations applied to them.
+
+A *specification* names, for every array of a pytree of weights, the group of hidden
+units that each of its axes runs over:
+
+    {"0/kernel": (None, "hidden"), "0/bias": ("hidden",), "1/kernel": ("hidden", None),
+     "1/bias": (None,)}
+
+Keys are paths into the pytree, spelled as ``keystr(path, simple=True, separator="/")``
+does. An axis entry is a group's name, None for an axis that stays, or ``Tiled`` for an
+axis whose entries are those of a group several times over, as behind a flattening.
+
+A permutation ``perm`` maps unit i of the result to unit ``perm[i]`` of the input.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from jax.tree_util import keystr
+
+
+class Tiled(NamedTuple):
+    """An axis of length outer · units · inner, units running over a group.
+
+    Channels-last images flattened have ``inner = 1``, channels-first images ``inner =
+    height · width``; ``outer`` follows from the length.
+    """
+
+    group: str
+    inner: int = 1
+
+
+Entry = str | Tiled | None
+Spec = Mapping[str, tuple[Entry, ...]]
+Perms = Mapping[str, Any]  # group: integers [units]; groups left out stay as they are
+
+
+def leaves(weights: Any) -> dict[str, Any]:
+    """The arrays of a pytree by their paths."""
+    flat, _ = jax.tree_util.tree_flatten_with_path(weights)
+    return {keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
+
+
+def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
+    """Units of every group, the specification checked against the weights.
+
+    Args:
+      weights: pytree of arrays.
+      spec: its specification.
+
+    Returns:
+      Units by group, in the order of the specification.
+
+    Raises:
+      ValueError: unless the specification names every array of ``weights`` and no
+        other, with an entry for each axis, and groups have one size throughout.
+    """
+    arrays = leaves(weights)
+    for path in sorted(arrays.keys() ^ spec.keys()):
+        fault = "not in" if path in arrays else "not in the weights, but in"
+        raise ValueError(f"array {path!r} is {fault} the permutation specification")
+    sizes: dict[str, int] = {}
+    for path, entries in spec.items():
+        shape = arrays[path].shape
+        if len(entries) != len(shape):
+            raise ValueError(
+                f"array {path!r} has {len(shape)} axes, its permutation specification "
+                f"{len(entries)}: give a group or None for each"
+            )
+        for entry, length in zip(entries, shape, strict=True):
+            if isinstance(entry, str) and sizes.setdefault(entry, length) != length:
+                raise ValueError(
+                    f"group {entry!r} has {sizes[entry]} units, but an axis of array "
+                    f"{path!r} has {length}"
+                )
+    for path, entries in spec.items():
+        for entry, length in zip(entries, arrays[path].shape, strict=True):
+            if not isinstance(entry, Tiled):
+                continue
+            if entry.group not in sizes:
+                raise ValueError(f"group {entry.group!r} has no plain axis anywhere")
+            if length % (sizes[entry.group] * entry.inner):
+                raise ValueError(
+                    f"an axis of array {path!r} has {length} entries, no multiple of "
+                    f"{sizes[entry.group]} units of {entry.group!r} times "
+                    f"{entry.inner}"
+                )
+    return sizes
+
+
+def group_axes(entries: tuple[Entry, ...]) -> Iterator[tuple[int, Tiled]]:
+    """The axes that run over groups, each as ``(axis, Tiled(group, inner))``."""
+    for axis, entry in enumerate(entries):
+        if entry is not None:
+            yield axis, entry if isinstance(entry, Tiled) else Tiled(entry)
+
+
+def split(array: Any, axis: int, units: int, inner: int) -> Any:
+    """``array`` with one axis parted into ``(outer, units, inner)``."""
+    shape = array.shape
+    parted = (shape[axis] // (units * inner), units, inner)
+    return array.reshape(*shape[:axis], *parted, *shape[axis + 1 :])
+
+
+def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
+    """The weights with their hidden units in another order: the same function.
+
+    Args:
+      weights: pytree of arrays, NumPy or JAX; may be traced.
+      spec: its specification.
+      perms: integers ``[units]`` by group; groups left out keep their order.
+
+    Returns:
+      The same pytree: unit i of a group is unit ``perms[group][i]`` of ``weights``.
+
+    Raises:
+      ValueError: as ``group_sizes``, and for an unknown group or a wrong length.
+    """
+    sizes = group_sizes(weights, spec)
+    for group, perm in perms.items():
+        if sizes.get(group) != len(perm):
+            known = ", ".join(f"{name} ({units})" for name, units in sizes.items())
+            raise ValueError(
+                f"a permutation of {len(perm)} units for group {group!r}: the groups "
+                f"are {known}"
+            )
+
+    def one(path, array):
+        return reorder(array, spec[keystr(path, simple=True, separator="/")], perms)
+
+    return jax.tree_util.tree_map_with_path(one, weights)
+
+
+def reorder(array: Any, entries: tuple[Entry, ...], perms: Perms) -> Any:
+    """One array of ``permute``, NumPy or JAX, given its entries; nothing is checked."""
+    for axis, (group, inner) in group_axes(entries):
+        if group in perms:
+            parted = split(array, axis, len(perms[group]), inner)
+            array = parted.take(perms[group], axis + 1).reshape(array.shape)
+    return array
