@@ -28,6 +28,9 @@ ENTRYPOINTS = {
     "why_gd_differs": ["why_gd_differs"],
     "matching_gap": ["matching_gap"],
     "planted": ["planted"],
+    "mnist_mlp": ["mnist_mlp"],
+    "cifar10_cnn": ["cifar10_cnn"],
+    "peak_position": ["peak_position"],
 }
 
 

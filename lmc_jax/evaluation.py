@@ -42,7 +42,7 @@ def float64(weights: Any) -> Any:
 
 
 def negative_log_likelihoods(logits: Array, labels: Array) -> Array:
-    """-log softmax(logits)[label] of each example: ``[n, classes]``, ``[n]`` to ``[n]``."""
+    """-log softmax(logits)[label] of ``[n, classes]`` and ``[n]``: ``[n]``."""
     own = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
     return jax.nn.logsumexp(logits, axis=1) - own
 
@@ -80,7 +80,7 @@ def nll_and_error(
 def on_samples(
     apply: Callable[[Any, Array], Array], samples: Sequence[Sample]
 ) -> Callable[[Any], Array]:
-    """The function from weights to ``nll_and_error`` on each sample: ``[samples, 2]``."""
+    """The function from weights to ``nll_and_error`` by sample: ``[samples, 2]``."""
     return lambda weights: jnp.stack(
         [nll_and_error(apply, weights, sample) for sample in samples]
     )
@@ -115,9 +115,7 @@ def along_paths(
         end = permute(second, spec, order)
         if mend is None:
             return path_losses(loss, first, end, ts)
-        return jax.lax.map(
-            lambda t: loss(mend(first, end, lerp(first, end, t), t)), ts
-        )
+        return jax.lax.map(lambda t: loss(mend(first, end, lerp(first, end, t), t)), ts)
 
     return jax.lax.map(one, perms)
 

@@ -6,7 +6,7 @@ that fills no batch.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jax.tree_util import keystr
 
 from lmc_jax.descent import optimizer_named
-from lmc_jax.environment import PRNG
+from lmc_jax.environment import PRNG, root_key
 from lmc_jax.evaluation import (
     Sample,
     float64,
@@ -25,6 +26,7 @@ from lmc_jax.evaluation import (
     over_networks,
 )
 from lmc_jax.networks import Network
+from lmc_jax.permutations import leaves
 
 RESET_IMAGES = 2000  # whose statistics batch normalisations keep
 
@@ -132,7 +134,8 @@ def train(
     )
     if fits is None:
         start = over_networks(_start(network, optimizer), 1, 0)
-        fits = Fits(*start(data), 0, np.zeros((0, len(data), 2, 2)))
+        weights, memory = start(data)
+        fits = Fits(weights, memory, 0, np.zeros((0, len(data), 2, 2)))
     epoch_steps = len(fitted.labels) // training.batch
     state, step, history = fits[:2], fits.step, fits.history
     for stop in [stop for stop in training.stops() if stop > step]:
@@ -150,6 +153,31 @@ def train(
         fits = Fits(*state, step, history)
         keep(fits)
     return fits._replace(weights=settle(network, fits.weights, fitted))
+
+
+def pack(fits: Fits) -> dict[str, np.ndarray]:
+    """Networks in training as named arrays, to be stored."""
+    states = {"weights": fits.weights, "optimizer": fits.optimizer}
+    arrays = {name: np.asarray(leaf) for name, leaf in leaves(states).items()}
+    return arrays | {"step": np.asarray(fits.step), "history": fits.history}
+
+
+def unpack(
+    network: Network, training: Training, arrays: Mapping[str, np.ndarray]
+) -> Fits:
+    """What ``pack`` was given, for the same network and training.
+
+    Raises:
+      KeyError: for arrays of another network or optimiser.
+    """
+    start = _start(network, training.transformation())
+    shapes = jax.eval_shape(start, jax.random.key_data(root_key(0)))
+    template = dict(zip(("weights", "optimizer"), shapes, strict=True))
+    states = jax.tree_util.tree_map_with_path(
+        lambda path, _: arrays[keystr(path, simple=True, separator="/")], template
+    )
+    history = arrays["history"]
+    return Fits(states["weights"], states["optimizer"], int(arrays["step"]), history)
 
 
 def settle(network: Network, weights: Any, sample: Sample) -> Any:

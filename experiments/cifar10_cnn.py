@@ -1,0 +1,38 @@
+"""Barrier against width for small convolutional networks on CIFAR-10.
+
+The paper's Figure 8 (right) and Appendix B.5: whether the permuted barrier has a peak
+for a network of another kind on harder data. The width is the number of channels of the
+first 3 × 3 convolution; it doubles from one to the next.
+"""
+
+from typing import Any
+
+from experiments import classifiers, common, peaks
+
+common.define_output("cifar10_cnn")
+classifiers.define_cells()
+SHARED = {"data": "cifar-10", "layers": "3", "optimizer": "momentum", "lr": 0.02}
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": SHARED
+    | {
+        "widths": "2,4,8",
+        "align": "activations",
+        "train_images": 2_000,
+        "test_images": 500,
+        "pairs": 2,
+        "steps": 300,
+        "looks": 1,
+        "points": 5,
+    },
+    "paper": SHARED | {"widths": "2,4,8,12,16,24,32,48,64"},
+}
+
+
+def main() -> None:
+    setting = classifiers.settings(PRESETS)
+    records = classifiers.one_curve(setting, "cnn")
+    peaks.report("cifar10_cnn", records, setting, "Figure 8, Appendix B.5")
+
+
+if __name__ == "__main__":
+    common.run(main)

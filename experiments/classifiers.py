@@ -1,0 +1,294 @@
+"""What the experiments on classifiers share: flags, data, cells in a store, rows."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from experiments import common
+from lmc_jax import datasets, environment, pairs, store, training
+from lmc_jax.evaluation import METRICS
+from lmc_jax.interpolation import BARRIERS, barrier
+from lmc_jax.measures import mean_interval, ratio_interval
+from lmc_jax.networks import NORMS
+from lmc_jax.pairs import orders
+
+FLAGS = flags.FLAGS
+SAMPLES = ("train", "test")
+RESAMPLES = 2000  # of the bootstrap
+
+DEFAULTS: dict[str, Any] = {
+    "data": "mnist",
+    "train_images": 0,
+    "test_images": 0,
+    "layers": "4",
+    "norm": "none",
+    "align": "weights,activations",
+    "repair": False,
+    "pairs": 10,
+    "steps": 10_000,
+    "lr": 0.05,
+    "batch": 100,
+    "optimizer": "sgd",
+    "schedule": "constant",
+    "looks": 10,
+    "points": 11,
+    "seed": 0,
+}
+
+
+def define_cells() -> None:
+    """Flags of the cells. Those left out take the preset's value."""
+    flags.DEFINE_string("widths", None, "Widths: 15,20,25 or 15:100:5 or 4:256:x7.")
+    flags.DEFINE_string("data", None, "Data sets: mnist, fashion-mnist, cifar-10.")
+    flags.DEFINE_string("data_dir", None, "Folder of the data sets.")
+    flags.DEFINE_integer("train_images", None, "First images to train on, 0 for all.")
+    flags.DEFINE_integer("test_images", None, "First images to test on, 0 for all.")
+    flags.DEFINE_string("layers", None, "Layers of weights, the output's included.")
+    flags.DEFINE_string("norm", None, f"Before each relu: {', '.join(NORMS)}.")
+    flags.DEFINE_string("align", None, f"By {', '.join(pairs.ALIGNMENTS)}.")
+    flags.DEFINE_bool("repair", None, "Measure permuted paths with REPAIR as well.")
+    flags.DEFINE_integer("pairs", None, "Independent pairs a point.")
+    flags.DEFINE_integer("steps", None, "Updates of a network.")
+    flags.DEFINE_float("lr", None, "Learning rate, at the start of its schedule.")
+    flags.DEFINE_integer("batch", None, "Images an update.")
+    flags.DEFINE_string("optimizer", None, "sgd, momentum, adam, or another of optax.")
+    known = ", ".join(training.SCHEDULES)
+    flags.DEFINE_string("schedule", None, f"Of the learning rate: {known}.")
+    flags.DEFINE_integer("looks", None, "Losses and checkpoints during training.")
+    flags.DEFINE_integer("points", None, "Positions along a path, ends included.")
+    flags.DEFINE_integer("seed", None, "Root seed, 0 ... 4294967295.")
+    flags.DEFINE_enum("barrier", "lerp", list(BARRIERS), "Definition of the barrier.")
+    flags.DEFINE_bool("save_weights", False, "Store the trained networks as well.")
+
+
+def settings(presets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The chosen preset over ``DEFAULTS``, and the flags given over both."""
+    chosen = {**DEFAULTS, **presets[FLAGS.preset]}
+    given = {name: FLAGS[name].value for name in chosen}
+    return chosen | {name: value for name, value in given.items() if value is not None}
+
+
+def load(names: Sequence[str]) -> dict[str, datasets.Dataset]:
+    """Data sets by name, downloads shown.
+
+    Raises:
+      Refusal: for what is missing or not what it should be.
+    """
+    bar = tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), delay=1)
+
+    def progress(file: str, done: int, total: int | None) -> None:
+        bar.set_description(file)
+        bar.total = total
+        bar.update(done - bar.n)
+
+    with bar, common.refusing():
+        return {name: datasets.load(name, FLAGS.data_dir, progress) for name in names}
+
+
+def cells(
+    setting: Mapping[str, Any], data: Mapping[str, datasets.Dataset], architecture: str
+) -> list[pairs.Cell]:
+    """The grid data × layers × widths of the settings, validated.
+
+    Raises:
+      Refusal: for the first thing wrong, in one line.
+    """
+    asked = setting["align"]
+    alignments = common.words(asked, "align", pairs.ALIGNMENTS) if asked else []
+    if FLAGS.barrier == "midpoint" and setting["points"] % 2 == 0:
+        raise common.Refusal(
+            f"--points={setting['points']}: --barrier=midpoint needs an odd number"
+        )
+    names = ("steps", "lr", "batch", "optimizer", "schedule", "looks")
+    grid = [
+        pairs.Cell(
+            data=name,
+            digest=data[name].digest,
+            train_images=setting["train_images"] or len(data[name].train_images),
+            test_images=setting["test_images"] or len(data[name].test_images),
+            architecture=architecture,
+            width=width,
+            layers=layers,
+            training=training.Training(**{name: setting[name] for name in names}),
+            norm=setting["norm"],
+            alignments=tuple(alignments),
+            repaired=setting["repair"],
+            points=setting["points"],
+            pairs=setting["pairs"],
+            seed=setting["seed"],
+        )
+        for name in data
+        for layers in common.integers(setting["layers"], "layers")
+        for width in common.integers(setting["widths"], "widths")
+    ]
+    with common.refusing():
+        for cell in grid:
+            cell.validate(data[cell.data])
+    return grid
+
+
+def one_curve(setting: Mapping[str, Any], architecture: str) -> list[store.Record]:
+    """Computed cells of one data set and one number of layers, in order of width.
+
+    Raises:
+      Refusal: for bad input, several data sets or several numbers of layers.
+    """
+    for name in ("data", "layers"):
+        if "," in setting[name] or ":" in setting[name]:
+            raise common.Refusal(
+                f"--{name}={setting[name]}: give one; peak_position compares several"
+            )
+    data = load([setting["data"]])
+    grid = cells(setting, data, architecture)
+    grid.sort(key=lambda cell: cell.width)
+    return computed(grid, data, setting)
+
+
+# --- into the store ------------------------------------------------------------------
+
+
+def computed(
+    grid: Sequence[pairs.Cell],
+    data: Mapping[str, datasets.Dataset],
+    setting: Mapping[str, Any],
+) -> list[store.Record]:
+    """Records of the cells, in order: read where stored, computed where missing.
+
+    Training leaves a checkpoint at every look, in OUT/unfinished, and goes on from it.
+
+    Raises:
+      Refusal: when --out cannot be used.
+      UnsoundJax: when this JAX build fails the self-check.
+    """
+    with common.refusing():
+        out = store.open_store(FLAGS.out)
+        unfinished = store.open_store(out / "unfinished")
+    environment.configure()
+    stored = {cell: _found(out, cell, FLAGS.save_weights) for cell in grid}
+    found = {cell: record for cell, record in stored.items() if record is not None}
+    missing = [cell for cell in grid if cell not in found]
+    if missing:
+        origin = environment.provenance() | {
+            "self_check": environment.self_check(),
+            "flags": {name: str(value) for name, value in setting.items()}
+            | {name: str(FLAGS[name].value) for name in ("preset", "out", "barrier")},
+        }
+    updates = sum(2 * cell.pairs * cell.training.steps for cell in missing)
+    with tqdm(total=updates, unit="step", disable=not sys.stderr.isatty()) as bar:
+        for cell in missing:
+            bar.set_description(f"{cell.data}, {cell.layers} layers of {cell.width}")
+            found[cell] = _compute(cell, data[cell.data], out, unfinished, origin, bar)
+    return [found[cell] for cell in grid]
+
+
+def _found(out: Path, cell: pairs.Cell, weights: bool = False) -> store.Record | None:
+    """The stored cell, None where it (or its weights, if wanted) is not there."""
+    path = store.cell_path(out, cell.parameters())
+    try:
+        found = store.find(out, cell.parameters())
+        return None if found and weights and not store.read_weights(path) else found
+    except store.CorruptCell as error:
+        print(f"warning: {error}; computing it again", file=sys.stderr)
+        return None
+
+
+def _compute(cell, data, out: Path, unfinished: Path, origin, bar) -> store.Record:
+    """Trains and measures a cell into the store, by way of checkpoints."""
+    parameters = cell.parameters()
+    checkpoint = store.cell_path(unfinished, parameters)
+    fits = None
+    if (record := _found(unfinished, cell)) is not None:
+        network = cell.network(data.train_images.shape[1:])
+        fits = training.unpack(network, cell.training, record.arrays)
+        bar.update(2 * cell.pairs * fits.step)
+
+    def keep(fits: training.Fits) -> None:
+        store.save(unfinished, parameters, training.pack(fits), origin)
+
+    arrays, weights = pairs.run(cell, data, fits=fits, keep=keep, progress=bar.update)
+    kept = training.leaves(weights) if FLAGS.save_weights else None
+    path = store.save(out, parameters, arrays, origin, kept)
+    checkpoint.unlink(missing_ok=True)
+    return store.read(path)
+
+
+# --- rows ----------------------------------------------------------------------------
+
+
+def rows(records: Sequence[store.Record], definition: str) -> list[dict[str, Any]]:
+    """Rows of ``summary.csv``: one a (cell, path, sample, metric).
+
+    ``barrier_*`` are means over independent pairs with 95% percentile-bootstrap
+    intervals, ``normalized_*`` the ratio of the mean to the mean direct barrier,
+    ``end_*`` the metric at the ends. ``kept`` pairs enter: those of which neither
+    network diverged.
+    """
+    table = []
+    for record in records:
+        cell, losses = record.parameters, kept(record)
+        found = barriers(losses, definition)
+        for at, (order, sample, metric) in labels(cell):
+            own, direct = found[(slice(None), *at)], found[(slice(None), 0, *at[1:])]
+            ends = losses[(slice(None), at[0], [0, -1], *at[1:])].mean(1)
+            table.append(
+                {
+                    **_columns(cell),
+                    "kept": len(losses),
+                    "path": order,
+                    "sample": sample,
+                    "metric": metric,
+                    "barrier": definition,
+                    **_interval("barrier", mean_interval(own, resamples=RESAMPLES)),
+                    **_interval(
+                        "normalized", ratio_interval(own, direct, resamples=RESAMPLES)
+                    ),
+                    **_interval("end", mean_interval(ends, resamples=RESAMPLES)),
+                    "cell": store.fingerprint(cell),
+                }
+            )
+    return table
+
+
+def kept(record: store.Record) -> np.ndarray:
+    """Losses ``[kept pairs, orders, T, samples, metrics]``: all finite at both ends."""
+    losses = record.arrays["losses"]
+    return losses[np.isfinite(losses[:, :, [0, -1]]).all((1, 2, 3, 4))]
+
+
+def barriers(losses: np.ndarray, definition: str) -> np.ndarray:
+    """Barriers ``[pairs, orders, samples, metrics]`` of ``kept`` losses."""
+    along = np.moveaxis(losses, 2, -1)
+    ts = np.arange(along.shape[-1]) / (along.shape[-1] - 1)
+    return np.asarray(barrier(jnp.asarray(along), jnp.asarray(ts), definition))
+
+
+def labels(cell: Mapping[str, Any]) -> Iterator[tuple[tuple[int, int, int], tuple]]:
+    """Places in ``[orders, samples, metrics]`` and what they are called."""
+    names = (orders(cell), SAMPLES, METRICS)
+    for at in np.ndindex(*map(len, names)):
+        yield at, tuple(axis[i] for axis, i in zip(names, at, strict=True))
+
+
+def _columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+    own = ("data", "architecture", "layers", "width", "norm", "train_images", "pairs")
+    return (
+        {name: cell[name] for name in own} | cell["training"] | {"seed": cell["seed"]}
+    )
+
+
+def _interval(name: str, values: tuple[float, float, float]) -> dict[str, float]:
+    return dict(
+        zip((f"{name}_mean", f"{name}_low", f"{name}_high"), values, strict=True)
+    )
+
+
+def select(rows: Sequence[dict], **wanted: Any) -> list[dict]:
+    """Rows with these values, in order of width."""
+    kept = (r for r in rows if all(r[name] == value for name, value in wanted.items()))
+    return sorted(kept, key=lambda row: row["width"])
