@@ -105,7 +105,7 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
 def draw(table: Sequence[dict], depths: Sequence[dict], sets: Sequence[dict]):
     """Above barriers against width, below where they peak."""
     figure, axes = figures.grid(2, 2)
-    path = [row["path"] for row in table if row["path"] != "direct"][0]
+    path = next(row["path"] for row in table if row["path"] != "direct")
     for column, curves in enumerate((depths, sets)):
         names = [
             f"{c['layers']} layers" if curves is depths else c["data"] for c in curves
@@ -171,14 +171,15 @@ def data_claim(curves: Sequence[dict]) -> dict:
     low = float(np.percentile(np.log(hard["draws"] / easy["draws"]), 2.5))
     return {
         "paper": "Figure 14",
-        "claim": f"the peak is at larger width for harder data ({easy['layers']} layers)",
+        "claim": "the peak is at larger width for harder data "
+        f"({easy['layers']} layers)",
         "measured": "; ".join(
             f"{common.with_interval(own, 'width')} for {own['data']} (least test error "
             f"{own['error']:.2g})"
             for own in ordered
         ),
-        "rule": "the interval of the peak's width for the data of the largest test error "
-        "over that of the smallest lies above 1" + RULE,
+        "rule": "the interval of the peak's width for the data of the largest test "
+        "error over that of the smallest lies above 1" + RULE,
         "n": min(own["pairs"] for own in curves),
         "holds": bool(low > 0) if enough(curves, 2) else None,
     }

@@ -20,7 +20,7 @@ FLOORS = [
     {"measures", "theory", "sharpness", "uniformity", "evaluation"},
     {"programs", "training"},
     {"batches"},
-    {"sweep"},
+    {"sweep", "pairs"},
 ]
 # The rooms on the host, and all of the package that each may know.
 HOST = {
@@ -40,6 +40,7 @@ GUESTS = {
     "batches": {"devices"},
     "sweep": {"devices", "environment"},
     "training": {"environment"},
+    "pairs": {"datasets", "environment"},
 }
 # Rooms of one floor that build on each other.
 NEIGHBORS = {
