@@ -196,7 +196,16 @@ def normalized_claims(rows: Sequence[dict]) -> list[dict]:
         if matching == "direct" or len(teachers) < 2:
             continue
         label = f"{source} {rate_shown}".rstrip() + f", {curves.LABELS[matching]}"
-        first, last = (teachers[end] for end in (min(teachers), max(teachers)))
+        # Widths are whole: the largest m/k of one teacher may be near another's only.
+        common_ratio = min(
+            curve[-1]["m"] / curve[-1]["k"] for curve in teachers.values()
+        )
+        first, last = (
+            [r for r in teachers[end] if r["m"] <= 1.05 * common_ratio * r["k"]]
+            for end in (min(teachers), max(teachers))
+        )
+        if min(c[-1]["m"] / c[-1]["k"] for c in (first, last)) < 0.9 * common_ratio:
+            continue
         judged += [_benefit_grows(label, first, last), _sharpens(label, first, last)]
     return judged
 
@@ -210,8 +219,8 @@ def _benefit_grows(label: str, first: Sequence[dict], last: Sequence[dict]) -> d
         f"k = {large['k']}, m = {large['m']} against "
         f"{common.with_interval(small, 'normalized')} at k = {small['k']}, m = "
         f"{small['m']}",
-        "rule": "at the largest m/k the interval of the largest k lies below that of "
-        "the smallest k",
+        "rule": "at the largest m/k of both, within 10%, the interval of the largest k "
+        "lies below that of the smallest k",
         "n": large["pairs"],
         "holds": bool(large["normalized_high"] < small["normalized_low"]),
     }
@@ -315,6 +324,7 @@ def _below_uniform(rows: Sequence[dict]) -> list[dict]:
         if source not in ("gd", "sgd") or matching == "direct" or not reference:
             continue
         ours, uniform = curve[-1], reference[-1]
+        gap = uniform["barrier_low"] - ours["barrier_high"]  # NaN without intervals
         judged.append(
             {
                 "paper": "Figure 2",
@@ -325,7 +335,7 @@ def _below_uniform(rows: Sequence[dict]) -> list[dict]:
                 f"{common.with_interval(uniform, 'barrier')}",
                 "rule": "at the largest m the intervals do not meet, and it is lower",
                 "n": ours["pairs"],
-                "holds": bool(ours["barrier_high"] < uniform["barrier_low"]),
+                "holds": bool(gap > 0) if gap == gap else None,
             }
         )
     return judged

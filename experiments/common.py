@@ -23,7 +23,8 @@ from lmc_jax.spec import Cell, Descent, Minima
 from lmc_jax.sweep import OutOfMemory
 
 FLAGS = flags.FLAGS
-SOURCES = ("gd", "sgd", "uniform", "dirichlet", "equal")
+TRAINED = ("gd", "sgd")
+SOURCES = (*TRAINED, "uniform", "dirichlet", "equal")
 FAILURES = (store.StoreError, environment.UnsoundJax, OutOfMemory, devices.Lost)
 CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
 
@@ -273,7 +274,18 @@ def convention(setting: Mapping[str, Any], pairs: str) -> str:
     """How every caption of a barrier begins: definition, loss, n, interval."""
     return (
         f"Barrier ({FLAGS.barrier}, {setting['points']} points), {CONVENTION}. Means "
-        f"over n = {pairs} independent pairs, 95% bootstrap intervals."
+        f"over n = {pairs} independent pairs, 95% bootstrap intervals. "
+        f"d = {setting['d'] or 'k'}, seed {setting['seed']}."
+    )
+
+
+def trained_by(setting: Mapping[str, Any]) -> str:
+    """How captions name the training: source, optimiser, batch, scale, precision."""
+    asked = [name.upper() for name in setting["source"].split(",") if name in TRAINED]
+    batch = f", batch {setting['batch']}" if "SGD" in asked else ""
+    return (
+        f"{' and '.join(asked)} ({setting['optimizer']}{batch}, "
+        f"{setting['precision']}) from N(0, {setting['init_std']}²) weights"
     )
 
 

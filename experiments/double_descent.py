@@ -132,8 +132,8 @@ def draw(rows: Sequence[dict]):
 
 def caption(rows: Sequence[dict], setting: dict) -> str:
     return (
-        f"{common.convention(setting, curves.sizes(rows))} GD, d = {rows[0]['d']}, "
-        f"from N(0, {setting['init_std']}²) weights, {setting['precision']}, to loss < "
+        f"{common.convention(setting, curves.sizes(rows))} "
+        f"{common.trained_by(setting)}, to loss < "
         f"{setting['tol']:g} or {setting['steps']} steps: runs that stay above are "
         "kept and their losses shown. Initial scale and learning rate are ours, the "
         "paper's are lost."
@@ -176,27 +176,41 @@ def _legs(k: int, label: str, curve: Sequence[dict]) -> list[dict]:
     if not below or len(beyond) < 3:
         return []
     first = max(below, key=lambda row: row["barrier_mean"])
+    least = min(
+        (row for row in curve if first["m"] < row["m"] <= k),
+        key=lambda row: row["barrier_mean"],
+        default=None,
+    )
     trough = min(beyond[:-1], key=lambda row: (row["m"] > 1.5 * k, row["barrier_mean"]))
     later = [row for row in beyond if row["m"] > trough["m"]]
-    peak = max(later, key=lambda row: row["barrier_mean"])
-    last = curve[-1]
-    legs = (
-        ("the barrier first falls as m grows towards k", first, trough),
-        ("beyond k it rises to a peak", peak, trough),
-        ("then it falls a second time", peak, last),
-    )
-    return [
-        {
-            "paper": "Figure 4",
-            "claim": f"{claim} ({label})",
-            "measured": f"{common.with_interval(high, 'barrier')} at m = {high['m']} "
-            f"against {common.with_interval(low, 'barrier')} at m = {low['m']}",
-            "rule": "the two intervals do not meet",
-            "n": high["pairs"],
-            "holds": bool(high["barrier_low"] > low["barrier_high"]),
-        }
-        for claim, high, low in legs
+    peak, last = max(later, key=lambda row: row["barrier_mean"]), curve[-1]
+    legs = [
+        ("beyond k it rises to a peak", peak, trough, _RISE),
+        ("then it falls a second time", peak, last, _FALL),
     ]
+    if least is not None:
+        fall = "the barrier first falls as m grows towards k"
+        legs.insert(0, (fall, first, least, _FIRST))
+    return [_leg(claim, label, high, low, how) for claim, high, low, how in legs]
+
+
+_APART = "the two intervals do not meet: "
+_FIRST = "the largest mean below k, and the smallest after it up to m = k"
+_RISE = "the largest mean after the trough, the smallest for k < m <= 1.5k, and it"
+_FALL = "that largest mean, and the largest width"
+
+
+def _leg(claim: str, label: str, high: dict, low: dict, picked: str) -> dict:
+    drop = high["barrier_low"] - low["barrier_high"]  # NaN for single pairs
+    return {
+        "paper": "Figure 4",
+        "claim": f"{claim} ({label})",
+        "measured": f"{common.with_interval(high, 'barrier')} at m = {high['m']} "
+        f"against {common.with_interval(low, 'barrier')} at m = {low['m']}",
+        "rule": _APART + picked,
+        "n": high["pairs"],
+        "holds": bool(drop > 0) if drop == drop else None,
+    }
 
 
 if __name__ == "__main__":

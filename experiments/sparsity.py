@@ -6,16 +6,20 @@ type has: above η* dense minima are unstable, and what is found has lost neuron
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from absl import flags
 
 from experiments import common, curves
+from experiments.sparsity_claims import MEASURES, rate_claims, width_claims
 from lmc_jax import descent, figures, store, theory
 from lmc_jax.measures import mean_interval
-from lmc_jax.spec import Cell
+from lmc_jax.sharpness import sharpness
+from lmc_jax.spec import Cell, Descent
 
 common.define_output("sparsity")
 common.define_cells()
@@ -49,11 +53,6 @@ SHARED = {
     "matching": "",
     "zero_row": 1e-3,  # at this tol the dying are below 3e-4, the living above 1e-2
 }
-MEASURES = {
-    "pqi_flat": "PQI, flattened",
-    "pqi_rows": "PQI, row norms",
-    "zero_fraction": "zero-row fraction",
-}
 
 
 def main() -> None:
@@ -62,6 +61,14 @@ def main() -> None:
     by_width = [_same_threshold(cell, setting) for cell in common.cells(setting)]
     if len({cell.k for cell in by_width}) > 1:
         raise common.Refusal(f"--k={setting['k']}: give one teacher width here")
+    if setting["optimizer"] != "sgd":
+        raise common.Refusal(
+            f"--optimizer={setting['optimizer']}: give sgd, the prediction is that of "
+            "plain gradient descent"
+        )
+    if not any(isinstance(cell.source, Descent) for cell in by_width):
+        raise common.Refusal("--source: give gd or sgd, with uniform for comparison")
+    common.FLAGS["save_weights"].value = True  # for the curvature at the weights
     scan = {"m": setting["fixed_m"], "lr_times_m": setting["scan"], "source": "gd"}
     by_rate = common.cells({**setting, **scan})
     records = common.computed([*by_width, *by_rate], setting)
@@ -73,12 +80,12 @@ def main() -> None:
         "sparsity_vs_width",
         draw_widths(width_rows),
         caption(width_rows, setting),
-        width_claims(width_rows),
+        width_claims(_curves(width_rows)),
     )
     common.finish(
         "sparsity_vs_rate",
         draw_rates(rate_rows),
-        caption(rate_rows, setting)
+        caption(rate_rows, setting | {"source": "gd"})
         + " Lines: η* = 2k/(m μ_k) (dotted), the least zero fraction over integer type "
         "counts (staircase) and the bound 1 - η*/η (dashed), no free parameter.",
         rate_claims(rate_rows),
@@ -93,17 +100,12 @@ def _same_threshold(cell: Cell, setting: dict[str, Any]) -> Cell:
 
 
 def described(record: store.Record) -> dict[str, Any]:
-    """Means over the converged runs of a cell, with intervals, and how many there are.
-
-    ``edge`` is the largest η λ_max of these runs, from their types (NaN for minima
-    that are not trained); ``unstable`` the fraction of them above 2 + 1e-6.
-    """
+    """Means over the converged runs of a cell, with intervals; how many there are."""
     cell, arrays = record.parameters, record.arrays
     k, m = cell["k"], cell["m"]
     lr = cell["source"].get("lr", np.nan)
     status = arrays.get("status", np.full_like(arrays["zero_rows"], descent.CONVERGED))
     ended = status == descent.CONVERGED
-    edges = lr * sharpness(arrays["counts"][ended])
     row = {
         "k": k,
         "m": m,
@@ -113,9 +115,7 @@ def described(record: store.Record) -> dict[str, Any]:
         "converged": float(ended.mean()),
         "diverged": float(np.mean(status == descent.DIVERGED)),
         "predicted": float(theory.zero_fraction(lr, m, k)) if lr == lr else np.nan,
-        "edge": float(np.max(edges)) if ended.any() else np.nan,
-        "unstable": int(np.sum(edges > 2 + 1e-6)),
-    }
+    } | edges(record)
     values = {
         "pqi_flat": arrays["pqi_flat"][ended],
         "pqi_rows": arrays["pqi_rows"][ended],
@@ -127,7 +127,60 @@ def described(record: store.Record) -> dict[str, Any]:
     return row
 
 
-def sharpness(counts: np.ndarray) -> np.ndarray:
+STABLE = 2 + 1e-6
+FINER = (1e-4, 1e-5)  # norms of zero rows at which the count of violations is shown
+
+
+def edges(record: store.Record) -> dict[str, Any]:
+    """η λ_max of every run with a final loss below the tolerance, held or not.
+
+    ``edge`` is the largest with rows of norm <= zero_row taken as zero, from the types,
+    and ``edge_cut`` from Hessian-vector products at those weights; ``edge_raw`` at the
+    weights as they are. ``judged`` counts the runs, ``unstable``, ``unstable_raw`` and
+    ``unstable_finer`` (with the norms ``FINER``) those above 2 + 1e-6.
+    """
+    cell, source = record.parameters, record.parameters["source"]
+    if "lr" not in source:
+        return {"judged": 0}
+    k, lr = cell["k"], source["lr"]
+    losses = record.arrays["losses"][:, 0, [0, -1]]
+    stored = store.read_weights(store.cell_path(common.FLAGS.out, cell))
+    assert stored is not None
+    W = stored.arrays["W"][losses < source["tol"]].astype(np.float64)  # [n, m, d]
+    if not len(W):
+        return {"judged": 0}
+    kinds, norms = np.argmax(W[..., :k], -1), np.linalg.norm(W, axis=-1)
+
+    def by_types(zero: float) -> np.ndarray:
+        kept = (norms > zero)[..., None] & (kinds[..., None] == np.arange(k))
+        return lr * counted(kept.sum(1))
+
+    cut = np.where((norms > source["zero_row"])[..., None], W, 0)
+    edge, raw = by_types(source["zero_row"]), lr * _measured(W, k)
+    return {
+        "judged": len(W),
+        "edge": float(edge.max()),
+        "edge_cut": float(lr * _measured(cut, k).max()),
+        "edge_raw": float(raw.max()),
+        "unstable": int(np.sum(edge > STABLE)),
+        "unstable_raw": int(np.sum(raw > STABLE)),
+        "unstable_finer": [int(np.sum(by_types(zero) > STABLE)) for zero in FINER],
+    }
+
+
+def _measured(W: np.ndarray, k: int) -> np.ndarray:
+    """λ_max ``[n]`` of the Hessian at students ``[n, m, d]``, padded to few shapes."""
+    size = -len(W) % 64
+    padded = np.concatenate([W, np.repeat(W[-1:], size, axis=0)])
+    return np.asarray(_sharpness(padded, k))[: len(W)]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _sharpness(W, k):
+    return jax.lax.map(lambda w: sharpness(w, k), W, batch_size=16)
+
+
+def counted(counts: np.ndarray) -> np.ndarray:
     """λ_max of each count vector ``[n, k]``, each distinct multiset computed once."""
     distinct, where = np.unique(np.sort(counts, axis=1), axis=0, return_inverse=True)
     return theory.gauss_newton_sharpness(distinct)[where.ravel()]
@@ -138,7 +191,7 @@ def _shown(row: dict) -> dict[str, Any]:
     return (
         {name: row[name] for name in names}
         | {"zero rows": common.with_interval(row, "zero_fraction")}
-        | {name: row[name] for name in ("predicted", "edge", "unstable")}
+        | {name: row.get(name, np.nan) for name in ("predicted", "edge", "unstable")}
     )
 
 
@@ -209,6 +262,14 @@ def draw_rates(rows: Sequence[dict]):
             linewidth=0.8,
             label="diverged runs",
         )
+        line[-1].plot(
+            rates,
+            [1 - row["converged"] for row in curve],
+            color="0.5",
+            linestyle=":",
+            linewidth=1,
+            label="runs not converged, diverged or not",
+        )
     figures.legend(figure, axes[0, -1])
     return figure
 
@@ -235,169 +296,12 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
         f"independent runs of a point that reached loss < {setting['tol']:g} within "
         f"{setting['steps']} steps, {setting['hold']} looks "
         f"in a row {setting['check_every']} steps apart (at least {kept:.0%} of "
-        "them; points without such runs are left out), 95% bootstrap intervals. GD, "
-        f"d = {setting['d']}, "
-        f"from N(0, {setting['init_std']}²) weights, {setting['precision']}. Initial "
-        "scale, dimension and learning rates are ours, the paper's are lost."
+        "them; points without such runs are left out), 95% bootstrap intervals. "
+        f"{common.trained_by(setting)}, d = {setting['d']}, seed {setting['seed']}. "
+        "Living neurons so short are counted as zero rows too: the uniform curve shows "
+        "how many. Initial scale, dimension and learning rates are ours, the paper's "
+        "are lost."
     )
-
-
-def width_claims(rows: Sequence[dict]) -> list[dict]:
-    """Figure 5: uniform minima are the least sparse, sparsity grows with η."""
-    groups = {label: _finished(curve) for label, curve in _curves(rows).items()}
-    uniform = groups.pop("uniform", [])
-    judged = []
-    for name in ("pqi_flat", "pqi_rows"):
-        judged.append(_uniform_lowest(name, uniform, groups))
-        judged.append(_grows_with_rate(name, groups))
-        judged += [_grows_with_width(name, label, c) for label, c in groups.items()]
-    return judged
-
-
-def _finished(curve: Sequence[dict]) -> list[dict]:
-    return [row for row in curve if row["runs"]]
-
-
-def _uniform_lowest(name: str, uniform: Sequence[dict], groups: dict) -> dict:
-    below, compared = 0, 0
-    for reference in uniform:
-        for curve in groups.values():
-            for row in (row for row in curve if row["m"] == reference["m"]):
-                compared += 1
-                below += reference[f"{name}_low"] <= row[f"{name}_high"]
-    return {
-        "paper": "Figure 5",
-        "claim": f"uniform minima have the lowest {MEASURES[name]}",
-        "measured": f"at {below} of {compared} (m, η) the uniform value is not above "
-        "the trained one's",
-        "rule": "at every (m, η) the uniform interval does not lie above GD's",
-        "n": min((row["runs"] for row in uniform), default=0),
-        "holds": bool(below == compared) if compared else None,
-    }
-
-
-def _not_run(claim: str, measured: str) -> dict:
-    rule = "needs two rates at the largest width, each with two converged runs"
-    shared = {"paper": "Figure 5", "claim": claim, "n": 0, "holds": None}
-    return shared | {"measured": measured, "rule": rule}
-
-
-def _grows_with_rate(name: str, groups: dict[str, list[dict]]) -> dict:
-    claim = f"{MEASURES[name]} grows with the learning rate"
-    widest = max((row["m"] for curve in groups.values() for row in curve), default=0)
-    ends = [row for curve in groups.values() for row in curve if row["m"] == widest]
-    ends = [row for row in ends if row[f"{name}_low"] == row[f"{name}_low"]]
-    if len(ends) < 2:
-        measured = "fewer than two rates converged at the largest width"
-        return _not_run(claim, measured)
-    slow = min(ends, key=lambda row: row["lr_times_m"])
-    fast = max(ends, key=lambda row: row["lr_times_m"])
-    return {
-        "paper": "Figure 5",
-        "claim": claim,
-        "measured": f"m = {fast['m']}: {common.with_interval(fast, name)} at "
-        f"η = {fast['lr_times_m']:.3g}/m against {common.with_interval(slow, name)} at "
-        f"η = {slow['lr_times_m']:.3g}/m",
-        "rule": "at the largest width the intervals of the largest and the smallest "
-        "rate do not meet, and the largest is higher",
-        "n": fast["runs"],
-        "holds": bool(fast[f"{name}_low"] > slow[f"{name}_high"]),
-    }
-
-
-def _grows_with_width(name: str, label: str, curve: Sequence[dict]) -> dict:
-    large = bool(curve) and curve[0]["lr_times_m"] >= 5
-    claim = {
-        "paper": "Figure 5",
-        "claim": f"{MEASURES[name]} {'grows' if large else 'does not grow'} with m "
-        f"({label})",
-        "rule": "it grows if the interval at the largest m lies above that at the "
-        "smallest; large rates are η >= 5/m",
-    }
-    if len(curve) < 2:
-        return claim | {"measured": "too few widths converged", "n": 0, "holds": None}
-    first, last = curve[0], curve[-1]
-    grew = last[f"{name}_low"] > first[f"{name}_high"]
-    measured = (
-        f"{common.with_interval(first, name)} at m = {first['m']}, "
-        f"{common.with_interval(last, name)} at m = {last['m']}"
-    )
-    return claim | {"measured": measured, "n": last["runs"], "holds": grew == large}
-
-
-def rate_claims(rows: Sequence[dict]) -> list[dict]:
-    """Figure 6: a sharp threshold where linear stability puts it."""
-    judged = []
-    for m in sorted({row["m"] for row in rows}):
-        curve = _finished([row for row in rows if row["m"] == m])
-        if curve:
-            judged += [_sharp(m, curve), _threshold(m, curve), _stable(m, curve)]
-    return judged
-
-
-def _sharp(m: int, curve: Sequence[dict]) -> dict:
-    """The paper's threshold: none below, some at every rate above, PQI higher there."""
-    curve = sorted(curve, key=lambda row: row["lr_times_m"])
-    dense = [row for row in curve if row["zero_fraction_high"] < 1 / (2 * m)]
-    sparse = [row for row in curve if row["zero_fraction_low"] > 1 / (2 * m)]
-    claim = {
-        "paper": "Figure 6",
-        "claim": "zero rows appear at a threshold of the learning rate, and the PQI "
-        f"rises with them (m = {m})",
-        "rule": "ordered by rate, the points with fewer than half a zero row all come "
-        "before those with more, each by its interval, at most one point between; the "
-        "PQI of row norms is higher at the largest rate above than at the last below, "
-        "without meeting intervals",
-        "n": sum(row["runs"] for row in curve),
-    }
-    if not dense or not sparse:
-        return claim | {"measured": "no rate on one side of it", "holds": None}
-    last, first, most = dense[-1], sparse[0], sparse[-1]
-    ordered = last["lr_times_m"] < first["lr_times_m"]
-    between = len(curve) - len(dense) - len(sparse)
-    risen = most["pqi_rows_low"] > last["pqi_rows_high"]
-    return claim | {
-        "measured": f"no zero rows up to ηm = {last['lr_times_m']:.4g}, some from "
-        f"{first['lr_times_m']:.4g} on, {between} rates between; PQI of row norms "
-        f"{common.with_interval(last, 'pqi_rows')} below, "
-        f"{common.with_interval(most, 'pqi_rows')} at ηm = {most['lr_times_m']:.4g}",
-        "holds": bool(ordered and between <= 1 and risen),
-    }
-
-
-def _threshold(m: int, curve: Sequence[dict]) -> dict:
-    k = curve[0]["k"]
-    near = [
-        row["zero_fraction_high"] >= row["predicted"] - 1e-9
-        and row["zero_fraction_low"] <= row["predicted"] + 1 / m + 1e-9
-        for row in curve
-    ]
-    largest = max(row["zero_fraction_mean"] - row["predicted"] for row in curve)
-    threshold = float(theory.critical_learning_rate(m, k)) * m
-    return {
-        "paper": "",
-        "claim": f"zero rows appear where linear stability predicts them (m = {m})",
-        "measured": f"{sum(near)} of {len(near)} rates, on both sides of η*m = "
-        f"{threshold:.4g}, within one neuron above the least stable zero fraction; the "
-        f"largest excess is {largest:.3g}",
-        "rule": "at every rate the interval meets [predicted, predicted + 1/m]",
-        "n": sum(row["runs"] for row in curve),
-        "holds": all(near),
-    }
-
-
-def _stable(m: int, curve: Sequence[dict]) -> dict:
-    runs = sum(row["runs"] for row in curve)
-    broken = sum(row["unstable"] for row in curve)
-    edge = max(row["edge"] for row in curve)
-    return {
-        "paper": "",
-        "claim": f"every minimum that GD reaches has η λ_max <= 2 (m = {m})",
-        "measured": f"{broken} of {runs} violate it; the largest η λ_max is {edge:.5f}",
-        "rule": "no run above 2 + 1e-6",
-        "n": runs,
-        "holds": broken == 0,
-    }
 
 
 if __name__ == "__main__":
