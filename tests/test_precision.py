@@ -1,4 +1,10 @@
-"""Barrier curves do not depend on the precision of the training."""
+"""Barrier curves do not depend on the precision of the training.
+
+The initial students are draws of the same law but other draws, since the bits of a
+float32 normal are not those of a float64 one: two independent samples, whose intervals
+must meet. That float32 training follows float64 training step by step, from the same
+students, is tested in ``test_sweep``.
+"""
 
 import numpy as np
 import pytest
@@ -19,7 +25,7 @@ def curves(precision):
             m=m,
             d=3,
             source=spec.Descent(lr=2 / m, tol=1e-6, init_std=0.01, precision=precision),
-            pairs=24,
+            pairs=48,
         )
         for m in WIDTHS
     ]
@@ -42,7 +48,6 @@ def test_barrier_curves_of_float32_and_float64_training_agree_within_intervals()
                 mean_interval(np.asarray(barrier(arrays["losses"][:, row], times())))
                 for arrays in (single[m], double[m])
             ]
-            (mean, low, high), (other, other_low, other_high) = intervals
-            assert other_low <= mean <= other_high, (m, row, intervals)
-            assert low <= other <= high, (m, row, intervals)
+            (_, low, high), (_, other_low, other_high) = intervals
+            assert max(low, other_low) <= min(high, other_high), (m, row, intervals)
     assert differ == len(WIDTHS)  # two trainings were compared, not one with itself

@@ -16,14 +16,17 @@ from absl import flags
 from experiments.bench import peers, timing
 from lmc_jax import descent, programs
 from lmc_jax.environment import PRNG
-from lmc_jax.spec import Descent
+from lmc_jax.spec import PRECISIONS, Descent
 
-SHAPES = flags.DEFINE_list(
-    "shapes", ["5:10:10:256", "20:40:40:256", "20:100:40:64"], "k:m:d:B, comma between."
+timing.define_shapes()
+DTYPES = flags.DEFINE_multi_enum(
+    "dtype", list(PRECISIONS), list(PRECISIONS), "Precisions, the flag once for each."
 )
-DTYPES = flags.DEFINE_list("dtypes", ["float32", "float64"], "Precisions.")
 ELEMENT_STEPS = flags.DEFINE_integer(
-    "elements", 2 * 10**7, "Elements of a timed run, about: sets its steps."
+    "elements",
+    2 * 10**7,
+    "Elements of a timed run, about: sets its steps.",
+    lower_bound=1,
 )
 
 
@@ -75,11 +78,11 @@ def variants(k: int, m: int, d: int, count: int, dtype: str, steps: int):
 
 def main() -> None:
     rows = []
+    shapes = timing.shapes()
     for dtype in DTYPES.value:
         flops = timing.peak(dtype)
         print(f"matrix product, 1024, {dtype}: {flops / 1e9:.0f} GFLOP/s", flush=True)
-        for shape in SHAPES.value:
-            k, m, d, count = map(int, shape.split(":"))
+        for k, m, d, count in shapes:
             elements = m * m + m * k
             steps = max(8, ELEMENT_STEPS.value // (elements * count))
             own = None

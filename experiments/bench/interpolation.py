@@ -33,8 +33,7 @@ def naive_loss(k: int) -> Callable:
 def main() -> None:
     ts = interpolation.times(POINTS.value)
     rows = []
-    for shape in flags.FLAGS.shapes:
-        k, m, d, count = map(int, shape.split(":"))
+    for k, m, d, count in timing.shapes():
         students = pairs(k, m, d, count)
         elements = count * POINTS.value * (m * m + m * k)
 

@@ -7,15 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
-from absl import flags
 
 from experiments.bench import timing
 from lmc_jax import environment, minima
 from lmc_jax.matching import LEFTOVERS, align_types, match_weights
 
-SHAPES = flags.DEFINE_list(
-    "shapes", ["5:10:10:256", "20:40:40:256", "20:100:40:64"], "k:m:d:pairs."
-)
+timing.define_shapes()
 
 
 def pairs(k: int, m: int, d: int, count: int) -> np.ndarray:
@@ -37,8 +34,7 @@ def pooled(students: np.ndarray, threads: int) -> Callable[[], list]:
 def main() -> None:
     cores = len(os.sched_getaffinity(0))
     rows = []
-    for shape in flags.FLAGS.shapes:
-        k, m, d, count = map(int, shape.split(":"))
+    for k, m, d, count in timing.shapes():
         students = pairs(k, m, d, count)
         calls = {"weights, 1 thread": pooled(students, 1)}
         if cores > 1:

@@ -1,66 +1,79 @@
 """A whole sweep: programs compiled, seconds to compile them, seconds to run."""
 
-import collections
-import time
-from collections.abc import Callable
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Sequence
 
 import jax
 from absl import flags
+from tqdm import tqdm
 
+from experiments import common
 from experiments.bench import timing
 from experiments.lists import integers
-from lmc_jax import sweep
+from lmc_jax import programs, sweep
 from lmc_jax.spec import Cell, Descent, Minima
 
 WIDTHS = flags.DEFINE_string("m", "5:100:x25", "Student widths.")
-TEACHER = flags.DEFINE_integer("k", 5, "Teacher width, and input dimension.")
-PAIRS = flags.DEFINE_integer("pairs", 60, "Pairs a width.")
+TEACHER = flags.DEFINE_integer(
+    "k", 5, "Teacher width, and input dimension.", lower_bound=1
+)
+PAIRS = flags.DEFINE_integer("pairs", 20, "Pairs a width.", lower_bound=1)
+flags.set_default(timing.REPETITIONS, 3)
+
 SOURCES: dict[str, Callable[[int], Descent | Minima]] = {
     "gd": lambda m: Descent(lr=2 / m),
     "sgd": lambda m: Descent(lr=0.5 / m, batch=256, steps=2000),
     "uniform": lambda m: Minima(),
 }
+MATCHINGS = ((), ("types_index", "types_opposed"), ("weights",))
+
+
+def grids() -> list[tuple[str, Sequence[str], list[Cell]]]:
+    """Source, matchings and cells of every sweep, validated."""
+    found: list[tuple[str, Sequence[str], list[Cell]]] = []
+    for name, source in SOURCES.items():
+        for matchings in MATCHINGS if name == "gd" else MATCHINGS[:1]:
+            cells = [
+                Cell(TEACHER.value, m, TEACHER.value, source(m), PAIRS.value)
+                for m in integers(WIDTHS.value, "m")
+            ]
+            with common.refusing():
+                for cell in cells:
+                    cell.validate()
+            cells = [dataclasses.replace(cell, matchings=matchings) for cell in cells]
+            found.append((name, matchings, cells))
+    return found
 
 
 def main() -> None:
-    spent: dict[str, float] = collections.defaultdict(float)
-    count: dict[str, int] = collections.defaultdict(int)
+    compiled = []
 
     def note(event: str, duration_secs: float, **_: str | int) -> None:
-        spent[event] += duration_secs
-        count[event] += 1
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(note)
-    k = TEACHER.value
     rows = []
-    for name, source in SOURCES.items():
-        for matching in ((), ("types_index", "types_opposed"), ("weights",)):
-            if name == "sgd" and matching:
-                continue
-            cells = [
-                Cell(k, m, k, source(m), PAIRS.value, matchings=matching)
-                for m in integers(WIDTHS.value, "m")
-            ]
-            row = {"source": name, "matchings": " ".join(matching) or "none"}
-            spent.clear()
-            count.clear()
-            seconds = []
-            for _ in range(3):
-                begun = time.perf_counter()
-                sweep.sweep(cells, lambda *_: None)
-                seconds.append(time.perf_counter() - begun)
-            compiled = "/jax/core/compile/backend_compile_duration"
-            rows.append(
-                row
-                | {
-                    "programs": count[compiled],
-                    "compile s": sum(spent.values()),
-                    "first s": seconds[0],
-                    "run s": min(seconds[1:]),
-                }
-            )
-            timing.show(rows[-1:])
-    print()
+    for name, matchings, cells in tqdm(grids(), disable=not sys.stderr.isatty()):
+        compiled.clear()
+        jax.clear_caches()
+        programs.descender.cache_clear()
+        programs.measurer.cache_clear()
+        programs.sampler.cache_clear()
+        call = functools.partial(sweep.sweep, cells, lambda *_: None)
+        found = timing.timed(call)
+        rows.append(
+            {
+                "source": name,
+                "matchings": " ".join(matchings) or "none",
+                "widths": len(cells),
+                "programs": len(compiled),
+                "compile s": found.first - found.median,
+                "run s": timing.spread(found, 1),
+            }
+        )
     timing.show(rows)
 
 

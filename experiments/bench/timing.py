@@ -1,20 +1,54 @@
 """What benchmarks share: compile and run apart, medians with spread, a table."""
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 from jax.sharding import PartitionSpec
 
 from experiments import common
+from experiments.lists import Refusal
 from lmc_jax import environment
 from lmc_jax.numerics import matmul
 
-flags.DEFINE_integer("repetitions", 7, "Timed runs of each variant.", lower_bound=3)
+REPETITIONS = flags.DEFINE_integer(
+    "repetitions", 7, "Timed runs of each variant.", lower_bound=3
+)
+
+
+def define_shapes() -> None:
+    flags.DEFINE_list(
+        "shapes",
+        ["5:10:10:256", "20:40:40:256", "20:100:40:64"],
+        "k:m:d:B, teacher and student width, input dimension, batch; comma between.",
+    )
+
+
+def shapes() -> list[tuple[int, int, int, int]]:
+    """The shapes (k, m, d, B) asked for.
+
+    Raises:
+      Refusal: for what is not four positive numbers with k <= d and k <= m.
+    """
+    found = []
+    for text in flags.FLAGS.shapes:
+        parts = text.split(":")
+        if len(parts) != 4 or not all(part.isdecimal() for part in parts):
+            raise Refusal(f"--shapes={text}: give k:m:d:B, such as 5:10:10:256")
+        k, m, d, count = map(int, parts)
+        devices = jax.local_device_count()
+        if not (1 <= k <= min(m, d) and count >= 1 and count % devices == 0):
+            raise Refusal(
+                f"--shapes={text}: give 1 <= k <= m, k <= d and a batch that divides "
+                f"over {devices} devices"
+            )
+        found.append((k, m, d, count))
+    return found
 
 
 class Timing(NamedTuple):
@@ -35,7 +69,7 @@ def timed(function: Callable[[], Any]) -> Timing:
         return time.perf_counter() - begun
 
     first = seconds()
-    runs = [seconds() for _ in range(flags.FLAGS.repetitions)]
+    runs = [seconds() for _ in range(REPETITIONS.value)]
     return Timing(first, statistics.median(runs), min(runs), max(runs))
 
 
@@ -90,11 +124,12 @@ def show(rows: Sequence[dict]) -> None:
 def run(main: Callable[[], None]) -> None:
     """Runs a benchmark after its flags, float64 on and every core a device."""
 
-    logging.set_verbosity(logging.WARNING)
-
-    def begin(_):
+    def begin():
         environment.configure()
         announce()
         main()
 
-    app.run(begin)
+    # --help lists the flags of the main module only; those defined here belong to it.
+    for flag in flags.FLAGS.flags_by_module_dict().get(__name__, []):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    common.run(begin)

@@ -25,7 +25,7 @@ def table(name, *flags):
 def test_descent_is_timed_beside_its_peers():
     shown = table(
         "descent", "--shapes=2:3:3:4", "--repetitions=3", "--elements=100",
-        "--dtypes=float32",
+        "--dtype=float32",
     )  # fmt: skip
     for name in ("lmc_jax", "padded to 8", "JAX autodiff", "JAX closed form"):
         assert name in shown
@@ -45,3 +45,24 @@ def test_sweep_is_timed_and_its_programs_counted():
     shown = table("sweep", "--m=3", "--k=2", "--pairs=2")
     for name in ("gd", "sgd", "uniform", "weights", "types_index", "programs"):
         assert name in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("descent", "--shapes=5:10"),
+        ("matching", "--shapes=5:4:5:8"),
+        ("interpolation", "--repetitions=1"),
+        ("sweep", "--m=1"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(name, flag):
+    done = subprocess.run(
+        [sys.executable, "-m", f"experiments.bench.{name}", flag],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
