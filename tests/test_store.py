@@ -230,17 +230,23 @@ def test_flipped_bits_and_truncations_are_detected(out):
     path = store.save(out, PARAMETERS, ARRAYS, PROVENANCE)
     good = path.read_bytes()
     choose = random.Random(0)
-    for _ in range(400):
+    detected = 0
+    for _ in range(2000):
         bit = choose.randrange(8 * len(good))
         damaged = bytearray(good)
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         with pytest.raises(store.CorruptCell, match=path.name):
             store.find(out, PARAMETERS)
-    for length in [0, 1, len(good) - 1, *choose.sample(range(len(good)), 57)]:
+        detected += 1
+    print(f"{detected} of 2000 single-bit flips detected")
+    for length in [0, 1, len(good) - 1, *choose.sample(range(len(good)), 297)]:
         path.write_bytes(good[:length])
         with pytest.raises(store.CorruptCell, match=path.name):
             store.find(out, PARAMETERS)
+        detected += 1
+    print(f"{detected - 2000} of 300 truncations detected")
+    assert detected == 2300
     path.write_bytes(good + b"\0")
     with pytest.raises(store.CorruptCell):
         store.find(out, PARAMETERS)

@@ -1,0 +1,69 @@
+"""Runs a second on one CPU device and on several, in processes of their own.
+
+Every device has the same batch, every run takes all its steps.
+"""
+
+import subprocess
+import sys
+import time
+
+import jax
+from absl import flags
+
+from experiments import common
+from lmc_jax import environment
+from lmc_jax.spec import Cell, Descent
+from lmc_jax.sweep import sweep
+
+WIDTH = flags.DEFINE_integer("m", 40, "Student width.")
+TEACHER = flags.DEFINE_integer("k", 5, "Teacher width, and input dimension.")
+STEPS = flags.DEFINE_integer("steps", 20_000, "Steps of a run.")
+RUNS = flags.DEFINE_integer("runs", 64, "Runs on each device.")
+DEVICES = flags.DEFINE_integer("devices", 0, "Of this process; 0 compares 1 and 2.")
+REPETITIONS = flags.DEFINE_integer("repetitions", 5, "Timed sweeps, in turn.")
+
+
+def main() -> None:
+    if DEVICES.value:
+        print(rate(DEVICES.value))
+        return
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(REPETITIONS.value):
+        for devices in rates:
+            command = [sys.executable, "-m", "experiments.bench.scaling"]
+            command += [*sys.argv[1:], f"--devices={devices}"]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            rates[devices].append(float(done.stdout))
+    rows = [
+        {
+            "devices": devices,
+            "runs/s, median": sorted(found)[len(found) // 2],
+            "least": min(found),
+            "most": max(found),
+        }
+        for devices, found in rates.items()
+    ]
+    print(common.table(rows))
+    one, two = (row["runs/s, median"] for row in rows)
+    print(f"two devices: {two / one:.2f} times the runs a second")
+
+
+def rate(devices: int) -> float:
+    """Runs a second of a sweep whose programs are compiled."""
+    environment.configure(cpu_devices=devices)
+    source = Descent(
+        lr=1.0 / WIDTH.value, steps=STEPS.value, check_every=1000, tol=1e-30
+    )
+    pairs = devices * RUNS.value // 2
+    k = TEACHER.value
+    cell = Cell(k=k, m=WIDTH.value, d=k, source=source, pairs=pairs, matchings=())
+    sweep([cell], lambda *_: None)
+    if jax.local_device_count() != devices:
+        raise RuntimeError(f"{jax.local_device_count()} devices, not {devices}")
+    began = time.perf_counter()
+    sweep([cell], lambda *_: None)
+    return 2 * pairs / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    common.run(main)

@@ -1,0 +1,53 @@
+"""Peak memory of a sweep of few and of many cells, and the time to draw it again.
+
+Both sweeps have the same compiled programs; the cells differ in their learning rate.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from experiments import common
+
+CELLS = flags.DEFINE_list("cells", ["10", "1000"], "Cells of each sweep.")
+SWEEP = (
+    "--k=2 --d=2 --m=8 --lr_times_m=1 --fixed_m=8 --pairs=20 --tol=1e-4 --hold=1 "
+    "--steps=2000 --check_every=100"
+)
+
+
+def main() -> None:
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for cells in map(int, CELLS.value):
+            rates = ",".join(f"{rate:.6g}" for rate in np.linspace(0.5, 4, cells - 2))
+            out = Path(folder, str(cells))
+            command = [sys.executable, "-m", "experiments.sparsity", *SWEEP.split()]
+            command += [f"--scan={rates}", f"--out={out}"]
+            seconds, peak = spent(command)
+            again, peak_again = spent(command)
+            found = len(list(out.glob("cells/*.npz")))
+            times = {"computed s": seconds, "drawn again s": again}
+            peaks = {"peak MiB": peak, "peak again MiB": peak_again}
+            rows.append({"cells": found, **times, **peaks})
+    print(common.table(rows))
+
+
+def spent(command: list[str]) -> tuple[float, float]:
+    """Seconds of a process, and the MiB of its peak resident memory."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{' '.join(command[:3])} ended with {status}")
+    return time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    common.run(main)
