@@ -178,8 +178,8 @@ def data_claim(curves: Sequence[dict]) -> dict:
             f"{own['error']:.2g})"
             for own in ordered
         ),
-        "rule": "the interval of the peak's width for the data of the largest test "
-        "error over that of the smallest lies above 1" + RULE,
+        "rule": "the interval of the ratio of both peaks' widths, of the data with the "
+        "largest over that with the smallest test error, lies above 1" + RULE,
         "n": min(own["pairs"] for own in curves),
         "holds": bool(low > 0) if enough(curves, 2) else None,
     }

@@ -70,8 +70,8 @@ def nll_and_error(
         labels = sample.labels[index]
         logits = apply(weights, sample.inputs(index, jnp.float64))
         losses = negative_log_likelihoods(logits, labels)
-        wrong = (jnp.argmax(logits, axis=1) != labels).astype(jnp.float64)
-        return total + jnp.stack([losses, wrong]) @ real, None
+        wrong = jnp.argmax(logits, axis=1).astype(labels.dtype) != labels
+        return total + jnp.stack([losses, wrong.astype(jnp.float64)]) @ real, None
 
     starts = jnp.arange(0, count, chunk)
     return jax.lax.scan(add, jnp.zeros(2, jnp.float64), starts)[0] / count

@@ -1,0 +1,104 @@
+"""Entrypoints on classifiers end to end, on generated IDX files."""
+
+import gzip
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = (
+    "--train_images=60 --test_images=20 --pairs=2 --steps=6 --batch=20 --looks=2 "
+    "--points=3 --widths=2,4"
+)
+FILES = (
+    "train-images-idx3",
+    "train-labels-idx1",
+    "t10k-images-idx3",
+    "t10k-labels-idx1",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data root with two small data sets, 8 × 8 images of ten classes."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for name in ("easy", "hard"):
+        (root / name).mkdir()
+        for file in FILES:
+            count = 60 if "train" in file else 20
+            shape = (count, 8, 8) if "images" in file else (count,)
+            array = rng.integers(256 if "images" in file else 10, size=shape)
+            head = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+            content = gzip.compress(head + array.astype(np.uint8).tobytes())
+            (root / name / f"{file}-ubyte.gz").write_bytes(content)
+    return root
+
+
+def run(name, data, out, *arguments):
+    command = [sys.executable, "-m", f"experiments.{name}", *TINY.split(), *arguments]
+    environment = {**os.environ, "LMC_JAX_DATA": str(data)}
+    return subprocess.run(
+        [*command, f"--out={out}"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "stems"),
+    [
+        ("mnist_mlp", ["--data=easy"], ["mnist_mlp", "mnist_mlp_paths"]),
+        ("cifar10_cnn", ["--data=easy"], ["cifar10_cnn", "cifar10_cnn_paths"]),
+        ("peak_position", ["--data=easy,hard", "--layers=2,3"], ["peak_position"]),
+    ],
+)
+def test_leaves_figures_and_claims_and_computes_nothing_twice(
+    name, arguments, stems, data, tmp_path
+):
+    first = run(name, data, tmp_path, *arguments)
+    assert (first.returncode, first.stderr) == (0, "")
+    for stem in stems:
+        assert (tmp_path / f"{stem}.png").stat().st_size > 5000
+        written = json.loads((tmp_path / f"{stem}.claims.json").read_text())
+        assert "n = 2 independent pairs" in written["caption"]
+        # Two pairs are too few for any verdict.
+        assert {claim["holds"] for claim in written["claims"]} == {None}
+    assert not list(tmp_path.glob("unfinished/cells/*.npz"))
+    cells = {path: path.stat().st_mtime_ns for path in tmp_path.glob("cells/*")}
+    second = run(name, data, tmp_path, *arguments)
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*")} == cells
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--data=none", "unknown data set 'none'"),
+        ("--data=easy,hard", "give one; peak_position compares several"),
+        ("--widths=0", "give at least three sizes of 1"),
+        ("--layers=1", "layers=1: give at least 2"),
+        ("--train_images=61", "train_images=61: easy has 60"),
+        ("--align=luck", "--align: unknown 'luck'"),
+        ("--norm=group", "a norm among none, layer, batch"),
+        ("--points=1", "points=1"),
+        ("--pairs=0", "pairs=0: give at least 1"),
+        ("--seed=-1", "seed=-1"),
+        ("--schedule=step", "unknown schedule 'step'"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(argument, said, data, tmp_path):
+    done = run("mnist_mlp", data, tmp_path, "--data=easy", argument)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
