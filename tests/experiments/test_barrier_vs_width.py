@@ -24,7 +24,7 @@ import contextlib, io, json, sys, traceback, unittest.mock
 import jax
 from absl import flags
 from absl.testing import flagsaver
-from experiments import barrier_vs_width, common
+from experiments import barrier_vs_width, common, compute
 compiled = []
 def listen(event, duration, **_):
     if "compile" in event:
@@ -37,7 +37,7 @@ for line in sys.stdin:
     sweeps, *arguments = json.loads(line)
     sys.argv = ["barrier_vs_width", *arguments]
     with (
-        unittest.mock.patch.object(common, "sweep", common.sweep if sweeps else None),
+        unittest.mock.patch.object(compute, "sweep", compute.sweep if sweeps else None),
         flagsaver.flagsaver(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
