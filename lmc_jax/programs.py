@@ -21,7 +21,7 @@ from lmc_jax.spec import Descent, Minima
 
 # Students of at most so many rows and columns are descended with the batch on the last
 # axis (measured by experiments.bench.descent).
-SMALL = 16
+SMALL = 12
 
 
 def padded_width(m: int) -> int:
@@ -37,7 +37,8 @@ def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
 
     Explicit rather than left to the partitioner: each device runs the program of its
     own batch shape. On CPU LLVM takes most of the time to compile: effort 1 halves it
-    and runs as fast as XLA's default, 3; effort 0 is for what is next to no work.
+    and runs as fast as XLA's default, 3, where matrix products do the work; effort 0
+    is for what is next to no work.
     """
     options = {"xla_backend_optimization_level": effort}
     return jax.jit(
@@ -94,8 +95,17 @@ def advancer(k: int, d: int, size: int, spec: Descent) -> Callable:
         )
         return jax.tree.map(lambda a: jnp.moveaxis(a, -1, 0), runs)
 
-    small = max(size, d) <= SMALL and not spec.batch
-    return batch_last if small else jax.vmap(one)
+    return batch_last if is_small(d, size, spec) else jax.vmap(one)
+
+
+def is_small(d: int, size: int, spec: Descent) -> bool:
+    """Whether students are descended with the batch on the last axis."""
+    return max(size, d) <= SMALL and not spec.batch
+
+
+def effort(d: int, size: int, spec: Descent) -> int:
+    """Of compiling a descent: sums over small axes must be unrolled and vectorised."""
+    return 3 if is_small(d, size, spec) else 1
 
 
 @functools.cache
@@ -131,7 +141,7 @@ def descender(
         runs = jax.vmap(begin)(runs, keys[:, 0], m, lr, fresh)
         return jax.vmap(look)(advance(runs, keys[:, 1], lr))
 
-    return sharded(jax.vmap(idle)), sharded(descend)
+    return sharded(jax.vmap(idle), 0), sharded(descend, effort(d, size, spec))
 
 
 @functools.cache

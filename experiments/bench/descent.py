@@ -48,7 +48,8 @@ def ours(W: np.ndarray, k: int, steps: int, **source) -> Callable[[], Any]:
 
     runs = jax.vmap(lambda W: descent.start(W, optimizer))(W)
     jobs = np.zeros((count, 2), np.uint32), np.full(count, peers.LR)
-    return timing.ready(programs.sharded(descend), runs, *jobs)
+    program = programs.sharded(descend, programs.effort(d, m, spec))
+    return timing.ready(program, runs, *jobs)
 
 
 def variants(k: int, m: int, d: int, count: int, dtype: str, steps: int):
