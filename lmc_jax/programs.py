@@ -22,6 +22,7 @@ from lmc_jax.spec import Descent, Minima
 # Students of at most so many rows and columns are descended with the batch on the last
 # axis (measured by experiments.bench.descent).
 SMALL = 12
+VECTOR = 64  # elements, a multiple of what a loop takes at a time
 
 
 def padded_width(m: int) -> int:
@@ -83,17 +84,25 @@ def advancer(k: int, d: int, size: int, spec: Descent) -> Callable:
         return advance(run, gradient, optimizer_of(lr.astype(dtype)))
 
     def batch_last(runs, data_keys, lr):
+        count = len(lr)
+
+        def to_last(a):
+            # Whole vectors only: XLA rounds the rest of a loop in another way.
+            padding = [(0, 0)] * (a.ndim - 1) + [(0, -count % VECTOR)]
+            return jnp.pad(jnp.moveaxis(a, 0, -1), padding)
+
         def update(*arguments):
             return jax.vmap(
                 lambda lr, *rest: optimizer_of(lr).update(*rest), -1, out_axes=-1
-            )(lr.astype(dtype), *arguments)
+            )(to_last(lr.astype(dtype)), *arguments)
 
         optimizer = optax.GradientTransformation(optimizer_of, update)
-        runs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, -1), runs)
         runs = advance(
-            runs, lambda W, step: two_layer.gradient_batch_last(W, k), optimizer
+            jax.tree.map(to_last, runs),
+            lambda W, step: two_layer.gradient_batch_last(W, k),
+            optimizer,
         )
-        return jax.tree.map(lambda a: jnp.moveaxis(a, -1, 0), runs)
+        return jax.tree.map(lambda a: jnp.moveaxis(a[..., :count], -1, 0), runs)
 
     return batch_last if is_small(d, size, spec) else jax.vmap(one)
 
