@@ -59,6 +59,8 @@ def fetch(
                 os.fsync(file.fileno())
                 part.replace(target)
                 return
+        if not part.stat().st_size:
+            part.unlink()
     raise DownloadError("; ".join(faults))
 
 

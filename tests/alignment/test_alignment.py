@@ -1,0 +1,206 @@
+"""Alignment recovers planted permutations, climbs only, and repairs what it says."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmc_jax.alignment import align_activations, align_weights, merge, repair
+from lmc_jax.alignment.activations import correlations
+from lmc_jax.interpolation import lerp
+from lmc_jax.networks import NORMS, cnn, mlp
+from lmc_jax.permutations import Tiled, group_sizes, permute
+
+KINDS = {
+    "mlp": (lambda norm: mlp((20, 16, 24, 12, 5), norm), (300, 20)),
+    "cnn": (lambda norm: cnn((8, 8, 3), (12, 10), (14,), 5, norm), (60, 8, 8, 3)),
+}
+
+
+def drawn(network, seed):
+    """Random weights in float64, of the size of initial ones, biases and scales too."""
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    weights = jax.tree.map(
+        lambda leaf: rng.normal(size=leaf.shape) / np.sqrt(leaf.size / leaf.shape[-1]),
+        shapes,
+    )
+    for path in network.statistics:
+        layer, name = path.split("/")
+        weights[layer][name] = rng.uniform(0.5, 2, weights[layer][name].shape)
+    return weights
+
+
+def planted(network, weights, seed):
+    """The weights in a random order, and the permutations that bring them back."""
+    rng = np.random.default_rng(seed)
+    sizes = group_sizes(weights, network.spec)
+    perms = {group: rng.permutation(units) for group, units in sizes.items()}
+    back = {group: np.argsort(perm) for group, perm in perms.items()}
+    return permute(weights, network.spec, perms), back
+
+
+def inner(first, second, spec):
+    """Σ ⟨A, B⟩ over the arrays that run over groups."""
+    paths = [path for path, entries in spec.items() if any(entries)]
+    flat = [
+        {"/".join(k.key for k in path): leaf for path, leaf in leaves}
+        for leaves, _ in map(jax.tree_util.tree_flatten_with_path, (first, second))
+    ]
+    return sum(np.vdot(flat[0][path], flat[1][path]) for path in paths)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("noise", [0, 0.02])
+def test_weight_matching_recovers_planted_permutations(kind, norm, noise):
+    network = KINDS[kind][0](norm)
+    weights = drawn(network, 1)
+    moved, back = planted(network, weights, 2)
+    rng = np.random.default_rng(3)
+    moved = jax.tree.map(lambda leaf: leaf + noise * rng.normal(size=leaf.shape), moved)
+    perms, info = align_weights(
+        weights, moved, network.spec, leave_out=network.statistics
+    )
+    assert info.converged
+    assert perms.keys() == back.keys()
+    for group, perm in perms.items():
+        np.testing.assert_array_equal(perm, back[group])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_activation_matching_recovers_planted_permutations(kind, norm):
+    make, shape = KINDS[kind]
+    network = make(norm)
+    x = np.random.default_rng(4).normal(size=shape)
+    weights = jax.tree.map(np.asarray, network.reset(drawn(network, 1), x))
+    moved, back = planted(network, weights, 2)
+
+    def activations(weights, x):
+        return jax.tree.map(jax.nn.relu, network.hidden(weights, x))
+
+    perms, paired = align_activations(activations, weights, moved, x)
+    hidden = activations(weights, x)
+    for group, perm in perms.items():
+        alive = np.asarray(hidden[group].reshape(-1, len(perm)).std(0)) > 0
+        np.testing.assert_array_equal(perm[alive], back[group][alive])
+        np.testing.assert_allclose(paired[group][alive], 1, rtol=1e-9)
+
+
+def test_objective_rises_and_is_that_of_the_permuted_weights():
+    network = mlp((6, 20, 20, 20, 4))
+    first, second = drawn(network, 5), drawn(network, 6)
+    perms, info = align_weights(first, second, network.spec)
+    assert info.converged
+    assert len(info.objective) > 4
+    assert (np.diff(info.objective) > 0).all()
+    aligned = permute(second, network.spec, perms)
+    np.testing.assert_allclose(
+        info.objective[[0, -1]],
+        [inner(first, second, network.spec), inner(first, aligned, network.spec)],
+        rtol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_alone_could_do_better(seed):
+    network = cnn((4, 4, 1), (4,), (3,), 2)
+    first, second = drawn(network, seed), drawn(network, seed + 50)
+    perms, _ = align_weights(first, second, network.spec, seed=seed)
+    reached = inner(first, permute(second, network.spec, perms), network.spec)
+    for group, units in group_sizes(first, network.spec).items():
+        for other in itertools.permutations(range(units)):
+            changed = permute(second, network.spec, perms | {group: np.array(other)})
+            assert inner(first, changed, network.spec) <= reached + 1e-9
+
+
+def test_correlations_are_those_of_numpy_and_dead_units_correlate_with_none():
+    rng = np.random.default_rng(7)
+    first, second = rng.normal(size=(2, 3, 4))
+    second[:, 2] = 0
+
+    def activations(weights, x):
+        return {"g": x @ weights}
+
+    x = rng.normal(size=(1203, 3)) + 5  # more than one chunk, with a remainder
+    found = correlations(activations, first, second, x)["g"]
+    with np.errstate(invalid="ignore"):
+        expected = np.corrcoef((x @ first).T, (x @ second).T)[:4, 4:]
+    np.testing.assert_allclose(found, np.nan_to_num(expected), atol=1e-9)
+    assert not found[:, 2].any()
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_repaired_networks_have_the_statistics_between_those_of_the_ends(kind, norm):
+    make, shape = KINDS[kind]
+    network = make(norm)
+    x = np.random.default_rng(8).normal(size=shape)
+    first, second = drawn(network, 9), drawn(network, 10)
+    t = 0.3
+    between = jax.tree.map(np.asarray, lerp(first, second, jnp.float64(t)))
+    given = (network.hidden, network.spec, network.affine, first, second)
+    mended = jax.jit(lambda between: repair(*given, between, t, x))(between)
+
+    @jax.jit
+    def moments(weights):
+        hidden = network.hidden(weights, x)
+        axes = {group: tuple(range(h.ndim - 1)) for group, h in hidden.items()}
+        return {
+            g: jnp.array([h.mean(axes[g]), h.std(axes[g])]) for g, h in hidden.items()
+        }
+
+    start, stop, found, plain = map(moments, (first, second, mended, between))
+    for group in found:
+        wanted = (1 - t) * start[group] + t * stop[group]
+        np.testing.assert_allclose(found[group], wanted, atol=1e-9)
+        assert np.abs(plain[group] - wanted).max() > 1e-3
+
+
+def test_batch_statistics_taken_anew_standardise_every_unit():
+    make, shape = KINDS["cnn"]
+    network = make("batch")
+    x = np.random.default_rng(11).normal(size=shape)
+    weights = network.reset(drawn(network, 12), x)
+    for group, hidden in network.hidden(weights, x).items():
+        layer = weights[f"{group}_norm"]
+        axes = tuple(range(hidden.ndim - 1))
+        np.testing.assert_allclose(hidden.mean(axes), layer["offset"], atol=1e-9)
+        np.testing.assert_allclose(hidden.std(axes), abs(layer["scale"]), rtol=1e-3)
+    np.testing.assert_allclose(
+        network.apply(weights, x), network.fit(weights, x), atol=1e-9
+    )
+
+
+def test_networks_in_other_orders_merge_into_their_reference():
+    network = mlp((20, 16, 12, 5))
+    weights = drawn(network, 13)
+    others = [planted(network, weights, seed)[0] for seed in (1, 2, 3)]
+    merged, merging = merge(
+        weights, others, network.spec, lambda a, b: align_weights(a, b, network.spec)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b), merged, weights)
+    assert all(info.converged for info in merging.info)
+    assert len(merging.perms) == 3
+
+
+def test_what_cannot_be_aligned_is_refused_in_one_line():
+    network = mlp((3, 4, 2))
+    first, other = drawn(network, 0), drawn(mlp((5, 4, 2)), 0)
+    broken = jax.tree.map(np.copy, first)
+    broken["hidden1"]["bias"][0] = np.nan
+    square = {"W": np.zeros((3, 3))}
+    for arguments, said in (
+        ((first, other, network.spec), "only equal shapes"),
+        ((first, broken, network.spec), "NaN or infinity"),
+        ((square, square, {"W": ("g", "g")}), "twice"),
+        ((square, square, {"W": ("g", Tiled("g"))}), "twice"),
+    ):
+        with pytest.raises(ValueError, match=said) as caught:
+            align_weights(*arguments)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="not finite"):
+        align_activations(network.hidden, first, broken, np.ones((5, 3)))

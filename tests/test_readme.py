@@ -1,0 +1,29 @@
+"""The examples of the README run as they stand."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=lambda code: code.split()[1])
+def test_example_runs_and_prints_a_barrier(code):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=README.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 0 <= float(done.stdout.split()[-1]) < 1
+
+
+def test_one_example_has_weights_of_another_library():
+    (code,) = (code for code in EXAMPLES if "import equinox" in code)
+    assert "align_weights" in code
+    assert "permute" in code
