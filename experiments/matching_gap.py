@@ -11,7 +11,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from experiments import common, curves
 from experiments.matchers import LABELS, LOOKS, RESTARTS, matchers
@@ -227,6 +226,8 @@ def draw(rows: Sequence[dict]):
 
 
 def _ratios(axes, rows: Sequence[dict]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     groups = curves.group(rows, "matching")
     for name, look in LOOKS.items():
         if (name,) in groups and name != "direct":  # beyond the axis, in the table
