@@ -62,6 +62,27 @@ def test_cnn_computes_the_same_in_any_order_of_its_units(channels, hidden, norm,
     assert_unchanged(network, rng.normal(size=(3, 4, 8, 2)), rng)
 
 
+@PROPERTY
+@given(*[st.tuples(st.permutations(range(4)), st.permutations(range(5)))] * 2)
+def test_permutations_compose_and_invert(first, second):
+    network = mlp((3, 4, 5, 2))
+    weights = drawn(network, np.random.default_rng(0))
+    first, second = (
+        dict(zip(("hidden1", "hidden2"), map(np.array, orders), strict=True))
+        for orders in (first, second)
+    )
+    once = permute(weights, network.spec, first)
+    twice = permute(once, network.spec, second)
+    both = {group: first[group][second[group]] for group in first}
+    jax.tree.map(
+        np.testing.assert_array_equal, twice, permute(weights, network.spec, both)
+    )
+    back = {group: np.argsort(perm) for group, perm in first.items()}
+    jax.tree.map(
+        np.testing.assert_array_equal, permute(once, network.spec, back), weights
+    )
+
+
 def test_channels_first_images_flatten_with_an_inner_length():
     rng = np.random.default_rng(0)
     weights = {"conv": rng.normal(size=(3, 2)), "dense": rng.normal(size=(3 * 4, 5))}

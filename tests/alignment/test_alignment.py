@@ -117,6 +117,28 @@ def test_no_group_alone_could_do_better(seed):
             assert inner(first, changed, network.spec) <= reached + 1e-9
 
 
+def test_one_hidden_layer_reaches_the_best_of_all_orders():
+    network = mlp((3, 5, 2))
+    first, second = drawn(network, 0), drawn(network, 1)
+    _, info = align_weights(first, second, network.spec)
+    best = max(
+        inner(first, permute(second, network.spec, {"hidden1": order}), network.spec)
+        for order in map(np.array, itertools.permutations(range(5)))
+    )
+    assert info.objective[-1] == pytest.approx(best, rel=1e-12)
+
+
+def test_arrays_left_out_do_not_count():
+    network = mlp((6, 8, 3), "batch")
+    first, tame, wild = drawn(network, 0), drawn(network, 1), drawn(network, 1)
+    wild["hidden1_norm"]["mean"] += 1e6 * np.arange(8)
+    left = {"leave_out": network.statistics}
+    found = [align_weights(first, end, network.spec, **left)[0] for end in (tame, wild)]
+    np.testing.assert_array_equal(found[0]["hidden1"], found[1]["hidden1"])
+    counted, _ = align_weights(first, wild, network.spec)
+    assert (counted["hidden1"] != found[0]["hidden1"]).any()
+
+
 def test_correlations_are_those_of_numpy_and_dead_units_correlate_with_none():
     rng = np.random.default_rng(7)
     first, second = rng.normal(size=(2, 3, 4))

@@ -1,0 +1,76 @@
+"""Layers against NumPy and XLA's own convolution; statistics taken anew."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmc_jax.networks import cnn, layers, mlp
+from lmc_jax.permutations import leaves
+
+
+def drawn(network, seed=0):
+    """float64 weights, all random, variances positive."""
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    weights = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
+    for path in network.statistics:
+        layer, name = path.split("/")
+        weights[layer][name] = np.abs(weights[layer][name])
+    return weights
+
+
+def test_mlp_is_what_numpy_computes():
+    network = mlp((3, 4, 5, 2))
+    weights, x = drawn(network), np.random.default_rng(1).normal(size=(6, 3))
+    expected = x
+    for name in ("hidden1", "hidden2", "output"):
+        expected = expected @ weights[name]["kernel"] + weights[name]["bias"]
+        expected = expected if name == "output" else np.maximum(expected, 0)
+    np.testing.assert_allclose(network.apply(weights, x), expected, rtol=1e-12)
+
+
+def test_convolution_is_that_of_xla():
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(3, 3, 3, 4))
+    bias = rng.normal(size=4)
+    order = ("NHWC", "HWIO", "NHWC")
+    expected = jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=order
+    )
+    found = layers.convolution({"kernel": kernel, "bias": bias}, x)
+    np.testing.assert_allclose(found, expected + bias, rtol=1e-12, atol=1e-12)
+
+
+def test_pooling_takes_the_largest_of_four():
+    x = np.random.default_rng(0).normal(size=(2, 4, 6, 3))
+    found = layers.pool(x)
+    assert found.shape == (2, 2, 3, 3)
+    for i, j in np.ndindex(2, 3):
+        block = x[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+        np.testing.assert_array_equal(found[:, i, j], block.max((1, 2)))
+
+
+def test_layer_normalisation_standardises_each_example():
+    layer = {"scale": jnp.full(50, 2.0), "offset": jnp.ones(50)}
+    x = np.random.default_rng(0).normal(3, 5, size=(4, 50))
+    found, moments = layers.normalise(layer, x, "layer", True)
+    np.testing.assert_allclose(found.mean(-1), 1, atol=1e-12)
+    np.testing.assert_allclose(found.std(-1), 2, rtol=1e-5)
+    assert moments == {}
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+def test_statistics_taken_anew_make_apply_agree_with_fit(norm):
+    network = cnn((4, 4, 2), (3,), (4,), 3, norm)
+    weights, x = drawn(network), np.random.default_rng(1).normal(size=(50, 4, 4, 2))
+    functions = (network.apply, network.fit, network.reset)
+    compute = jax.jit(
+        lambda weights, x: [function(weights, x) for function in functions]
+    )
+    stale, fitted, reset = compute(weights, x)
+    assert (np.abs(stale - fitted).max() > 1e-3) == (norm == "batch")
+    np.testing.assert_allclose(compute(reset, x)[0], fitted, rtol=1e-10, atol=1e-10)
+    before, after = leaves(weights), leaves(reset)
+    changed = {path for path in before if not np.array_equal(before[path], after[path])}
+    assert changed == set(network.statistics)
