@@ -4,12 +4,16 @@ import ast
 from pathlib import Path
 
 
-def entrypoints() -> dict[str, str]:
-    """The first line of each entrypoint's docstring, by name."""
+def entrypoints(*, sharded: bool = False) -> dict[str, str]:
+    """The first line of each entrypoint's docstring, by name.
+
+    ``sharded``: of those only that compute cells, and so take the flags of shards.
+    """
+    mark = "define_cells()" if sharded else "common.run(main"
     found = {}
     for path in sorted(Path(__file__).parent.glob("*.py")):
         text = path.read_text(encoding="utf-8")
-        if "common.run(main" in text and path.stem != "__main__":
+        if "common.run(main" in text and mark in text and path.stem != "__main__":
             first = (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
             found[path.stem] = first
     return found

@@ -10,7 +10,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import common
+from experiments import common, machine
+from experiments.compute import all_here, lacking, opened
 from lmc_jax import datasets, environment, pairs, store, training
 from lmc_jax.evaluation import METRICS
 from lmc_jax.interpolation import BARRIERS, barrier
@@ -44,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
 
 def define_cells() -> None:
     """Flags of the cells. Those left out take the preset's value."""
+    machine.define()
     flags.DEFINE_string("widths", None, "Widths: 15,20,25 or 15:100:5 or 4:256:x7.")
     flags.DEFINE_string("data", None, "Data sets: mnist, fashion-mnist, cifar-10.")
     flags.DEFINE_string("data_dir", None, "Folder of the data sets.")
@@ -133,7 +135,7 @@ def cells(
     return grid
 
 
-def one_curve(setting: Mapping[str, Any], architecture: str) -> list[store.Record]:
+def one_curve(setting: Mapping[str, Any], architecture: str) -> Sequence[store.Record]:
     """Computed cells of one data set and one number of layers, in order of width.
 
     Raises:
@@ -157,7 +159,7 @@ def computed(
     grid: Sequence[pairs.Cell],
     data: Mapping[str, datasets.Dataset],
     setting: Mapping[str, Any],
-) -> list[store.Record]:
+) -> Sequence[store.Record]:
     """Records of the cells, in order: read where stored, computed where missing.
 
     Training leaves a checkpoint at every look, in OUT/unfinished, and goes on from it.
@@ -165,14 +167,15 @@ def computed(
     Raises:
       Refusal: when --out cannot be used.
       UnsoundJax: when this JAX build fails the self-check.
+      Done: in a shard that is not the last to end.
     """
-    with common.refusing():
-        out = store.open_store(FLAGS.out)
-        unfinished = store.open_store(out / "unfinished")
-    environment.configure()
-    stored = {cell: _found(out, cell, FLAGS.save_weights) for cell in grid}
-    found = {cell: record for cell, record in stored.items() if record is not None}
-    missing = [cell for cell in grid if cell not in found]
+    shard = machine.shard()
+    machine.prepare()
+    out = opened(Path(FLAGS.out))
+    unfinished = opened(out / "unfinished")
+    cells = list(dict.fromkeys(grid))
+    mine = cells[shard.number :: shard.of]
+    missing = [mine[i] for i in np.flatnonzero(lacking(out, mine))]
     if missing:
         origin = environment.provenance() | {
             "self_check": environment.self_check(),
@@ -180,30 +183,26 @@ def computed(
             | {name: str(FLAGS[name].value) for name in ("preset", "out", "barrier")},
         }
     updates = sum(2 * cell.pairs * cell.training.steps for cell in missing)
-    with tqdm(total=updates, unit="step", disable=not sys.stderr.isatty()) as bar:
+    silent = not sys.stderr.isatty()
+    with machine.profiled(), tqdm(total=updates, unit="step", disable=silent) as bar:
         for cell in missing:
             bar.set_description(f"{cell.data}, {cell.layers} layers of {cell.width}")
-            found[cell] = _compute(cell, data[cell.data], out, unfinished, origin, bar)
-    return [found[cell] for cell in grid]
+            _compute(cell, data[cell.data], out, unfinished, origin, bar)
+    if shard.of > 1:
+        all_here(shard, lacking(out, cells))
+    return store.Records(out, [cell.parameters() for cell in grid])
 
 
-def _found(out: Path, cell: pairs.Cell, weights: bool = False) -> store.Record | None:
-    """The stored cell, None where it (or its weights, if wanted) is not there."""
-    path = store.cell_path(out, cell.parameters())
-    try:
-        found = store.find(out, cell.parameters())
-        return None if found and weights and not store.read_weights(path) else found
-    except store.CorruptCell as error:
-        print(f"warning: {error}; computing it again", file=sys.stderr)
-        return None
-
-
-def _compute(cell, data, out: Path, unfinished: Path, origin, bar) -> store.Record:
+def _compute(cell, data, out: Path, unfinished: Path, origin, bar) -> None:
     """Trains and measures a cell into the store, by way of checkpoints."""
     parameters = cell.parameters()
     checkpoint = store.cell_path(unfinished, parameters)
-    fits = None
-    if (record := _found(unfinished, cell)) is not None:
+    fits, record = None, None
+    try:
+        record = store.find(unfinished, parameters)
+    except store.CorruptCell as error:
+        print(f"warning: {error}; training from the start", file=sys.stderr)
+    if record is not None:
         network = cell.network(data.train_images.shape[1:])
         fits = training.unpack(network, cell.training, record.arrays)
         bar.update(2 * cell.pairs * fits.step)
@@ -213,9 +212,8 @@ def _compute(cell, data, out: Path, unfinished: Path, origin, bar) -> store.Reco
 
     arrays, weights = pairs.run(cell, data, fits=fits, keep=keep, progress=bar.update)
     kept = training.leaves(weights) if FLAGS.save_weights else None
-    path = store.save(out, parameters, arrays, origin, kept)
+    store.save(out, parameters, arrays, origin, kept)
     checkpoint.unlink(missing_ok=True)
-    return store.read(path)
 
 
 # --- rows ----------------------------------------------------------------------------

@@ -98,11 +98,12 @@ def define_output(name: str) -> None:
     """Flags of every entrypoint."""
     flags.DEFINE_enum("preset", "quick", ["quick", "paper"], "Set of defaults.")
     flags.DEFINE_string("out", f"results/{name}", "Folder of cells, table, figure.")
-    machine.define()
 
 
 def define_cells() -> None:
     """Flags of the cells of a sweep. Those left out take the preset's value."""
+    machine.define()
+    machine.define_processes()
     flags.DEFINE_string("k", None, "Teacher widths: 5,10,20.")
     flags.DEFINE_string("m", None, "Student widths: 5,10,20 or 5:100:5 or 5:400:x25.")
     flags.DEFINE_string(

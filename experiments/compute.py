@@ -35,13 +35,14 @@ def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> store.Records:
     """
     shard = machine.shard()
     machine.prepare()
+    machine.join()
     cells = list(dict.fromkeys(grid))
     out = Path(FLAGS.out)
     with devices.together():
         missing = np.ones(len(cells), bool)
         if devices.first():
-            _open(out)
-            missing = _missing(out, cells)
+            opened(out)
+            missing = lacking(out, cells)
         missing = machine.agreed(cells, missing)
         mine = np.arange(len(cells)) % shard.of == shard.number
         if todo := [cells[i] for i in np.flatnonzero(missing & mine)]:
@@ -49,17 +50,19 @@ def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> store.Records:
         devices.leave()
     if not devices.first():
         raise Done
-    if shard.of > 1 and (left := int(_missing(out, cells).sum())):
-        raise Done(
-            f"shard {shard.number} of {shard.of} is done; {left} of {len(cells)} "
-            f"cells are missing in {out}: the shard that ends last draws the figure"
-        )
+    if shard.of > 1:
+        all_here(shard, lacking(out, cells))
     return store.Records(out, [cell.parameters() for cell in grid])
 
 
-def _open(out: Path) -> None:
+def opened(out: Path) -> Path:
+    """``store.open_store``, where only a full disk is no fault of the flag.
+
+    Raises:
+      Refusal: when OUT cannot be used.
+    """
     try:
-        store.open_store(out)
+        return store.open_store(out)
     except store.StoreError as error:
         reason = getattr(error.__cause__, "errno", None)
         if reason in (errno.ENOSPC, errno.EDQUOT):  # no fault of the flag
@@ -67,7 +70,16 @@ def _open(out: Path) -> None:
         raise Refusal(str(error)) from error
 
 
-def _missing(out: Path, cells: Sequence[Cell]) -> np.ndarray:
+def all_here(shard: machine.Shard, missing: np.ndarray) -> None:
+    """Raises ``Done`` in a shard after which cells are still missing."""
+    if left := int(missing.sum()):
+        raise Done(
+            f"shard {shard.number} of {shard.of} is done; {left} of {len(missing)} "
+            f"cells are missing in {FLAGS.out}: the shard that ends last draws"
+        )
+
+
+def lacking(out: Path, cells: Sequence[Any]) -> np.ndarray:
     """Which cells are not stored with all that is asked for, bool ``[cells]``."""
     missing = np.zeros(len(cells), bool)
     for i, cell in enumerate(cells):

@@ -19,10 +19,18 @@ FLAGS = flags.FLAGS
 
 
 def define() -> None:
-    """Flags of every entrypoint that sweeps."""
+    """Flags of every entrypoint that computes cells."""
     define = flags.DEFINE_integer
     define("num_shards", None, "Jobs that share OUT. Default: the Slurm array's.")
     define("shard_index", None, "Which of them this is, 0 ... num_shards - 1.")
+    flags.DEFINE_string("compilation_cache", None, "Folder of JAX's compilation cache.")
+    flags.DEFINE_string("profile_dir", None, "Folder for a trace by JAX's profiler.")
+    flags.DEFINE_bool("log_compiles", False, "Let JAX log what it compiles.")
+
+
+def define_processes() -> None:
+    """Flags of those whose batches several processes, or smaller ones, compute."""
+    define = flags.DEFINE_integer
     flags.DEFINE_bool(
         "distributed", None, "Be one process of several. Default: where srun says so."
     )
@@ -30,9 +38,6 @@ def define() -> None:
     define("num_processes", None, "Processes that compute each batch together.")
     define("process_id", None, "Which of them this is; 0 writes and draws.")
     define("halvings", 0, "How often to halve the batches, for small memories.")
-    flags.DEFINE_string("compilation_cache", None, "Folder of JAX's compilation cache.")
-    flags.DEFINE_string("profile_dir", None, "Folder for a trace by JAX's profiler.")
-    flags.DEFINE_bool("log_compiles", False, "Let JAX log what it compiles.")
 
 
 # --- independent shards --------------------------------------------------------------
@@ -92,22 +97,30 @@ def told(variables: Mapping[str, str] = os.environ) -> bool:
 
 
 def prepare() -> None:
-    """Configures JAX, and joins the other processes where there are some.
+    """Configures JAX; call before anything runs on a device.
 
     Raises:
-      Refusal: for flags that cannot be met.
-      Lost: when the others do not come.
+      Refusal: for folders that cannot be used.
     """
     for name in ("compilation_cache", "profile_dir"):
         if folder := FLAGS[name].value:
             _folder(name, str(folder))
-    if FLAGS.halvings < 0:
-        raise Refusal(f"--halvings={FLAGS.halvings}: give 0 or more")
     environment.configure()
     if FLAGS.log_compiles:
         jax.config.update("jax_log_compiles", True)
     if FLAGS.compilation_cache:
         jax.config.update("jax_compilation_cache_dir", FLAGS.compilation_cache)
+
+
+def join() -> None:
+    """Joins the other processes, where flags or the launcher say that there are some.
+
+    Raises:
+      Refusal: for flags that cannot be met.
+      Lost: when the others do not come.
+    """
+    if FLAGS.halvings < 0:
+        raise Refusal(f"--halvings={FLAGS.halvings}: give 0 or more")
     if told() and not jax.distributed.is_initialized():
         try:
             devices.join(

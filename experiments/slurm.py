@@ -22,8 +22,8 @@ CLUSTER = flags.DEFINE_enum("cluster", "slurm", ["slurm", "local"], "local: here
 
 
 def main(name: str, *settings: str) -> None:
-    if name not in entrypoints():
-        raise common.Refusal(f"{name!r}: choose among {', '.join(entrypoints())}")
+    if name not in (known := entrypoints(sharded=True)):
+        raise common.Refusal(f"{name!r}: choose among {', '.join(known)}")
     try:
         import submitit
     except ImportError as error:

@@ -7,10 +7,11 @@ from lmc_jax import store
 
 
 def main(out: str) -> None:
-    files = store.paths(out) + store.paths(out, weights=True)
+    cells = set(store.paths(out))
+    files = [*sorted(cells), *store.paths(out, weights=True)]
     if not files:
         raise common.Refusal(f"{out!r} holds no cells: give the output of a sweep")
-    bad = [error for path in files if (error := fault(path))]
+    bad = [error for path in files if (error := fault(path, path in cells))]
     for line in bad:
         print(line)
     print(f"{len(files) - len(bad)} of {len(files)} files are sound")
@@ -21,12 +22,15 @@ def main(out: str) -> None:
         )
 
 
-def fault(path: Path) -> str:
+def fault(path: Path, is_cell: bool) -> str:
     """What is wrong with a stored file, in one line; empty for a sound one."""
     try:
-        store.read(path)
+        record = store.read(path)
     except store.StoreError as error:
         return str(error)
+    asked = record.provenance.get("flags", {}).get("save_weights") == "True"
+    if is_cell and asked and not path.with_suffix(store.WEIGHTS).exists():
+        return f"{str(path)!r} has lost its weights, which were asked for"
     return ""
 
 

@@ -41,7 +41,7 @@ _HEX = 64  # digits of a SHA-256
 _SEAL = len(_MARK % SCHEMA) + _HEX
 _PYTHON_ERRORS = (ValueError, LookupError, TypeError, RuntimeError, OSError, EOFError)
 _UNPARSABLE = (*_PYTHON_ERRORS, zipfile.BadZipFile, zlib.error)
-_WEIGHTS = ".weights.npz"
+WEIGHTS = ".weights.npz"
 _TEMPORARY = ".lmc_jax.tmp"
 _DAY = 86_400.0  # seconds; no living writer holds a temporary file for so long
 
@@ -132,7 +132,7 @@ def save(
     cell = _pack(parameters, arrays, provenance)
     if weights is not None:
         packed = _pack(parameters, weights, provenance)
-        write_atomic(path.with_suffix(_WEIGHTS), packed)
+        write_atomic(path.with_suffix(WEIGHTS), packed)
     write_atomic(path, cell)
     return path
 
@@ -170,7 +170,7 @@ def read(path: str | Path) -> Record:
 
 def read_weights(cell: str | Path) -> Record | None:
     """The weights beside the cell at this path, None without; raises as `read`."""
-    path = Path(cell).with_suffix(_WEIGHTS)
+    path = Path(cell).with_suffix(WEIGHTS)
     return read(path) if path.exists() else None
 
 
@@ -186,7 +186,7 @@ def find(out: str | Path, parameters: Values) -> Record | None:
 def paths(out: str | Path, *, weights: bool = False) -> list[Path]:
     """The files of all cells, or those of all weights, sorted by name."""
     files = Path(out, "cells").glob("[!.]*.npz")
-    return sorted(path for path in files if path.name.endswith(_WEIGHTS) == weights)
+    return sorted(path for path in files if path.name.endswith(WEIGHTS) == weights)
 
 
 def records(

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
+from jax import Array
 
 from experiments.bench import timing
 from lmc_jax import environment, minima
 from lmc_jax.matching import LEFTOVERS, align_types, match_weights
+from lmc_jax.numerics import matmul
 
 timing.define_shapes()
 
@@ -31,12 +35,27 @@ def pooled(students: np.ndarray, threads: int) -> Callable[[], list]:
     return match
 
 
+def by_optax(pair: Array) -> Array:
+    """Weight matching of one pair on the device."""
+    gains = matmul(pair[0], pair[1].T)
+    rows, columns = optax.assignment.hungarian_algorithm(-gains)
+    return jnp.zeros_like(columns).at[rows].set(columns)
+
+
+def one_by_one(function: Callable) -> Callable:
+    return functools.partial(jax.lax.map, function)
+
+
 def main() -> None:
     cores = len(os.sched_getaffinity(0))
     rows = []
     for k, m, d, count in timing.shapes():
         students = pairs(k, m, d, count)
         calls = {"weights, 1 thread": pooled(students, 1)}
+        for name, mapped in (("vmap", jax.vmap), ("map", one_by_one)):
+            # On one device: its loops are not made for sharded arrays.
+            program = jax.jit(mapped(by_optax))
+            calls[f"weights, optax, {name}"] = timing.ready(program, students)
         if cores > 1:
             calls[f"weights, {cores} threads"] = pooled(students, cores)
         for leftovers in LEFTOVERS:

@@ -37,7 +37,7 @@ def match_exhaustive(
     Raises:
       ValueError: for wider students, and as ``pairs.checked``.
     """
-    students = checked(students)
+    students = checked(students, k)
     m = students.shape[2]
     if m > WIDEST:
         raise ValueError(f"m={m}: trying all m! permutations ends at m = {WIDEST}")

@@ -21,23 +21,19 @@ class Info(NamedTuple):
     rounds: np.ndarray
 
 
-def checked(students: Students) -> np.ndarray:
-    """Students as float64 ``[pairs, 2, m, d]``.
+def checked(students: Students, k: int | None = None) -> np.ndarray:
+    """Students as float64 ``[pairs, 2, m, d]``, of a teacher of width k if given.
 
     Raises:
-      ValueError: in one line, for two students of unequal widths, another shape,
-        weights that are not finite, or JAX without float64.
+      ValueError: in one line, for two students of unequal shapes, another shape,
+        weights that are not finite, k outside 1 ... d, or JAX without float64.
     """
     if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("matching needs float64: call lmc_jax.configure() first")
     try:
         found = np.asarray(students, np.float64)
     except ValueError as error:
-        shapes = [[np.shape(W) for W in pair] for pair in students]  # type: ignore
-        raise ValueError(
-            f"students of shapes {shapes[0]} in a pair: a permutation needs equal "
-            "widths; pad the narrower student with zero rows, which changes nothing"
-        ) from error
+        raise ValueError(_unequal(students)) from error
     if found.ndim != 4 or found.shape[1] != 2 or 0 in found.shape:
         raise ValueError(
             f"students of shape {list(found.shape)}: give [pairs, 2, m, d], two "
@@ -45,7 +41,23 @@ def checked(students: Students) -> np.ndarray:
         )
     if not np.isfinite(found).all():
         raise ValueError("matching needs finite weights, got NaN or infinity")
+    if k is not None and not 1 <= k <= found.shape[-1]:
+        raise ValueError(f"k={k}: give 1 <= k <= d = {found.shape[-1]}")
     return found
+
+
+def _unequal(students: Students) -> str:
+    """What is wrong with students that are no one array."""
+    shapes = [[np.shape(W) for W in pair] for pair in students]  # type: ignore
+    odd = next((pair for pair in shapes if len(set(pair)) > 1), None)
+    if odd is None:
+        return f"pairs of shapes {shapes[0]} and others: match each shape on its own"
+    if len({shape[:1] for shape in odd}) > 1:
+        return (
+            f"students of shapes {odd} in a pair: a permutation needs equal widths; "
+            "pad the narrower student with zero rows, which changes nothing"
+        )
+    return f"students of shapes {odd} in a pair: give both the same input dimension"
 
 
 def described(objective: str, value: ArrayLike, rounds: ArrayLike = 0) -> Info:

@@ -64,7 +64,7 @@ def match_refine(
     Raises:
       ValueError: for a start that holds no permutations, and as ``match_types``.
     """
-    students = checked(students)
+    students = checked(students, k)
     if start is None:
         start, _ = match_types(students, k)
     start = np.asarray(start)

@@ -34,9 +34,7 @@ def match_types(
     Raises:
       ValueError: for unknown leftovers, k beyond d, and as ``pairs.checked``.
     """
-    students = checked(students)
-    if not 1 <= k <= students.shape[-1]:
-        raise ValueError(f"k={k}: give 1 <= k <= d = {students.shape[-1]}")
+    students = checked(students, k)
     perm, matched = _matched(students, k, leftovers)
     return np.asarray(perm), described("overlap", matched)
 
@@ -69,7 +67,8 @@ def align_types(
     - ``opposed``: largest with smallest, which lowers the barrier of uniform minima,
       to about half of ``index`` for m well above k.
 
-    Neurons without type (zero rows) are leftovers. Ties keep row order.
+    Neurons without type (zero rows) are leftovers. Neurons of equal type and norm are
+    ranked by a combination of their weights, equal ones keep row order.
 
     Args:
       pair: students ``[2, m, d]``; rows from ``m`` on must be zero and stay in place.
@@ -89,13 +88,16 @@ def align_types(
     rows = jnp.arange(pair.shape[1], dtype=jnp.int32)
     kinds = types(pair, k)  # [2, m]
     norms = safe_norm(pair)  # [2, m]
+    # Distinct neurons of equal norm meet by it, wherever they stand.
+    weights = jnp.sin(jnp.arange(1, pair.shape[-1] + 1, dtype=pair.dtype))
+    ties = jnp.sum(pair * weights, axis=-1)  # [2, m]
     tally = counts(kinds, k + 1)  # [2, k + 1], typeless last
     shared = jnp.min(tally, axis=0).at[k].set(0)
     starts = (jnp.cumsum(tally, axis=1) - tally).astype(jnp.int32)
     index = rows.astype(norms.dtype)
 
-    def arrange(kind, norm, start, ascending):
-        by_type = jnp.lexsort((-norm, kind))
+    def arrange(kind, norm, tie, start, ascending):
+        by_type = jnp.lexsort((tie, -norm, kind))
         rank = jnp.zeros_like(rows).at[by_type].set(rows - start[kind[by_type]])
         matched = rank < shared[kind]
         rest = index if leftovers == "index" else (norm if ascending else -norm)
@@ -106,6 +108,6 @@ def align_types(
             within = jnp.where(rows < m, within, index)
         return jnp.lexsort((within, group))
 
-    first = arrange(kinds[0], norms[0], starts[0], False)
-    second = arrange(kinds[1], norms[1], starts[1], leftovers == "opposed")
+    first = arrange(kinds[0], norms[0], ties[0], starts[0], False)
+    second = arrange(kinds[1], norms[1], ties[1], starts[1], leftovers == "opposed")
     return jnp.zeros_like(rows).at[first].set(second.astype(jnp.int32))

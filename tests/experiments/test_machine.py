@@ -7,6 +7,7 @@ from absl.testing import flagsaver
 from experiments import common, machine
 
 machine.define()
+machine.define_processes()
 
 
 def given_flags(*arguments):

@@ -20,14 +20,19 @@ ENTRYPOINT = [sys.executable, "-m", "experiments.barrier_vs_width"]
 
 
 def start(*arguments, variables=None, entrypoint=ENTRYPOINT):
-    return subprocess.Popen(
-        [*entrypoint, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | (variables or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # Tests that run in the background of a script ignore Ctrl-C: not their children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [*entrypoint, *map(str, arguments)],
+            cwd=ROOT,
+            env=os.environ | (variables or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run(*arguments, **options):
@@ -186,6 +191,14 @@ def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
     status, _, err = run(*sweep)
     assert status == 0
     assert err.count("computing it again") == 2
+    assert verify(tmp_path)[0] == 0
+    weights.unlink()
+    status, out, _ = verify(tmp_path)
+    assert status == 1
+    assert out.endswith(
+        "has lost its weights, which were asked for\n6 of 7 files are sound\n"
+    )
+    assert run(*sweep)[0] == 0
     assert verify(tmp_path)[0] == 0
 
 

@@ -93,6 +93,24 @@ def test_unequal_widths_are_one_clear_line(match):
 
 
 @EVERY
+def test_the_pair_that_is_unequal_is_the_one_named(match):
+    even = [np.ones((4, D)), np.ones((4, D))]
+    with pytest.raises(ValueError, match=r"\(4, 4\), \(5, 4\).*equal widths"):
+        match([even, [np.ones((4, D)), np.ones((5, D))]])
+    with pytest.raises(ValueError, match=r"\(4, 4\), \(4, 3\).*same input dimension"):
+        match([even, [np.ones((4, D)), np.ones((4, D - 1))]])
+    with pytest.raises(ValueError, match="match each shape on its own"):
+        match([even, [np.ones((5, D)), np.ones((5, D))]])
+
+
+@pytest.mark.parametrize("k", [0, -1, D + 1])
+@pytest.mark.parametrize("match", [match_types, match_refine, match_exhaustive])
+def test_teachers_that_do_not_fit_are_one_clear_line(match, k):
+    with pytest.raises(ValueError, match=rf"k={k}: give 1 <= k <= d = {D}"):
+        match(np.ones((1, 2, 4, D)), k)
+
+
+@EVERY
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_not_finite_are_one_clear_line(match, bad):
     students = np.ones((2, 2, 5, D))

@@ -127,6 +127,18 @@ def test_student_matched_with_a_shuffle_of_itself_is_recovered(leftovers, dtype)
     np.testing.assert_array_equal(W[order][perm], W)
 
 
+@pytest.mark.parametrize("leftovers", LEFTOVERS)
+def test_distinct_neurons_of_equal_norm_are_recovered(leftovers):
+    rng = np.random.default_rng(0)
+    near = rng.normal(size=5) + 1e-6 * rng.normal(size=(32, 5))
+    every = [rng.normal(size=(512, 10)), near, rng.choice([-1.0, 1.0], size=(16, 9))]
+    for W in every:
+        W = np.unique(W / np.linalg.norm(W, axis=1, keepdims=True), axis=0)
+        second = W[rng.permutation(len(W))]
+        (perm,), _ = match_types(np.stack([W, second])[None], 3, leftovers=leftovers)
+        np.testing.assert_array_equal(second[perm], W)
+
+
 def test_leftovers_by_hand(dtype):
     """One type is shared; a, b, c of the first meet p, q, r of the second."""
     first, second = [0.9, 0.2, 0.3, 0.1], [0.7, 0.6, 0.5, 0.4]
