@@ -54,8 +54,8 @@ def main() -> None:
         calls = {"weights, 1 thread": pooled(students, 1)}
         for name, mapped in (("vmap", jax.vmap), ("map", one_by_one)):
             # On one device: its loops are not made for sharded arrays.
-            program = jax.jit(mapped(by_optax))
-            calls[f"weights, optax, {name}"] = timing.ready(program, students)
+            call = timing.ready(jax.jit(mapped(by_optax)), students)
+            calls[f"weights, optax, {name}"] = call
         if cores > 1:
             calls[f"weights, {cores} threads"] = pooled(students, cores)
         for leftovers in LEFTOVERS:

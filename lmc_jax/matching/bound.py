@@ -28,7 +28,7 @@ import scipy  # its parts load when first used
 from lmc_jax.matching.pairs import Students, checked
 from lmc_jax.matching.path import inner_times
 
-OFF = 1e-6  # of a global minimum: how far its rows and sums may be off
+OFF = 1e-12  # of a global minimum: rounding of its rows and sums
 ROUNDS = 20
 
 
