@@ -77,8 +77,10 @@ def together() -> Iterator[None]:
     """Turns what JAX raises when a process died into ``Lost``."""
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if not several():
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        # What Gloo reports while a program is dispatched is a ValueError.
+        of_jax = isinstance(error, jax.errors.JaxRuntimeError) or "Gloo" in str(error)
+        if not (several() and of_jax):
             raise
         raise Lost(
             f"another process was lost ({_first_line(error)}); {AGAIN}"

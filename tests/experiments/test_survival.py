@@ -297,6 +297,7 @@ def test_lost_process_ends_the_other_and_a_restart_completes(tmp_path, victim):
     assert statuses[victim] == -signal.SIGKILL
     assert statuses[1 - victim] == 1
     errors = [line for line in ends[1 - victim][1].splitlines() if "error: " in line]
+    assert errors, ends[1 - victim][1][-1500:]
     assert "another process was lost" in errors[0]
     assert "start all processes again" in errors[0]
     if victim == 0:
