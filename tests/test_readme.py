@@ -27,3 +27,19 @@ def test_one_example_has_weights_of_another_library():
     (code,) = (code for code in EXAMPLES if "import equinox" in code)
     assert "align_weights" in code
     assert "permute" in code
+
+
+def test_links_into_the_project_resolve():
+    links = re.findall(r"\]\(([^)]+)\)", README.read_text())
+    inside = [link for link in links if "://" not in link]
+    assert inside
+    for link in inside:
+        assert (README.parent / link).is_file(), link
+
+
+def test_modules_run_by_commands_exist():
+    modules = set(re.findall(r"-m (experiments[.\w]*)", README.read_text()))
+    assert "experiments.barrier_vs_width" in modules
+    for module in modules:
+        path = README.parent.joinpath(*module.split("."))
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
