@@ -35,7 +35,7 @@ def main() -> None:
     found = {key: fit(last_decade(curve)) for key, curve in groups.items()}
     fits = {key: slope for key, slope in found.items() if slope is not None}
     print(common.table([_shown(row) for row in rows]))
-    csv = common.write_summary(common.FLAGS.out)
+    csv, _ = common.write_summary(common.FLAGS.out)
     text = caption(rows, fits, setting)
     judged = [certified(rows)]
     for (k, matching), (slope, low, high) in fits.items():

@@ -10,7 +10,7 @@ from typing import Any
 from absl import flags
 
 from experiments import common, curves
-from lmc_jax import figures, summary, theory
+from lmc_jax import figures, theory
 
 NORMALIZE = flags.DEFINE_bool(
     "normalize", False, "Draw the ratio permuted/direct (Figure 3)."
@@ -43,14 +43,14 @@ NORMALIZED: dict[str, dict[str, Any]] = {
 def main() -> None:
     setting = common.settings(NORMALIZED if NORMALIZE.value else PRESETS)
     grid = common.cells(setting)
-    records = common.computed(grid, setting)
-    rows = summary.rows(records, common.FLAGS.barrier)
+    common.computed(grid, setting)
+    csv, table = common.write_summary(common.FLAGS.out)
+    rows = common.of_grid(table, grid)
     for row in rows:
         row["rate"] = curves.rate(row, setting)
     print(common.table(points(rows)))
     name = "normalized_barrier" if NORMALIZE.value else "barrier_vs_width"
     draw = draw_normalized if NORMALIZE.value else draw_barriers
-    csv = common.write_summary(common.FLAGS.out)
     judged = normalized_claims(rows) if NORMALIZE.value else []
     judged += claims(rows)
     common.finish(name, draw(rows), caption(rows, setting), judged, csv)

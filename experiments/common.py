@@ -247,16 +247,33 @@ def _sources(name: str, m: int, setting: Mapping[str, Any]) -> list[Descent | Mi
 # --- the end -------------------------------------------------------------------------
 
 
-def write_summary(out: str | Path) -> Path:
-    """Rebuilds OUT/summary.csv from every readable cell in OUT."""
+def write_summary(out: str | Path) -> tuple[Path, list[dict[str, Any]]]:
+    """Rebuilds OUT/summary.csv from every readable cell in OUT; also gives its rows."""
     path = Path(out, "summary.csv")
 
     def name(error: store.CorruptCell) -> None:
         print(f"warning: {error}; left out of {path}", file=sys.stderr)
 
     good = store.records(out, on_corrupt=name)
-    store.write_csv(path, summary.rows(good, FLAGS.barrier))
-    return path
+    rows = summary.rows(good, FLAGS.barrier)
+    store.write_csv(path, rows)
+    return path, rows
+
+
+def of_grid(rows: Sequence[dict[str, Any]], grid: Sequence[Cell]) -> list[dict]:
+    """The rows of the summary that are of these cells.
+
+    Raises:
+      StoreError: when a cell has none.
+    """
+    wanted = {store.fingerprint(cell.parameters()) for cell in grid}
+    kept = [row for row in rows if row["cell"] in wanted]
+    if lost := wanted - {row["cell"] for row in kept}:
+        raise store.StoreError(
+            f"{len(lost)} of {len(wanted)} cells were lost or damaged just now: run "
+            "the command again"
+        )
+    return kept
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

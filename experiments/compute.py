@@ -104,7 +104,7 @@ def _compute(cells: list[Cell], out: Path, setting: Mapping[str, Any]) -> None:
 
     def halved(now: int) -> None:
         nonlocal halvings
-        if halvings == FLAGS.halvings:
+        if halvings == FLAGS.halvings and devices.first():
             line = "warning: a batch does not fit into memory; going on with halves"
             tqdm.write(line, file=sys.stderr)
         halvings = now

@@ -46,7 +46,7 @@ def main() -> None:
     for row in rows:
         row["rate"] = curves.rate(row, setting)
     print(common.table(points(rows)))
-    csv = common.write_summary(common.FLAGS.out)
+    csv, _ = common.write_summary(common.FLAGS.out)
     judged = [claim for group in by_teacher(rows) for claim in claims(*group)]
     common.finish("double_descent", draw(rows), caption(rows, setting), judged, csv)
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from experiments import common, curves
 from experiments.matchers import LABELS, LOOKS, RESTARTS, matchers
+from experiments.matching_gap_claims import claims, optimal, statistics, with_interval
 from lmc_jax import figures, interpolation, matching, store, sweep
 from lmc_jax import uniformity as model
 from lmc_jax.matching.exhaustive import WIDEST
-from lmc_jax.measures import mean_interval, ratio_interval
 from lmc_jax.spec import Cell, Minima
 
 common.define_output("matching_gap")
@@ -27,7 +27,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED | {"m": "6,8,16", "pairs": 40},
     "paper": SHARED | {"m": "5,6,7,8,9,12,16,24,32,48,64", "pairs": 200},
 }
-ROUNDING = 1e-13  # of a loss: two ways to compute it may differ by less
 
 
 def main() -> None:
@@ -44,7 +43,7 @@ def main() -> None:
         raise common.Refusal("no pair converged: give more --steps")
     print(common.table([line(row) for row in rows]))
     out = common.FLAGS.out
-    csv = common.write_summary(out)
+    csv, _ = common.write_summary(out)
     table = csv.with_name("matching_gap.csv")
     store.write_csv(table, [flat(row) for row in rows])
     text = caption(rows, setting)
@@ -149,48 +148,18 @@ def certified(cell: Cell, students: np.ndarray, perms: np.ndarray):
 # --- table and figure ----------------------------------------------------------------
 
 
-def statistics(row: dict) -> dict[str, tuple[float, float, float]]:
-    """Means and ratios of means with their intervals."""
-    heights, best = row["heights"], row["best"]
-    if best.mean() < ROUNDING:  # equal counts in every pair: nothing to compare with
-        best = np.zeros_like(best)
-    return {
-        "barrier": mean_interval(heights),
-        "ratio": ratio_interval(heights, best),
-        "lower": ratio_interval(row["lower"], best),
-        "gap": _gap(heights, row["lower"]),
-    }
-
-
-def _gap(found: np.ndarray, lower: np.ndarray) -> tuple[float, float, float]:
-    if found.mean() < ROUNDING:
-        return 0.0, 0.0, 0.0
-    return ratio_interval(found - lower, found)
-
-
-def optimal(row: dict) -> float:
-    """Share of the pairs with the reference's barrier."""
-    best = row["best"]
-    return float(np.mean(row["heights"] <= best + ROUNDING + 1e-9 * best))
-
-
 def line(row: dict) -> dict:
     shown = statistics(row)
     return {
         **{name: row[name] for name in ("k", "source", "m", "pairs", "matching")},
         "objective": row["objective"],
-        "barrier": _text(shown["barrier"]),
-        "ratio": _text(shown["ratio"]),
+        "barrier": with_interval(shown["barrier"]),
+        "ratio": with_interval(shown["ratio"]),
         "to": row["reference"],
         "optimal": f"{optimal(row):.0%}",
-        "gap": _text(shown["gap"]),
+        "gap": with_interval(shown["gap"]),
         "ms": f"{row['milliseconds']:.2g}",
     }
-
-
-def _text(interval: Sequence[float]) -> str:
-    value, low, high = interval
-    return f"{value:.3g} [{low:.2g}, {high:.2g}]"
 
 
 def flat(row: dict) -> dict:
@@ -291,85 +260,6 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
         "left out. Bottom: time a pair in a batch, compilation not counted. Learning "
         "rates and scales are ours, the paper's are lost."
     )
-
-
-def claims(rows: Sequence[dict]) -> list[dict]:
-    judged = [_never_below(rows), _bounded(rows), _certified(rows)]
-    for name in [name for name in LOOKS if name != "direct"]:
-        judged += _near(name, [row for row in rows if row["matching"] == name])
-    return judged
-
-
-def _never_below(rows: Sequence[dict]) -> dict:
-    tried = [row for row in rows if row["reference"] == "exhaustive"]
-    least = min((float((r["heights"] - r["best"]).min()) for r in tried), default=0.0)
-    return {
-        "paper": "",
-        "claim": "no matching's barrier is below the optimum over all permutations",
-        "measured": f"least difference {least:.1e} over {len(tried)} points",
-        "rule": f"none below -{ROUNDING:g}, the rounding of a loss, in any pair",
-        "n": sum(row["pairs"] for row in tried),
-        "holds": bool(least >= -ROUNDING) if tried else None,
-    }
-
-
-def _bounded(rows: Sequence[dict]) -> dict:
-    least = min(float((row["heights"] - row["lower"]).min()) for row in rows)
-    best = [row for row in rows if row["matching"] == row["reference"]]
-    gaps = [_gap(row["best"], row["lower"])[0] for row in best]
-    return {
-        "paper": "",
-        "claim": "no permutation's barrier is below the proved lower bound",
-        "measured": f"least difference {least:.1e}; gap (best - lower)/best of the "
-        f"means {max(min(gaps), 0):.0%} to {max(gaps):.0%}",
-        "rule": f"no barrier is below it by more than {ROUNDING:g}, in any pair",
-        "n": sum(row["pairs"] for row in rows),
-        "holds": bool(least >= -ROUNDING),
-    }
-
-
-def _certified(rows: Sequence[dict]) -> dict:
-    best = [row for row in rows if row["matching"] == row["reference"]]
-    excess = max(row["certificate_excess"] for row in best)
-    above = [row for row in best if row["best"].mean() > ROUNDING]
-    ratios = [float(row["upper"].mean() / row["best"].mean()) for row in above]
-    spread = f"{min(ratios):.3g} to {max(ratios):.3g}" if ratios else "not defined"
-    return {
-        "paper": "Theorem 6",
-        "claim": "the certificate bounds the losses on the path of Algorithm 1",
-        "measured": f"largest excess of a loss {excess:.1e}; certificate, largest "
-        f"inside the path, over the best barrier: {spread}",
-        "rule": f"no loss exceeds it at the same t by more than {ROUNDING:g}",
-        "n": sum(row["pairs"] for row in best),
-        "holds": bool(excess <= ROUNDING),
-    }
-
-
-def _near(name: str, rows: Sequence[dict]) -> list[dict]:
-    """Whether a matching is near the optimum at every point that has one."""
-    tried = [row for row in rows if row["reference"] == "exhaustive"]
-    found = [(row, statistics(row)["ratio"]) for row in tried]
-    found = [(row, ratio) for row, ratio in found if not np.isnan(ratio[0])]
-    if not found:
-        return []
-    worst, ratio = max(found, key=lambda pair: pair[1][0])
-    share = np.average(
-        [optimal(r) for r, _ in found], weights=[r["pairs"] for r, _ in found]
-    )
-    return [
-        {
-            "paper": "Algorithm 1" if name.startswith("types") else "",
-            "claim": "the barrier is within 5% of the best permutation's "
-            f"({LABELS[name]})",
-            "measured": f"at most {_text(ratio)} times, at k = {worst['k']}, m = "
-            f"{worst['m']}, {worst['source']}; the optimum itself in {share:.0%} of "
-            "the pairs",
-            "rule": "the interval of the ratio of means lies below 1.05 at every "
-            f"m <= {WIDEST}",
-            "n": sum(row["pairs"] for row, _ in found),
-            "holds": bool(max(high for _, (_, _, high) in found) < 1.05),
-        }
-    ]
 
 
 if __name__ == "__main__":

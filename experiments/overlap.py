@@ -42,7 +42,7 @@ def main() -> None:
     records = common.computed(common.cells(setting), setting)
     rows = [described(record) for record in records]
     print(common.table([shown(row) for row in rows]))
-    csv = common.write_summary(common.FLAGS.out)
+    csv, _ = common.write_summary(common.FLAGS.out)
     common.finish("overlap", draw(rows), caption(rows, setting), claims(rows), csv)
 
 

@@ -56,7 +56,7 @@ def main() -> None:
         for row in rates(W, k, setting, names, noises)
     ]
     print(common.table([line(row) for row in rows]))
-    csv = common.write_summary(common.FLAGS.out)
+    csv, _ = common.write_summary(common.FLAGS.out)
     table = csv.with_name("planted.csv")
     store.write_csv(table, rows)
     figure, text = draw(rows, sources), caption(setting)

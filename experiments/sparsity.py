@@ -75,7 +75,7 @@ def main() -> None:
     rows = [described(record) for record in records]
     width_rows, rate_rows = rows[: len(by_width)], rows[len(by_width) :]
     print(common.table([_shown(row) for row in rate_rows]))
-    csv = common.write_summary(common.FLAGS.out)
+    csv, _ = common.write_summary(common.FLAGS.out)
     common.finish(
         "sparsity_vs_width",
         draw_widths(width_rows),

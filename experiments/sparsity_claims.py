@@ -88,8 +88,9 @@ def _grows_with_width(name: str, label: str, curve: Sequence[dict]) -> dict:
     large = bool(curve) and curve[0]["lr_times_m"] >= 5
     claim = {
         "paper": "Figure 5",
-        "claim": f"{MEASURES[name]} {'grows' if large else 'does not grow'} with m "
-        f"({label})",
+        "claim": f"{MEASURES[name]} "
+        f"{'grows with m at large' if large else 'does not grow with m at small'} "
+        f"learning rates ({label})",
         "rule": "it grows if the interval at the largest m lies above that at the "
         "smallest; large rates are η >= 5/m",
     }

@@ -59,7 +59,7 @@ def main() -> None:
         for grid, measure in zip(grids, MEASURES, strict=True)
     ]
     print(common.table([line(row) for part in parts for row in part]))
-    csv = common.write_summary(common.FLAGS.out)
+    csv, _ = common.write_summary(common.FLAGS.out)
     text, judged = caption(setting, *parts), claims(*parts)
     common.finish("uniformity", draw(*parts), text, judged, csv)
 

@@ -58,7 +58,7 @@ def main() -> None:
     if not rows:
         raise common.Refusal("no pair converged: give more --steps")
     print(common.table([line(row) for row in rows]))
-    csv = common.write_summary(common.FLAGS.out)
+    csv, _ = common.write_summary(common.FLAGS.out)
     text, judged = caption(rows, setting), claims(rows)
     common.finish("why_gd_differs", draw(rows), text, judged, csv)
 

@@ -22,6 +22,10 @@ RUNS = PartitionSpec("runs")
 _KEPT: list[Any] = []
 
 
+class Elsewhere(RuntimeError):
+    """Another process could not do its share of a batch, and has said so."""
+
+
 class Lost(RuntimeError):
     """Another process of this computation is gone, or never came."""
 
@@ -120,10 +124,24 @@ def split(tree: Any) -> Any:
 
 
 def gathered(tree: Any) -> Any:
-    """A tree of sharded arrays as whole NumPy arrays, in every process."""
+    """A tree of sharded arrays as whole NumPy arrays, in every process.
+
+    Raises:
+      Elsewhere: where another process, in place of this call, says that it is not well.
+    """
     if jax.process_count() == 1:
         return jax.device_get(tree)
+    jax.block_until_ready(tree)  # a lack of memory shows here, not in a collective
+    if not all_well(True):
+        raise Elsewhere("another process could not do its share")
     return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def all_well(well: bool) -> bool:
+    """Whether every process is well, the word of each in one collective."""
+    if jax.process_count() == 1:
+        return well
+    return bool(multihost_utils.process_allgather(np.uint32(well)).all())
 
 
 def of_first(values: np.ndarray) -> np.ndarray:

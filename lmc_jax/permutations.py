@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.tree_util import keystr
 
 
@@ -115,7 +116,8 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
       The same pytree: unit i of a group is unit ``perms[group][i]`` of ``weights``.
 
     Raises:
-      ValueError: as ``group_sizes``, and for an unknown group or a wrong length.
+      ValueError: as ``group_sizes``, and for an unknown group, a wrong length, or units
+        that occur twice (where ``perms`` are not traced).
     """
     sizes = group_sizes(weights, spec)
     for group, perm in perms.items():
@@ -124,6 +126,12 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
             raise ValueError(
                 f"a permutation of {len(perm)} units for group {group!r}: the groups "
                 f"are {known}"
+            )
+        traced = isinstance(perm, jax.core.Tracer)
+        if not traced and not np.array_equal(np.sort(perm), np.arange(len(perm))):
+            raise ValueError(
+                f"perms[{group!r}] is no permutation: give each of 0 ... "
+                f"{len(perm) - 1} once"
             )
 
     def one(path, array):

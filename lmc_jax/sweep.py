@@ -79,8 +79,7 @@ def sweep(
       halved: called with the new number of halvings.
 
     Raises:
-      OutOfMemory: when not even two runs a device fit, or when a batch does not fit and
-        there are other processes, which cannot know of it.
+      OutOfMemory: when not even two runs a device fit.
     """
     groups: dict[Any, list[Cell]] = {}
     for cell in cells:
@@ -88,7 +87,7 @@ def sweep(
     for group in compiled_ahead(list(groups.values()), lambda: halvings):  # noqa: B023
         results = _Results(group, save, weights)
         while not _computed(results, halvings, progress):
-            if devices.several() or batch_shape(group[0], halvings) == (2, 2):
+            if batch_shape(group[0], halvings) == (2, 2):
                 raise OutOfMemory(_too_large(group[0], halvings))
             halvings += 1
             halved(halvings)
@@ -98,7 +97,7 @@ def sweep(
 def _computed(
     results: "_Results", halvings: int, progress: Callable[[int], None]
 ) -> bool:
-    """Computes what is missing; False where the devices ran out of memory."""
+    """Computes what is missing; False where a device of any process ran out of memory."""
     group = list(results.missing)
     stream = _trained if isinstance(group[0].source, Descent) else _sampled
     try:
@@ -106,10 +105,12 @@ def _computed(
         for batch in _batches(pairs, pair_batch(group[0], halvings)):
             results.add(batch, _measured(batch, group[0], halvings))
             progress(len(batch))
+    except devices.Elsewhere:
+        return False
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        return False
+        return devices.all_well(False)  # the others wait for word
     return True
 
 
@@ -119,10 +120,10 @@ class OutOfMemory(RuntimeError):
 
 def _too_large(cell: Cell, halvings: int) -> str:
     runs, pairs = batch_shape(cell, halvings)
-    what = f"k={cell.k}, m={cell.m}: {runs} runs or {pairs} pairs a device"
-    if devices.several():
-        return f"{what} do not fit into its memory: give --halvings={halvings + 1}"
-    return f"{what} do not fit into its memory: take larger devices or smaller m"
+    return (
+        f"k={cell.k}, m={cell.m}: {runs} runs or {pairs} pairs a device do not fit into "
+        "its memory: take larger devices or smaller m"
+    )
 
 
 def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:

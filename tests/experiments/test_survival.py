@@ -266,14 +266,18 @@ def test_shards_submitted_as_jobs_make_the_whole_sweep(tmp_path, whole):
 # --- several processes ----------------------------------------------------------------
 
 
-def together(*arguments, each=((), ())):
+def together(*arguments, each=((), ()), entrypoint=ENTRYPOINT):
     """Two processes of one device each."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     shared = (f"--coordinator_address={address}", "--num_processes=2")
     return [
-        start(*arguments, *own, *shared, f"--process_id={i}", variables=ONE_DEVICE)
+        start(
+            *(*arguments, *own, *shared, f"--process_id={i}"),
+            variables=ONE_DEVICE,
+            entrypoint=entrypoint,
+        )
         for i, own in enumerate(each)
     ]
 
@@ -321,3 +325,45 @@ def test_processes_with_other_settings_are_refused(tmp_path):
     for _, err in ends:
         assert "error: the processes have different settings" in err
     assert not files(tmp_path)
+
+
+# The entrypoint, with little memory on the devices of the second process.
+SMALL = """
+import runpy, sys
+import jax
+from lmc_jax import programs
+
+measurer = programs.measurer
+
+def small(*settings):
+    program = measurer(*settings)
+
+    def run(students, *rest):
+        if len(students) > 8 and "--process_id=1" in sys.argv:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return program(students, *rest)
+
+    run.lower = program.lower
+    return run
+
+programs.measurer = small
+runpy.run_module("experiments.barrier_vs_width", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_batch_too_large_for_one_process_is_halved_in_all(tmp_path):
+    sweep = (*SWEEP, "--pairs=16")
+    out, alone = tmp_path / "together", tmp_path / "alone"
+    entrypoint = [sys.executable, "-c", SMALL]
+    statuses, ends = ended(together(*sweep, f"--out={out}", entrypoint=entrypoint))
+    assert statuses == [0, 0], ends
+    said = [err.count("does not fit into memory") for _, err in ends]
+    assert said == [1, 0]
+    variables = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    assert run(*sweep, f"--out={alone}", variables=variables)[0] == 0
+    assert same_arrays(arrays(out), arrays(alone))
+    batches = [
+        {tuple(r.provenance["batch_per_device"]) for r in store.records(o)}
+        for o in (out, alone)
+    ]
+    assert batches == [{(4, 4)}, {(8, 8)}]
