@@ -97,7 +97,7 @@ def sweep(
 def _computed(
     results: "_Results", halvings: int, progress: Callable[[int], None]
 ) -> bool:
-    """Computes what is missing; False where a device of any process ran out of memory."""
+    """Computes what is missing; False where some device ran out of memory."""
     group = list(results.missing)
     stream = _trained if isinstance(group[0].source, Descent) else _sampled
     try:
@@ -121,8 +121,8 @@ class OutOfMemory(RuntimeError):
 def _too_large(cell: Cell, halvings: int) -> str:
     runs, pairs = batch_shape(cell, halvings)
     return (
-        f"k={cell.k}, m={cell.m}: {runs} runs or {pairs} pairs a device do not fit into "
-        "its memory: take larger devices or smaller m"
+        f"k={cell.k}, m={cell.m}: {runs} runs or {pairs} pairs a device do not fit "
+        "into its memory: take larger devices or smaller m"
     )
 
 
