@@ -1,6 +1,7 @@
 """What entrypoints share: flags, lists, refusals, the sweep into a store, the end."""
 
 import contextlib
+import gc
 import json
 import math
 import sys
@@ -80,6 +81,7 @@ def run(main: Callable[..., None], *arguments: str) -> None:
                 machine.leave(1)
             raise
 
+    gc.freeze()  # what is imported stays; to look at it cost a tenth of a redraw
     # JAX and font libraries log through absl; their notes are not the user's.
     logging.set_verbosity(logging.WARNING)
     app.run(guarded, flags_parser=parse)

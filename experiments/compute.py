@@ -83,10 +83,11 @@ def lacking(out: Path, cells: Sequence[Any]) -> np.ndarray:
     """Which cells are not stored with all that is asked for, bool ``[cells]``."""
     missing = np.zeros(len(cells), bool)
     for i, cell in enumerate(cells):
-        path = store.cell_path(out, cell.parameters())
+        parameters = cell.parameters()
         try:
-            missing[i] = store.find(out, cell.parameters()) is None
+            missing[i] = not store.stored(out, parameters)
             if FLAGS.save_weights and not missing[i]:
+                path = store.cell_path(out, parameters)
                 missing[i] = store.read_weights(path) is None
         except store.CorruptCell as error:
             print(f"warning: {error}; computing it again", file=sys.stderr)

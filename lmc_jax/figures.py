@@ -135,6 +135,7 @@ def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
         undated = {"CreationDate": None} if kind == "pdf" else None
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, metadata=undated)
+        figure.set_layout_engine("none")  # the second file keeps the first's layout
         path = Path(f"{stem}.{kind}")
         write_atomic(path, buffer.getvalue())
         written.append(path)

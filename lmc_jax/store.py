@@ -143,7 +143,11 @@ def read(path: str | Path) -> Record:
     Raises CorruptCell when the file is unreadable, altered, truncated or misnamed, and
     StoreError when it is sound but of another schema.
     """
-    path, name = Path(path), repr(str(path))
+    return _read(Path(path))
+
+
+def _read(path: Path, *, with_arrays: bool = True) -> Record:
+    name = repr(str(path))
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -156,7 +160,8 @@ def read(path: str | Path) -> Record:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             meta = json.loads(archive["meta.json"])
-            arrays = {key: archive[key] for key in archive.files if key != "meta.json"}
+            names = set(archive.files) - {"meta.json"} if with_arrays else ()
+            arrays = {key: archive[key] for key in sorted(names)}
         record = Record(meta["parameters"], arrays, meta["provenance"])
         right = fingerprint(record.parameters)
     except _UNPARSABLE as error:
@@ -172,6 +177,14 @@ def read_weights(cell: str | Path) -> Record | None:
     """The weights beside the cell at this path, None without; raises as `read`."""
     path = Path(cell).with_suffix(WEIGHTS)
     return read(path) if path.exists() else None
+
+
+def stored(out: str | Path, parameters: Values) -> bool:
+    """Whether the cell with these parameters is there and whole; raises as `read`."""
+    path = cell_path(out, parameters)
+    if there := path.exists():
+        _read(path, with_arrays=False)
+    return there
 
 
 def find(out: str | Path, parameters: Values) -> Record | None:

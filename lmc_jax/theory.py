@@ -41,9 +41,10 @@ def expected_overlap(m: ArrayLike, k: int) -> Floats:
     """
 
     def one(width: int) -> float:
-        _, p = _count_distribution(width, k)
-        above = np.cumsum(p[::-1])[::-1] - p
-        return 1 - k / width * float(np.sum(np.cumsum(p) * above))
+        s = np.arange(width - k + 1)
+        below = scipy.special.bdtr(s, width - k, 1 / k)
+        above = scipy.special.bdtrc(s, width - k, 1 / k)
+        return 1 - k / width * float(below @ above)
 
     return _over_widths(one, m, k)
 
