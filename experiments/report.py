@@ -129,6 +129,7 @@ def page(
     ]
     head = f"<meta charset='utf-8'><meta name='viewport' content='{_VIEWPORT}'>"
     head += f"<title>{_text(title)}</title><style>{_STYLE}</style>"
+    head += f"<script>{_PRINTED}</script>"
     body = "\n".join(parts)
     return (
         f"<!doctype html><html lang='en'><head>{head}</head><body>{body}</body></html>"
@@ -192,6 +193,11 @@ def _text(value: Any) -> str:
 
 
 _VIEWPORT = "width=device-width, initial-scale=1"
+# Paper cannot be clicked: all cases are opened for it.
+_PRINTED = (
+    "addEventListener('beforeprint', () => "
+    "document.querySelectorAll('details').forEach(cases => cases.open = true))"
+)
 _STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; max-width: 64rem; margin: 1rem auto;
   padding: 0 1rem; color: #111; background: #fff; }
@@ -209,6 +215,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f3f3f3;
 dt { font-weight: bold; } dd { margin: 0 0 0.3rem 1rem; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { table, tbody, tr, td { display: block; border: 0; }
   tr:first-child { display: none; } td { padding: 0.1rem 0; }
+  td:nth-child(4)::before { content: "n: "; }
   tr { border-bottom: 1px solid #ccc; padding: 0.6rem 0; } }
 @media print { body { max-width: none; font-size: 11px; }
   figure, tr { break-inside: avoid; } }
