@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from test_classifiers import TINY as FEW
 from test_classifiers import data as data
+from test_entrypoints import TINY as SMALL_SWEEPS
+from test_matching_gap import GAP, PLANTED
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -17,11 +19,18 @@ INSTALL = "python3 -m venv .venv && .venv/bin/pip install -e"
 BY_CI = ("-m pytest", "-m pdoc")  # which finds them in the README
 SMALL = "--k=2 --m=2,3 --pairs=2 --source=uniform --matching="
 BENCH = "--shapes=2:3:3:4 --repetitions=3"
-TINY = {
+TINY = {name: settings for name, (_, settings) in SMALL_SWEEPS.items()} | {
     "barrier_vs_width": SMALL,
     "slurm": SMALL,
+    "overlap": "--k=2 --m=3,4 --pairs=3",
+    "uniformity": "--k=2 --m=6 --m_one=6 --pairs=6 --type_pairs=6",
+    "why_gd_differs": "--k=2 --m=6 --pairs=6 --init_std=0.1 --repeats=2",
+    "matching_gap": f"{GAP} --m=4",
+    "planted": PLANTED,
     "mnist_mlp": f"{FEW} --data=easy",
-    "reproduce": "--only=barrier_rate",
+    "cifar10_cnn": f"{FEW} --data=easy",
+    "peak_position": f"{FEW} --data=easy,hard --layers=2,3",
+    "reproduce": "--only=planted",
     "bench.descent": f"{BENCH} --elements=100",
     "bench.matching": BENCH,
     "bench.interpolation": BENCH,
