@@ -248,8 +248,12 @@ def test_flipped_bits_and_truncations_are_detected(out):
     print(f"{detected - 2000} of 300 truncations detected")
     assert detected == 2300
     path.write_bytes(good + b"\0")
-    with pytest.raises(store.CorruptCell):
-        store.find(out, PARAMETERS)
+    for look in (store.find, store.stored):
+        with pytest.raises(store.CorruptCell):
+            look(out, PARAMETERS)
+    path.write_bytes(good)
+    assert store.stored(out, PARAMETERS)
+    assert not store.stored(out, {**PARAMETERS, "one": "more"})
 
 
 def test_forged_seals_crash_nothing(out):

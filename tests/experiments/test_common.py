@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from experiments import common
 from experiments.common import Refusal, integers, multiples, numbers, words
+from lmc_jax import store
 from lmc_jax.spec import Descent, Minima
 
 GRID = {**common.DEFAULTS, "k": "2", "m": "4", "pairs": 3}
@@ -328,6 +329,14 @@ def test_table_is_aligned_under_its_columns():
         [{"m": 5, "barrier": 0.012345}, {"m": 100, "barrier": math.nan}]
     )
     assert text.splitlines() == ["  m  barrier", "  5   0.0123", "100        -"]
+
+
+def test_rows_of_a_grid_are_its_own_and_none_may_be_missing():
+    grid = common.cells(GRID)
+    own = [{"cell": store.fingerprint(cell.parameters())} for cell in grid]
+    assert common.of_grid([{"cell": "another"}, *own], grid) == own
+    with pytest.raises(store.StoreError, match="1 of 2 cells were lost"):
+        common.of_grid(own[1:], grid)
 
 
 def test_claims_are_written_as_json_with_the_caption(tmp_path):
