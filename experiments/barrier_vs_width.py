@@ -154,7 +154,8 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
             f"{setting['precision']}); at least "
             f"{min(row['converged_fraction'] for row in trained):.1%} of the runs of a "
             "point got there, all pairs without divergence are shown. The initial "
-            "scale and the learning rates are ours, the paper's are lost."
+            "scale and the learning rates are ours, the paper's are lost. The loss "
+            "that is left adds to small barriers."
         )
     return text
 
@@ -177,14 +178,14 @@ def departures(rows: Sequence[dict]) -> list[str]:
                 continue
             ratio = ours[-1]["barrier_mean"] / theirs[-1]["barrier_mean"]
             ratios.append(ratio)
-            peaks = (
-                max(c, key=lambda row: row["barrier_mean"]) for c in (ours, theirs)
-            )
-            places = ", ".join(str(row["m"]) for row in peaks)
+            top, other = _highest(ours), _highest(theirs)
+            [beside] = [row for row in theirs if row["m"] == top["m"]]
+            there = top["barrier_mean"] / (beside["barrier_mean"] or float("nan"))
             said.append(
                 f"{source}/uniform at k = {k}, η = {rate_shown}, "
-                f"{curves.LABELS[matching]}: {ratio:.2g} at m = {ours[-1]['m']}, peaks "
-                f"at m = {places}."
+                f"{curves.LABELS[matching]}: {ratio:.2g} at m = {ours[-1]['m']}, "
+                f"{there:.2g} at its peak, m = {top['m']}; uniform minima peak at m = "
+                f"{other['m']}."
             )
     if len(said) > 8:
         return [
@@ -193,6 +194,10 @@ def departures(rows: Sequence[dict]) -> list[str]:
             "curves)."
         ]
     return said
+
+
+def _highest(curve: Sequence[dict]) -> dict:
+    return max(curve, key=lambda row: row["barrier_mean"])
 
 
 def normalized_claims(rows: Sequence[dict]) -> list[dict]:

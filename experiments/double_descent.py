@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import common, curves
-from lmc_jax import figures, store, summary
+from experiments import common, curves, projected
+from lmc_jax import descent, figures, store, summary
+from lmc_jax.measures import mean_interval
 
 common.define_output("double_descent")
 common.define_cells()
@@ -41,6 +42,7 @@ SOLVED = 1e-4  # a loss below this counts as fitted in the second axis and the c
 def main() -> None:
     setting = common.settings(PRESETS)
     grid = common.cells(setting)
+    common.FLAGS["save_weights"].value = True
     records = common.computed(grid, setting)
     rows = [row for record in records for row in described(record)]
     for row in rows:
@@ -48,7 +50,9 @@ def main() -> None:
     print(common.table(points(rows)))
     csv, _ = common.write_summary(common.FLAGS.out)
     judged = [claim for group in by_teacher(rows) for claim in claims(*group)]
-    common.finish("double_descent", draw(rows), caption(rows, setting), judged, csv)
+    widest = [record for record in records if record.parameters["m"] == rows[-1]["m"]]
+    text = caption(rows, setting) + "".join(map(on_axes, widest))
+    common.finish("double_descent", draw(rows), text, judged, csv)
 
 
 def described(record: store.Record) -> list[dict]:
@@ -56,7 +60,10 @@ def described(record: store.Record) -> list[dict]:
 
     ``above``: every loss that is not below ``SOLVED``.
     """
-    loss = record.arrays["losses"][:, 0, [0, -1]]
+    kept = record.arrays["status"] != descent.DIVERGED
+    loss = record.arrays["losses"][:, 0, [0, -1]][kept]
+    if not loss.size:
+        return []
     reached = {
         f"loss_{name}": float(np.quantile(loss, q))
         for name, q in (("low", 0.05), ("mean", 0.5), ("high", 0.95))
@@ -130,13 +137,34 @@ def draw(rows: Sequence[dict]):
     return figure
 
 
+def on_axes(record: store.Record) -> str:
+    """What is left of the barriers of a cell without the loss that --tol left."""
+    cell, arrays = record.parameters, record.arrays
+    found = projected.barriers(record)
+    if not all(len(heights) for heights in found.values()) or cell["m"] <= cell["k"]:
+        return ""
+    trained = summary.barriers(record, common.FLAGS.barrier)[:, 1:].mean(axis=0)
+    parts = []
+    for (name, heights), before in zip(found.items(), trained, strict=True):
+        mean, low, high = mean_interval(heights)
+        parts.append(
+            f"{curves.LABELS[name]} {mean:.2g} [{low:.2g}, {high:.2g}], as trained "
+            f"{before:.2g}"
+        )
+    return (
+        f" With the students of k = {cell['k']}, m = {cell['m']} put on their axes, "
+        f"without the loss left ({np.median(arrays['losses'][:, 0, 0]):.1g}), barriers "
+        f"are: {'; '.join(parts)}."
+    )
+
+
 def caption(rows: Sequence[dict], setting: dict) -> str:
     return (
         f"{common.convention(setting, curves.sizes(rows))} "
         f"{common.trained_by(setting)}, to loss < "
         f"{setting['tol']:g} or {setting['steps']} steps: runs that stay above are "
-        "kept and their losses shown. Initial scale and learning rate are ours, the "
-        "paper's are lost."
+        "kept and their losses shown, diverged ones are left out. Initial scale and "
+        "learning rate are ours, the paper's are lost."
     )
 
 
@@ -156,12 +184,12 @@ def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
     narrow = {
         row["m"]: f"{row['solved']:.0%}" for row in curve if k <= row["m"] < 1.5 * k
     }
-    stuck = {row["m"]: _stay(row["above"]) for row in wide if len(row["above"])}
+    stuck = {row["m"]: _stay(row["above"]) for row in curve if len(row["above"])}
     return {
         "paper": "",
         "claim": f"students of width m >= 1.5k fit the teacher (k = {k}, η = {rate})",
         "measured": f"at least {least:.0%} of the runs below {SOLVED:g}; for "
-        f"k <= m < 1.5k: {narrow}; the others stay, median and range, at "
+        f"k <= m < 1.5k: {narrow}; the others stay, median and range by m, at "
         f"{stuck or 'no loss: there are none'}",
         "rule": "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4",
         "n": 2 * min((row["pairs"] for row in wide), default=0),

@@ -12,11 +12,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import common, curves
+from experiments import common, curves, projected
 from experiments.matchers import LABELS, LOOKS, RESTARTS, matchers
 from experiments.matching_gap_claims import claims, optimal, statistics, with_interval
 from lmc_jax import figures, interpolation, matching, store, sweep
-from lmc_jax import uniformity as model
 from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.spec import Cell, Minima
 
@@ -53,28 +52,11 @@ def main() -> None:
 # --- one cell ------------------------------------------------------------------------
 
 
-def minima_of(record: store.Record) -> np.ndarray:
-    """Pairs ``[n, 2, m, k]`` of global minima of a cell.
-
-    Trained students without zero rows are put on their axes: what the loss left adds to
-    a barrier is no part of the comparison, and bounds hold for minima only.
-    """
-    cell = record.parameters
-    kept = model.regular_runs(record.arrays).all(axis=1)
-    stored = store.read_weights(store.cell_path(common.FLAGS.out, cell))
-    assert stored is not None
-    W = stored.arrays["W"][kept].astype(np.float64)
-    kinds, sizes = model.parts(W, cell["k"])
-    found = model.minimum(kinds, sizes, cell["k"])
-    complete = np.isclose(found.sum(axis=2), 1).all(axis=(1, 2))  # no type is missing
-    return found[complete]
-
-
 def compared(record: store.Record, names: Sequence[str]) -> list[dict]:
     """A row a matching, the reference last; none for a cell of less than 2 pairs."""
     given = record.parameters
     k, m, points, pairs = (given[name] for name in ("k", "m", "points", "pairs"))
-    students = minima_of(record)
+    students = projected.minima_of(record)
     if len(students) < 2:
         return []
     # One shape a cell: a trained cell that lost pairs compiles nothing anew.

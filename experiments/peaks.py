@@ -33,7 +33,7 @@ def report(
       name: stem of the figures.
       records: cells of one data set and one number of layers.
       setting: what they were computed with.
-      paper: where the paper shows the barriers.
+      paper: where the paper shows the barriers, empty if it does not.
     """
     table = classifiers.rows(records, common.FLAGS.barrier)
     print(common.table(points(table)))
@@ -42,7 +42,7 @@ def report(
     said = caption(table, records, setting)
     claims = [*peak_claims(table, paper), direct_claim(table, paper)]
     common.finish(name, draw_barriers(table), said, claims, csv)
-    claims = benefit_claims(table)
+    claims = benefit_claims(table, "Figure 8" if paper else "")
     common.finish(f"{name}_paths", draw_paths(records), said, claims)
     return table
 
@@ -207,8 +207,8 @@ def direct_claim(rows: Sequence[dict], paper: str) -> dict:
     }
 
 
-def benefit_claims(rows: Sequence[dict]) -> list[dict]:
-    """Whether what permutation gains depends on the width (Figure 8, left)."""
+def benefit_claims(rows: Sequence[dict], paper: str) -> list[dict]:
+    """Whether what permutation gains depends on the width."""
     judged = []
     for path in dict.fromkeys(row["path"] for row in rows if row["path"] != "direct"):
         curve = classifiers.select(rows, path=path, sample="test", metric="nll")
@@ -216,7 +216,7 @@ def benefit_claims(rows: Sequence[dict]) -> list[dict]:
         enough = len(curve) > 1 and min(row["kept"] for row in curve) >= FEWEST_PAIRS
         judged.append(
             {
-                "paper": "Figure 8",
+                "paper": paper,
                 "claim": "what permutation gains depends on the width (test NLL, "
                 f"{LOOKS[path][0]})",
                 "measured": f"permuted/direct "
