@@ -1,9 +1,12 @@
 """What entrypoints share: flags, lists, refusals, the sweep into a store, the end."""
 
 import contextlib
+import errno
 import gc
 import json
 import math
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +57,7 @@ def run(main: Callable[..., None], *arguments: str) -> None:
     def parse(argv: Sequence[str]) -> list[str]:
         try:
             rest = FLAGS(argv)
-        except flags.Error as error:
+        except (flags.Error, ValueError) as error:  # ValueError: of absl's own flags
             _leave(2, str(error))
         if arguments[-1:] == ("...",):
             return rest if rest[1:] else _leave(2, f"{arguments[0]} is missing")
@@ -67,14 +70,24 @@ def run(main: Callable[..., None], *arguments: str) -> None:
 
     def guarded(argv: Sequence[str]) -> None:
         try:
-            main(*argv[1:])
-        except Done as end:
-            if str(end):
-                print(end)
+            try:
+                main(*argv[1:])
+            except Done as end:
+                if str(end):
+                    print(end)
+            sys.stdout.flush()
         except Refusal as error:
             _leave(2, str(error))
         except FAILURES as error:
             _leave(1, str(error))
+        except BrokenPipeError:  # who read what is printed has gone
+            _mute()
+            machine.leave(128 + signal.SIGPIPE)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:  # of standard output; files have StoreError
+                raise
+            _mute()
+            _leave(1, f"cannot print: {error.strerror}")
         except Exception:
             if devices.several():  # which would wait for this process at its end
                 traceback.print_exc()
@@ -85,6 +98,11 @@ def run(main: Callable[..., None], *arguments: str) -> None:
     # JAX and font libraries log through absl; their notes are not the user's.
     logging.set_verbosity(logging.WARNING)
     app.run(guarded, flags_parser=parse)
+
+
+def _mute() -> None:
+    """What is left to print goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(status: int, message: str) -> NoReturn:
@@ -100,6 +118,7 @@ def define_output(name: str) -> None:
     """Flags of every entrypoint."""
     flags.DEFINE_enum("preset", "quick", ["quick", "paper"], "Set of defaults.")
     flags.DEFINE_string("out", f"results/{name}", "Folder of cells, table, figure.")
+    flags.register_validator("out", bool, "give a folder")
 
 
 def define_cells() -> None:

@@ -6,6 +6,7 @@ attributes of the file; beside a csv, in export.json.
 """
 
 import csv
+import io
 import json
 from pathlib import Path
 
@@ -83,9 +84,9 @@ def write_netcdf(out: Path) -> list[Path]:
     import h5netcdf  # noqa: F401  the engine, named here when it is missing
 
     path = out / "export.nc"
-    found = export.dataset(out)
-    with store.replacing(path) as temporary:
-        found.to_netcdf(temporary, engine="h5netcdf")
+    content = io.BytesIO()  # HDF5 crashes where a disk is full
+    export.dataset(out).to_netcdf(content, engine="h5netcdf")
+    store.write_atomic(path, content.getvalue())
     return [path]
 
 

@@ -64,12 +64,12 @@ def shard(variables: Mapping[str, str] = os.environ) -> Shard:
     task = variables.get("SLURM_ARRAY_TASK_ID")
     if index is None and number is None and task:
         first, step, number = (
-            int(variables.get(f"SLURM_ARRAY_TASK_{name}", default))
+            _whole(variables, f"SLURM_ARRAY_TASK_{name}", default)
             for name, default in (("MIN", 0), ("STEP", 1), ("COUNT", 1))
         )
-        index = (int(task) - first) // max(step, 1)
+        index = (_whole(variables, "SLURM_ARRAY_TASK_ID", 0) - first) // max(step, 1)
     elif index is None and task:
-        index = int(task)
+        index = _whole(variables, "SLURM_ARRAY_TASK_ID", 0)
     if index is None and number in (None, 1):
         return Shard(0, 1)
     if index is None or number is None:
@@ -82,6 +82,15 @@ def shard(variables: Mapping[str, str] = os.environ) -> Shard:
     return Shard(index, number)
 
 
+def _whole(variables: Mapping[str, str], name: str, default: int) -> int:
+    """A launcher's variable as an integer, the default where it is unset or empty."""
+    text = variables.get(name) or str(default)
+    try:
+        return int(text)
+    except ValueError as error:
+        raise Refusal(f"{name}={text}: a launcher gives an integer") from error
+
+
 # --- several processes ---------------------------------------------------------------
 
 
@@ -92,7 +101,7 @@ def told(variables: Mapping[str, str] = os.environ) -> bool:
     if FLAGS.coordinator_address or FLAGS.num_processes or FLAGS.process_id is not None:
         return True
     sizes = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-    several = any(int(variables.get(name, 1)) > 1 for name in sizes)
+    several = any(_whole(variables, name, 1) > 1 for name in sizes)
     return several or "," in variables.get("TPU_WORKER_HOSTNAMES", "")
 
 
@@ -103,7 +112,7 @@ def prepare() -> None:
       Refusal: for folders that cannot be used.
     """
     for name in ("compilation_cache", "profile_dir"):
-        if folder := FLAGS[name].value:
+        if (folder := FLAGS[name].value) is not None:
             _folder(name, str(folder))
     environment.configure()
     if FLAGS.log_compiles:
@@ -131,6 +140,8 @@ def join() -> None:
 
 
 def _folder(name: str, path: str) -> None:
+    if not path:
+        raise Refusal(f"--{name}=: give a folder")
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -155,8 +166,15 @@ def profiled() -> Iterator[None]:
     if FLAGS.profile_dir is None:
         yield
     else:
-        with jax.profiler.trace(FLAGS.profile_dir):
+        jax.profiler.start_trace(FLAGS.profile_dir)
+        try:
             yield
+        finally:
+            try:
+                jax.profiler.stop_trace()
+            except jax.errors.JaxRuntimeError as error:
+                said = str(error).splitlines()[0]
+                print(f"warning: no trace was written: {said}", file=sys.stderr)
 
 
 def leave(status: int) -> NoReturn:

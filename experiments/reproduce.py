@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import flags
 from tqdm import tqdm
 
-from experiments import common, report
+from experiments import common, report, signals
 from lmc_jax import environment, store
 
 common.define_output("reproduce")
@@ -65,16 +65,18 @@ def run(name: str, out: Path) -> str:
     preset = f"--preset={common.FLAGS.preset}"
     root = Path(__file__).resolve().parent.parent
     with out.with_suffix(".log").open("w", encoding="utf-8") as log:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*command, preset, f"--out={out.absolute()}"],
             cwd=root,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    if done.returncode == 0:
+        signals.CHILDREN.append(process)
+        status = process.wait()
+    if status == 0:
         return ""
     said = out.with_suffix(".log").read_text(encoding="utf-8").splitlines()
-    return said[-1] if said else f"exit status {done.returncode}"
+    return said[-1] if said else f"exit status {status}"
 
 
 def write(out: Path, found: Sequence[report.Figure], failed: dict[str, str]) -> Path:

@@ -7,10 +7,12 @@ for minutes. Nothing has to be unwound: cells are whole files or none.
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 
 PATIENCE = 10.0  # seconds for a file that is being written
+CHILDREN: list[subprocess.Popen] = []  # processes that end with this one
 
 
 def watch() -> None:
@@ -26,6 +28,8 @@ def _leave(stops: set[signal.Signals]) -> None:
     store = sys.modules.get("lmc_jax.store")  # not imported here: it may take a second
     if writing := getattr(store, "WRITING", None):
         writing.acquire(timeout=PATIENCE)
+    for child in CHILDREN:
+        child.terminate()
     command = shlex.join(["python", *sys.orig_argv[1:]])
     line = f"stopped by {signal.Signals(number).name}, finished cells are kept; "
     bar = "\n" if os.isatty(2) else ""  # not into the line of a progress bar

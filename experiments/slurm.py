@@ -11,6 +11,7 @@ from absl import flags
 
 from experiments import common
 from experiments.__main__ import entrypoints
+from lmc_jax import store
 
 SHARDS = flags.DEFINE_integer("shards", 4, "Jobs of the array.", lower_bound=1)
 MINUTES = flags.DEFINE_integer("minutes", 60, "Time limit of a job.", lower_bound=1)
@@ -30,8 +31,12 @@ def main(name: str, *settings: str) -> None:
         raise common.Refusal("submitit is missing: pip install 'lmc_jax[slurm]'") from (
             error
         )
-    with common.refusing():
+    try:
         executor = submitit.AutoExecutor(folder=LOGS.value, cluster=CLUSTER.value)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise common.Refusal(
+            f"--cluster={CLUSTER.value} --logs={LOGS.value} cannot be used: {error}"
+        ) from error
     executor.update_parameters(
         name=f"lmc_jax.{name}",
         timeout_min=MINUTES.value,
@@ -53,7 +58,8 @@ def main(name: str, *settings: str) -> None:
     print(f"logs: {LOGS.value}")
     if CLUSTER.value == "local":  # they end with this process
         for job in jobs:
-            job.result()
+            if job.exception():
+                raise store.StoreError(f"job {job.job_id} failed: see {LOGS.value}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def join(
     """
     try:
         jax.distributed.initialize(address, processes, process)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError) as error:  # of HOST:PORT without port
         raise ValueError(
             f"cannot join other processes ({_first_line(error)}): on Slurm, TPU pods "
             "and Open MPI they are found, elsewhere give --coordinator_address, "

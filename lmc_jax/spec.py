@@ -11,6 +11,7 @@ from lmc_jax.matching import MATCHINGS
 
 PRECISIONS = ("float32", "float64")
 LARGEST = 2**15  # width or dimension
+MOST_POINTS = 10_001  # of a path
 MOST_PAIRS = 10**7  # of a cell, whose keys and results are held in memory
 
 
@@ -133,6 +134,8 @@ class Cell:
                 f"points={self.points}: give an odd number of at least 3, so that the "
                 "path has a midpoint"
             )
+        if self.points > MOST_POINTS:
+            raise ValueError(f"points={self.points}: give at most {MOST_POINTS}")
         for name in self.matchings:
             _known("matching", name, MATCHINGS)
         if len(set(self.matchings)) < len(self.matchings):
@@ -176,8 +179,10 @@ def _validate_descent(source: Descent) -> None:
         if getattr(source, name) < 1:
             raise ValueError(f"{name}={getattr(source, name)}: give at least 1")
     _validate_zero_row(source)
-    if source.steps >= 2**31:
-        raise ValueError(f"steps={source.steps}: give fewer than 2147483648")
+    for name in ("steps", "hold"):
+        if getattr(source, name) >= 2**31:
+            value = getattr(source, name)
+            raise ValueError(f"{name}={value}: give fewer than 2147483648")
     if source.batch < 0:
         raise ValueError(f"batch={source.batch}: give 0 (population) or more")
 

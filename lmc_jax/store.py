@@ -129,9 +129,9 @@ def save(
     disk refuses (full, read-only): other cells are intact, nothing temporary is left.
     """
     path = cell_path(out, parameters)
-    cell = _pack(parameters, arrays, provenance)
+    cell = _pack(parameters, arrays, provenance, "measurements")
     if weights is not None:
-        packed = _pack(parameters, weights, provenance)
+        packed = _pack(parameters, weights, provenance, "weights")
         write_atomic(path.with_suffix(WEIGHTS), packed)
     write_atomic(path, cell)
     return path
@@ -168,6 +168,9 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
         raise CorruptCell(f"{name} is sealed but no cell: {error!r}") from error
     if path.name.split(".")[0] != right:
         raise CorruptCell(f"{name} holds another cell, whose name is {right}")
+    wanted = "weights" if path.name.endswith(WEIGHTS) else "measurements"
+    if (content := meta.get("content", wanted)) != wanted:
+        raise CorruptCell(f"{name} holds {content}, not {wanted}: files were mixed up")
     for array in arrays.values():
         array.setflags(write=False)
     return record
@@ -306,8 +309,10 @@ def _field(value: object, column: str) -> str:
     return "" if value is None or value != value else str(value)
 
 
-def _pack(parameters: Values, arrays: Arrays, provenance: Values) -> bytes:
-    meta = {"parameters": parameters, "provenance": provenance}
+def _pack(
+    parameters: Values, arrays: Arrays, provenance: Values, content: str
+) -> bytes:
+    meta = {"parameters": parameters, "provenance": provenance, "content": content}
     text = _canonical(meta, "provenance")  # the parameters have had their fingerprint
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:  # uncompressed, all dated 1980

@@ -15,10 +15,10 @@ from lmc_jax import environment
 from lmc_jax.spec import Cell, Descent
 from lmc_jax.sweep import sweep
 
-WIDTH = flags.DEFINE_integer("m", 40, "Student width.")
+WIDTH = flags.DEFINE_integer("m", 40, "Student width.", lower_bound=1)
 TEACHER = flags.DEFINE_integer("k", 5, "Teacher width, and input dimension.")
-STEPS = flags.DEFINE_integer("steps", 20_000, "Steps of a run.")
-RUNS = flags.DEFINE_integer("runs", 64, "Runs on each device.")
+STEPS = flags.DEFINE_integer("steps", 20_000, "Steps of a run.", lower_bound=1)
+RUNS = flags.DEFINE_integer("runs", 64, "Runs on each device.", lower_bound=2)
 DEVICES = flags.DEFINE_integer("devices", 0, "Of this process; 0 compares 1 and 2.")
 REPETITIONS = flags.DEFINE_integer("repetitions", 5, "Timed sweeps, in turn.")
 
