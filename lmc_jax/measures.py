@@ -62,10 +62,13 @@ def pqi(
     sizes = jnp.abs(values)
     largest = jnp.max(sizes, axis=-1, keepdims=True)
     defined = largest > 0
-    scaled = sizes / jnp.where(defined, largest, 1)  # [..., n], in [0, 1]
+    # Divisors of full shape: XLA may turn those that are broadcast into reciprocals,
+    # and does so or not by the number of devices.
+    scaled = sizes / jnp.where(sizes > 0, largest, 1)  # [..., n], in [0, 1]
 
     def power_mean(r):
-        return (jnp.sum(scaled**r, axis=-1) / dim) ** (1 / r)
+        total = jnp.sum(scaled**r, axis=-1)
+        return (total / jnp.where(total > 0, dim, 1)) ** (1 / r)
 
     # The means of almost constant entries may come out in the wrong order.
     index = jnp.maximum(1 - power_mean(p) / power_mean(q), 0)

@@ -108,6 +108,7 @@ def test_impossible_cells_are_refused_in_one_line(cell, changes, fragment):
         ({"steps": 0}, "steps=0"),
         ({"steps": -5}, "steps=-5"),
         ({"steps": 2**31}, "steps=2147483648"),
+        ({"hold": 2**31}, "hold=2147483648"),
         ({"check_every": 0}, "check_every=0"),
         ({"hold": 0}, "hold=0"),
         ({"batch": -1}, "batch=-1"),

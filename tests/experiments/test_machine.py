@@ -65,6 +65,25 @@ def test_impossible_shards_are_refused_in_one_line(arguments, variables):
 
 
 @pytest.mark.parametrize(
+    ("look", "name", "text"),
+    [
+        (machine.shard, "SLURM_ARRAY_TASK_ID", "abc"),
+        (machine.told, "SLURM_STEP_NUM_TASKS", "x"),
+        (machine.told, "OMPI_COMM_WORLD_SIZE", "2.5"),
+    ],
+)
+def test_variables_of_launchers_that_are_no_numbers_are_refused(look, name, text):
+    with given_flags(), pytest.raises(common.Refusal, match=f"{name}={text}"):
+        look({name: text})
+
+
+def test_empty_variables_of_launchers_count_as_unset():
+    with given_flags():
+        assert not machine.told({"SLURM_STEP_NUM_TASKS": ""})
+        assert machine.shard({"SLURM_ARRAY_TASK_ID": ""}) == machine.Shard(0, 1)
+
+
+@pytest.mark.parametrize(
     ("arguments", "variables", "several"),
     [
         ((), {}, False),

@@ -209,6 +209,43 @@ def test_verify_refuses_what_is_no_sweep(arguments):
     assert (status, out, len(err.splitlines())) == (2, "", 1)
 
 
+def test_files_that_are_mixed_up_are_named_and_mended(tmp_path):
+    sweep = (*SWEEP, "--save_weights", f"--out={tmp_path}")
+    assert run(*sweep)[0] == 0
+    before = arrays(tmp_path)
+    weights = store.paths(tmp_path, weights=True)[0]
+    cell = weights.with_name(weights.name.replace(store.WEIGHTS, ".npz"))
+    cell.write_bytes(weights.read_bytes())
+    status, out, err = verify(tmp_path)
+    assert status == 1
+    assert "holds weights, not measurements" in out
+    assert len(err.splitlines()) == 1
+    assert run(*sweep)[0] == 0
+    assert same_arrays(before, arrays(tmp_path))
+
+
+def test_what_cannot_be_printed_ends_without_a_traceback(whole):
+    command = f"{sys.executable} -m experiments.verify {whole}"
+    for after, status in (("> /dev/full", 1), ("| true; exit ${PIPESTATUS[0]}", 141)):
+        script = ["bash", "-c", f"{command} {after}"]
+        found, _, err = run(entrypoint=script)
+        assert (found, len(err.splitlines())) == (status, int(status == 1))
+
+
+def test_reproduce_takes_its_entrypoint_with_it(tmp_path):
+    out = tmp_path / "reproduced"
+    command = [sys.executable, "-m", "experiments.reproduce", "--only=overlap"]
+    process = start(f"--out={out}", entrypoint=command)
+    wait_for(lambda: (out / "overlap" / "cells").is_dir(), process)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    deadline = time.monotonic() + 60
+    while "stopped by SIGTERM" not in (out / "overlap.log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 # --- shards ---------------------------------------------------------------------------
 
 
@@ -325,6 +362,20 @@ def test_processes_with_other_settings_are_refused(tmp_path):
     for _, err in ends:
         assert "error: the processes have different settings" in err
     assert not files(tmp_path)
+
+
+def test_one_device_and_two_give_the_same_bits_at_equal_batches(tmp_path):
+    sweep = ("--k=3", "--m=5,20", "--pairs=5", "--source=gd,uniform", "--steps=200")
+    found = []
+    for devices in (1, 2):
+        out = tmp_path / str(devices)
+        flag = f"--xla_force_host_platform_device_count={devices}"
+        asked = (*sweep, "--halvings=9", f"--out={out}")
+        assert run(*asked, variables={"XLA_FLAGS": flag})[0] == 0
+        batches = {tuple(r.provenance["batch_per_device"]) for r in store.records(out)}
+        assert batches == {(2, 2)}
+        found.append(arrays(out))
+    assert same_arrays(*found)
 
 
 # The entrypoint, with little memory on the devices of the second process.
