@@ -106,6 +106,7 @@ def draw(table: Sequence[dict], depths: Sequence[dict], sets: Sequence[dict]):
     """Above barriers against width, below where they peak."""
     figure, axes = figures.grid(2, 2)
     path = next(row["path"] for row in table if row["path"] != "direct")
+    widths = sorted({row["width"] for row in table})
     for column, curves in enumerate((depths, sets)):
         names = [
             f"{c['layers']} layers" if curves is depths else c["data"] for c in curves
@@ -127,6 +128,8 @@ def draw(table: Sequence[dict], depths: Sequence[dict], sets: Sequence[dict]):
         )
         below.set_xticks(places, names)
         below.set(ylabel="width of the peak", yscale="log")
+        below.set_yticks(widths, map(str, widths))
+        below.minorticks_off()
     return figure
 
 
