@@ -27,7 +27,7 @@ flags.DEFINE_integer("repeats", None, "Resampled pairs for each trained pair.")
 SHARED = {"k": "5", "source": "gd", "matching": "types_opposed", "zero_row": 1e-6}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED
-    | {"m": "20,48,96", "pairs": 40, "lr_times_m": "2,5", "init_std": "0.01,0.1"}
+    | {"m": "8,20,48,96", "pairs": 40, "lr_times_m": "2,5", "init_std": "0.01,0.1"}
     | {"repeats": 5},
     "paper": SHARED
     | {"m": "8,12,20,32,48,64,96", "pairs": 200, "lr_times_m": "2,5"}
