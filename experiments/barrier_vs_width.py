@@ -49,7 +49,8 @@ def main() -> None:
     for row in rows:
         row["rate"] = curves.rate(row, setting)
     print(common.table(points(rows)))
-    name = "normalized_barrier" if NORMALIZE.value else "barrier_vs_width"
+    name = "barrier_panels" if has_panels(rows) else "barrier_vs_width"
+    name = "normalized_barrier" if NORMALIZE.value else name
     draw = draw_normalized if NORMALIZE.value else draw_barriers
     judged = normalized_claims(rows) if NORMALIZE.value else []
     judged += claims(rows)
@@ -65,6 +66,11 @@ def points(rows: Sequence[dict]) -> list[dict]:
         | {row["matching"]: common.with_interval(row, "barrier") for row in group}
         for (k, source, rate_shown, m), group in groups.items()
     ]
+
+
+def has_panels(rows: Sequence[dict]) -> bool:
+    """Whether there are several learning rates, a panel each, as in Figures 10-13."""
+    return len({row["rate"] for row in rows if row["rate"]}) > 1
 
 
 # --- figures -------------------------------------------------------------------------
@@ -277,7 +283,9 @@ def claims(rows: Sequence[dict]) -> list[dict]:
             f"k = {k}, {source} {rate_shown}".rstrip() + f", {curves.LABELS[matching]}"
         )
         judged += [_lowered(label, wide), _peaked(label, curve, k)]
-    return judged + _below_uniform(rows)
+    judged += _below_uniform(rows)
+    paper = "Figures 10-13" if has_panels(rows) else "Figure 2"
+    return [{"paper": paper} | claim for claim in judged]
 
 
 _LOWER = "permutation lowers the barrier several times over ({})"
@@ -289,7 +297,7 @@ def _not_run(claim: str) -> dict:
         "no barrier to judge",
         "needs two pairs, barriers above 0 and widths up to 5k",
     )
-    shared = {"paper": "Figure 2", "claim": claim, "n": 0, "holds": None}
+    shared = {"claim": claim, "n": 0, "holds": None}
     return shared | {"measured": measured, "rule": rule}
 
 
@@ -299,7 +307,6 @@ def _lowered(label: str, wide: Sequence[dict]) -> dict:
         return _not_run(_LOWER.format(label))
     worst = max(wide, key=lambda row: row["normalized_mean"])
     return {
-        "paper": "Figure 2",
         "claim": _LOWER.format(label),
         "measured": "permuted/direct at most "
         f"{common.with_interval(worst, 'normalized')}, at m = {worst['m']}",
@@ -318,7 +325,6 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> dict:
     near = [row for row in curve if 2 * k <= row["m"] <= 3 * k]
     reached = any(row["barrier_high"] >= peak["barrier_low"] for row in near)
     return {
-        "paper": "Figure 2",
         "claim": _PEAK.format(label),
         "measured": f"peak {common.with_interval(peak, 'barrier')} at m = {peak['m']} "
         f"= {peak['m'] / k:.3g}k; at m = {last['m']} it is {fallen:.2g} of that",
@@ -340,7 +346,6 @@ def _below_uniform(rows: Sequence[dict]) -> list[dict]:
         gap = uniform["barrier_low"] - ours["barrier_high"]  # NaN without intervals
         judged.append(
             {
-                "paper": "Figure 2",
                 "claim": f"at large m the permuted barrier of {source} lies below that "
                 f"of uniform minima (k = {k}, {rate_shown}, {curves.LABELS[matching]})",
                 "measured": f"at m = {ours['m']}: "

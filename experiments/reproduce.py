@@ -17,10 +17,17 @@ from lmc_jax import environment, store
 
 common.define_output("reproduce")
 ONLY = flags.DEFINE_string("only", None, "Some of them: overlap,sparsity.")
+# Figures 10-13 at a size that both presets can afford.
+PANELS = [
+    *("--k=3,10", "--m_over_k=1,1.6,2,5", "--source=gd,sgd,uniform", "--pairs=20"),
+    *("--lr_times_m=2,4", "--steps=20000", "--tol=1e-5", "--batch=64"),
+    "--matching=types_index",
+]
 ENTRYPOINTS = {
     "overlap": ["overlap"],
     "barrier_vs_width": ["barrier_vs_width"],
     "normalized_barrier": ["barrier_vs_width", "--normalize"],
+    "barrier_panels": ["barrier_vs_width", *PANELS],
     "barrier_rate": ["barrier_rate"],
     "double_descent": ["double_descent"],
     "sparsity": ["sparsity"],
