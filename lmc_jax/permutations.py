@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from jax.tree_util import keystr
 
 
@@ -127,8 +126,10 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
                 f"a permutation of {len(perm)} units for group {group!r}: the groups "
                 f"are {known}"
             )
-        traced = isinstance(perm, jax.core.Tracer)
-        if not traced and not np.array_equal(np.sort(perm), np.arange(len(perm))):
+        if isinstance(perm, jax.core.Tracer):
+            continue
+        units = perm.tolist() if hasattr(perm, "tolist") else perm
+        if sorted(units) != list(range(len(perm))):
             raise ValueError(
                 f"perms[{group!r}] is no permutation: give each of 0 ... "
                 f"{len(perm) - 1} once"

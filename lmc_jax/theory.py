@@ -41,9 +41,8 @@ def expected_overlap(m: ArrayLike, k: int) -> Floats:
     """
 
     def one(width: int) -> float:
-        s = np.arange(width - k + 1)
-        below = scipy.special.bdtr(s, width - k, 1 / k)
-        above = scipy.special.bdtrc(s, width - k, 1 / k)
+        binomial = np.arange(width - k + 1), width - k, 1 / k
+        below, above = scipy.special.bdtr(*binomial), scipy.special.bdtrc(*binomial)
         return 1 - k / width * float(below @ above)
 
     return _over_widths(one, m, k)
