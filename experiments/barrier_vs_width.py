@@ -42,6 +42,8 @@ NORMALIZED: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     setting = common.settings(NORMALIZED if NORMALIZE.value else PRESETS)
+    if NORMALIZE.value and not setting["matching"]:
+        raise common.Refusal("--normalize needs a permuted barrier: give a --matching")
     grid = common.cells(setting)
     common.computed(grid, setting)
     csv, table = common.write_summary(common.FLAGS.out)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -e"
 BY_CI = ("-m pytest", "-m pdoc")  # which finds them in the README
-SMALL = "--k=2 --m=2,3 --pairs=2 --source=uniform --matching="
+SMALL = "--k=2 --m=2,3 --pairs=2 --source=uniform --matching=types_index"
 BENCH = "--shapes=2:3:3:4 --repetitions=3"
 TINY = {name: settings for name, (_, settings) in SMALL_SWEEPS.items()} | {
     "barrier_vs_width": SMALL,
