@@ -83,12 +83,11 @@ def run(main: Callable[..., None], *arguments: str) -> None:
         except BrokenPipeError:  # who read what is printed has gone
             _mute()
             machine.leave(128 + signal.SIGPIPE)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:  # of standard output; files have StoreError
-                raise
-            _mute()
-            _leave(1, f"cannot print: {error.strerror}")
-        except Exception:
+        except Exception as error:
+            # Of standard output: where files do not fit there is a StoreError.
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                _mute()
+                _leave(1, f"cannot print: {error.strerror}")
             if devices.several():  # which would wait for this process at its end
                 traceback.print_exc()
                 machine.leave(1)
