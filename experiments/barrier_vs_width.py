@@ -152,6 +152,8 @@ def draw_normalized(rows: Sequence[dict]):
 
 def caption(rows: Sequence[dict], setting: dict) -> str:
     text = common.convention(setting, curves.sizes(rows))
+    if NORMALIZE.value:
+        text += " Ratio of the mean barriers, resampled pair by pair."
     text += " Least overlap: where uniform minima overlap least."
     text += "".join(f" {sentence}" for sentence in departures(rows))
     trained = [row for row in rows if row["rate"]]
@@ -171,9 +173,9 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
 def departures(rows: Sequence[dict]) -> list[str]:
     """By how much trained students differ from uniform minima: last width, and peak.
 
-    Of many curves only the range; the claims have each.
+    Of many curves only the ranges.
     """
-    said, ratios = [], []
+    said, last, there, places = [], [], [], []
     groups = curves.group(rows, "k", "source", "rate", "matching")
     for (k, source, rate_shown, matching), curve in groups.items():
         reference = groups.get((k, "uniform", "", matching))
@@ -184,28 +186,33 @@ def departures(rows: Sequence[dict]) -> list[str]:
             )
             if not shared or not theirs[-1]["barrier_mean"] > 0:
                 continue
-            ratio = ours[-1]["barrier_mean"] / theirs[-1]["barrier_mean"]
-            ratios.append(ratio)
+            last.append(ours[-1]["barrier_mean"] / theirs[-1]["barrier_mean"])
             top, other = _highest(ours), _highest(theirs)
             [beside] = [row for row in theirs if row["m"] == top["m"]]
-            there = top["barrier_mean"] / (beside["barrier_mean"] or float("nan"))
+            there.append(top["barrier_mean"] / (beside["barrier_mean"] or float("nan")))
+            places.append([row["m"] / k for row in (top, other)])
             said.append(
                 f"{source}/uniform at k = {k}, η = {rate_shown}, "
-                f"{curves.LABELS[matching]}: {ratio:.2g} at m = {ours[-1]['m']}, "
-                f"{there:.2g} at its peak, m = {top['m']}; uniform minima peak at m = "
-                f"{other['m']}."
+                f"{curves.LABELS[matching]}: {last[-1]:.2g} at m = {ours[-1]['m']}, "
+                f"{there[-1]:.2g} at its peak, m = {top['m']}; uniform minima peak at "
+                f"m = {other['m']}."
             )
     if len(said) > 8:
+        peaks, model = zip(*places, strict=True)
         return [
-            "Permuted barriers of trained students over those of uniform minima at "
-            f"the largest m: {min(ratios):.2g} to {max(ratios):.2g} ({len(ratios)} "
-            "curves)."
+            "Permuted barriers of trained students over those of uniform minima, "
+            f"{len(said)} curves: {min(last):.2g} to {max(last):.2g} at the largest m, "
+            f"{min(there):.2g} to {max(there):.2g} at their peaks, m/k = "
+            f"{min(peaks):.3g} to {max(peaks):.3g}; uniform minima peak at m/k = "
+            f"{min(model):.3g} to {max(model):.3g}."
         ]
     return said
 
 
 def _highest(curve: Sequence[dict]) -> dict:
-    return max(curve, key=lambda row: row["barrier_mean"])
+    """The peak. At m = k global minima have none, and runs that got stuck may."""
+    wide = [row for row in curve if row["m"] > row["k"]] or curve
+    return max(wide, key=lambda row: row["barrier_mean"])
 
 
 def normalized_claims(rows: Sequence[dict]) -> list[dict]:
@@ -284,7 +291,7 @@ def claims(rows: Sequence[dict]) -> list[dict]:
         label = (
             f"k = {k}, {source} {rate_shown}".rstrip() + f", {curves.LABELS[matching]}"
         )
-        judged += [_lowered(label, wide), _peaked(label, curve, k)]
+        judged += [_lowered(label, wide), _peaked(label, wide, k)]
     judged += _below_uniform(rows)
     paper = "Figures 10-13" if has_panels(rows) else "Figure 2"
     return [{"paper": paper} | claim for claim in judged]
@@ -319,8 +326,7 @@ def _lowered(label: str, wide: Sequence[dict]) -> dict:
 
 
 def _peaked(label: str, curve: Sequence[dict], k: int) -> dict:
-    peak = max(curve, key=lambda row: row["barrier_mean"])
-    last = curve[-1]
+    peak, last = _highest(curve), curve[-1]
     if not peak["barrier_low"] > 1e-9 or last["m"] < 5 * k:
         return _not_run(_PEAK.format(label))
     fallen = last["barrier_mean"] / peak["barrier_mean"]
@@ -331,7 +337,8 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> dict:
         "measured": f"peak {common.with_interval(peak, 'barrier')} at m = {peak['m']} "
         f"= {peak['m'] / k:.3g}k; at m = {last['m']} it is {fallen:.2g} of that",
         "rule": "some width in 2k ... 3k has an interval that meets the interval of "
-        "the largest mean, and the mean at the largest m is under a quarter of it",
+        "the largest mean beyond m = k, and the mean at the largest m is under a "
+        "quarter of it",
         "n": peak["pairs"],
         "holds": bool(reached and fallen < 0.25) if near else None,
     }

@@ -58,7 +58,8 @@ def main() -> None:
 def described(record: store.Record) -> list[dict]:
     """Summary rows of a cell, with the quantiles of the losses its runs reached.
 
-    ``above``: every loss that is not below ``SOLVED``.
+    ``solved``: the share of all runs, diverged ones among them, with a loss below
+    ``SOLVED``; ``above``: every other loss.
     """
     kept = record.arrays["status"] != descent.DIVERGED
     loss = record.arrays["losses"][:, 0, [0, -1]][kept]
@@ -68,9 +69,10 @@ def described(record: store.Record) -> list[dict]:
         f"loss_{name}": float(np.quantile(loss, q))
         for name, q in (("low", 0.05), ("mean", 0.5), ("high", 0.95))
     }
-    solved = {"solved": float(np.mean(loss < SOLVED)), "above": loss[~(loss < SOLVED)]}
+    solved = loss < SOLVED
+    found = {"solved": solved.sum() / kept.size, "above": loss[~solved]}
     rows = summary.rows([record], common.FLAGS.barrier)
-    return [row | reached | solved for row in rows]
+    return [row | reached | found for row in rows]
 
 
 def points(rows: Sequence[dict]) -> list[dict]:
@@ -191,7 +193,8 @@ def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
         "measured": f"at least {least:.0%} of the runs below {SOLVED:g}; for "
         f"k <= m < 1.5k: {narrow}; the others stay, median and range by m, at "
         f"{stuck or 'no loss: there are none'}",
-        "rule": "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4",
+        "rule": "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4, "
+        "diverged ones among those that do not",
         "n": 2 * min((row["pairs"] for row in wide), default=0),
         "holds": None if least is None else bool(least >= 0.95),
     }

@@ -1,5 +1,7 @@
 """Trained students put on their axes: barriers without the loss that was left."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -26,13 +28,18 @@ def minima_of(record: store.Record) -> np.ndarray:
 
 def barriers(record: store.Record) -> dict[str, np.ndarray]:
     """Barriers ``[n]`` of ``minima_of`` a cell, by its matchings."""
-    given = record.parameters
-    k, m, points, matchings = (given[x] for x in ("k", "m", "points", "matchings"))
-    students = minima_of(record)
+    cell, students = record.parameters, minima_of(record)
+    names = cell["matchings"]
     if not len(students):
-        return {name: np.empty(0) for name in matchings}
-    cell = Cell(k, m, k, Minima(), given["pairs"], 0, tuple(matchings), points)
+        return {name: np.empty(0) for name in names}
+    found = heights(students, names, cell["points"])
+    return dict(zip(names, found.T, strict=True))
+
+
+def heights(students: np.ndarray, matchings: Sequence[str], points: int) -> np.ndarray:
+    """Permuted barriers ``[n, matchings]`` of pairs ``[n, 2, m, k]`` of minima."""
+    pairs, _, m, k = students.shape
+    cell = Cell(k, m, k, Minima(), pairs, 0, tuple(matchings), points)
     losses = jnp.asarray(sweep.measure(cell, students)["losses"][:, 1:])
     ts = interpolation.times(points)
-    heights = np.asarray(interpolation.barrier(losses, ts, common.FLAGS.barrier))
-    return dict(zip(matchings, heights.T, strict=True))
+    return np.asarray(interpolation.barrier(losses, ts, common.FLAGS.barrier))

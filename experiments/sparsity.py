@@ -286,17 +286,19 @@ def _draw_prediction(panel, rates: Sequence[float], m: int, k: int) -> None:
 
 
 def caption(rows: Sequence[dict], setting: dict) -> str:
-    runs = [row["runs"] for row in rows if row["runs"]]
     trained = [row for row in rows if row["source"] != "uniform"]
-    kept = min(row["converged"] for row in trained)
+    runs = [row["runs"] for row in trained if row["runs"]]
+    every = sum(row["converged"] == 1 for row in trained)
     return (
         f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows, of "
         f"uniform minima as well: norm <= {setting['zero_row']:g}; "
-        f"{common.CONVENTION}. Means over the n = {min(runs)} to {max(runs)} "
-        f"independent runs of a point that reached loss < {setting['tol']:g} within "
-        f"{setting['steps']} steps, {setting['hold']} looks "
-        f"in a row {setting['check_every']} steps apart (at least {kept:.0%} of "
-        "them; points without such runs are left out), 95% bootstrap intervals. "
+        f"{common.CONVENTION}. Means over those of {2 * setting['pairs']} independent "
+        f"runs of a point that reached loss < {setting['tol']:g} within "
+        f"{setting['steps']} steps, {setting['hold']} looks in a row "
+        f"{setting['check_every']} steps apart: all at {every} of {len(trained)} "
+        f"trained points, n = {min(runs, default=0)} to {max(runs, default=0)} at "
+        f"others, none at {len(trained) - len(runs)}, left out; 95% bootstrap "
+        "intervals. "
         f"{common.trained_by(setting)}, k = {setting['k']}, d = {setting['d']}, seed "
         f"{setting['seed']}. "
         "Living neurons so short are counted as zero rows too: the uniform curve shows "

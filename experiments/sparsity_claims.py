@@ -109,10 +109,10 @@ def rate_claims(rows: Sequence[dict]) -> list[dict]:
     """Figure 6: a sharp threshold where linear stability puts it."""
     judged = []
     for m in sorted({row["m"] for row in rows}):
-        curve = _finished([row for row in rows if row["m"] == m])
-        if curve:
+        every = [row for row in rows if row["m"] == m]
+        if curve := _finished(every):
             judged += [_sharp(m, curve), _dense(m, curve), _threshold(m, curve)]
-            judged.append(_stable(f"m = {m}", curve))
+        judged.append(_stable(f"m = {m}", every))
     return judged
 
 
@@ -138,8 +138,11 @@ def _sharp(m: int, curve: Sequence[dict]) -> dict:
     between = len(curve) - len(dense) - len(sparse)
     risen = most["pqi_rows_low"] > last["pqi_rows_high"]
     return claim | {
-        "measured": f"no zero rows up to ηm = {last['lr_times_m']:.4g}, some from "
-        f"{first['lr_times_m']:.4g} on, {between} rates between; PQI of row norms "
+        "measured": "zero fraction "
+        f"{common.with_interval(last, 'zero_fraction')} at ηm = "
+        f"{last['lr_times_m']:.4g}, the last with fewer than half a zero row, "
+        f"{common.with_interval(first, 'zero_fraction')} at {first['lr_times_m']:.4g}, "
+        f"the first with more, {between} rates between; PQI of row norms "
         f"{common.with_interval(last, 'pqi_rows')} below, "
         f"{common.with_interval(most, 'pqi_rows')} at ηm = {most['lr_times_m']:.4g}",
         "holds": bool(ordered and between <= 1 and risen),

@@ -5,19 +5,16 @@ norms of trained or of uniform ones. What each swap does to the permuted barrier
 the difference (Figure 2) between the two parts of Assumption 3.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import common, curves
-from lmc_jax import figures, interpolation, store, summary, uniformity
+from experiments import common, curves, projected
+from lmc_jax import figures, store, summary, uniformity
 from lmc_jax.measures import mean_interval
-from lmc_jax.spec import Cell, Minima
-from lmc_jax.sweep import measure
+from lmc_jax.spec import Cell
 
 common.define_output("why_gd_differs")
 common.define_cells()
@@ -83,30 +80,30 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
     """Barriers of a cell's students and of the mixes, and the effect of each swap."""
     cell = record.parameters
     k, m = cell["k"], cell["m"]
-    kept = uniformity.regular_runs(record.arrays).all(axis=1)
-    stored = store.read_weights(store.cell_path(common.FLAGS.out, cell))
-    assert stored is not None
-    W = stored.arrays["W"][kept].astype(np.float64)  # [pairs, 2, m, d]
+    trained = projected.minima_of(record)
     row = {
         "k": k,
         "m": m,
         "η m": round(cell["source"]["lr"] * m, 3),
         "σ": cell["source"]["init_std"],
-        "pairs": len(W),
-        "left out": int((~kept).sum()),
+        "pairs": len(trained),
+        "left out": cell["pairs"] - len(trained),
         "zero rows": float(np.mean(record.arrays["zero_rows"])),
         "threshold": cell["source"]["zero_row"],
         "unprojected": float(
             summary.barriers(record, common.FLAGS.barrier)[:, 1].mean()
         ),
     }
-    if len(W) < 2:
+    if len(trained) < 2:
         return row
-    kinds, sizes = uniformity.parts(W, k)
-    height = functools.partial(barriers, k=k, points=cell["points"], matching=matching)
+    kinds, sizes = uniformity.parts(trained, k)
+
+    def height(students: np.ndarray) -> np.ndarray:
+        return projected.heights(students, [matching], cell["points"])[:, 0]
+
     # On the axes, as the mixes are; what the loss left adds to the barrier is no part
     # of the comparison.
-    found = {"as trained": height(uniformity.minimum(kinds, sizes, k))}
+    found = {"as trained": height(trained)}
     rng = np.random.default_rng(cell["seed"])
     for name in MIXES:
         counts, norms = name.split("/")
@@ -116,22 +113,13 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
         ]
         heights = height(np.concatenate(pairs))
         found[name] = heights.reshape(repeats, -1).mean(axis=0)
-    every_count = record.arrays["counts"][kept].reshape(-1, k)
+    tally = np.eye(k, dtype=int)[kinds].sum(axis=-2).reshape(-1, k)
     return row | {
-        "index": float(np.mean(uniformity.dispersion_index(every_count, m))),
+        "index": float(np.mean(uniformity.dispersion_index(tally, m))),
         "spread": float(np.std(sizes)),
         "barriers": {name: mean_interval(values) for name, values in found.items()},
         **effects(np.stack(list(found.values()))),
     }
-
-
-def barriers(students: np.ndarray, k: int, points: int, matching: str) -> np.ndarray:
-    """Permuted barriers of pairs ``[n, 2, m, k]`` of minima, ``[n]``."""
-    pairs, _, m, d = students.shape
-    cell = Cell(k, m, d, Minima(), pairs, matchings=(matching,), points=points)
-    losses = jnp.asarray(measure(cell, students)["losses"][:, 1])
-    ts = interpolation.times(points)
-    return np.asarray(interpolation.barrier(losses, ts, common.FLAGS.barrier))
 
 
 def effects(found: np.ndarray, seed: int = 0) -> dict:
