@@ -17,10 +17,12 @@ import numpy as np
 from absl import flags
 
 from experiments import common
+from experiments.lists import Refusal, integers
 from lmc_jax import store
 
-KILLS = flags.DEFINE_integer("kills", 100, "Kills.")
+KILLS = flags.DEFINE_integer("kills", 100, "Kills.", lower_bound=1)
 OUT = flags.DEFINE_string("out", None, "Folder for both sweeps.", required=True)
+flags.register_validator("out", bool, "give a folder")
 WIDTHS = flags.DEFINE_string("m", "2:8", "Widths of the sweep.")
 SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
 
@@ -32,6 +34,8 @@ def command(out: Path) -> list[str]:
 
 
 def main() -> None:
+    if min(integers(WIDTHS.value, "m")) < 1:
+        raise Refusal(f"--m={WIDTHS.value}: give widths of at least 1")
     whole, killed = (Path(OUT.value, name) for name in ("whole", "killed"))
     began = time.monotonic()
     subprocess.run(command(whole), check=True, stdout=subprocess.DEVNULL)

@@ -16,17 +16,25 @@ from lmc_jax.spec import Cell, Descent
 from lmc_jax.sweep import sweep
 
 WIDTH = flags.DEFINE_integer("m", 40, "Student width.", lower_bound=1)
-TEACHER = flags.DEFINE_integer("k", 5, "Teacher width, and input dimension.")
+TEACHER = flags.DEFINE_integer(
+    "k", 5, "Teacher width, and input dimension.", lower_bound=1
+)
 STEPS = flags.DEFINE_integer("steps", 20_000, "Steps of a run.", lower_bound=1)
 RUNS = flags.DEFINE_integer("runs", 64, "Runs on each device.", lower_bound=2)
-DEVICES = flags.DEFINE_integer("devices", 0, "Of this process; 0 compares 1 and 2.")
-REPETITIONS = flags.DEFINE_integer("repetitions", 5, "Timed sweeps, in turn.")
+DEVICES = flags.DEFINE_integer(
+    "devices", 0, "Of this process; 0 compares 1 and 2.", lower_bound=0
+)
+REPETITIONS = flags.DEFINE_integer(
+    "repetitions", 5, "Timed sweeps, in turn.", lower_bound=1
+)
 
 
 def main() -> None:
     if DEVICES.value:
         print(rate(DEVICES.value))
         return
+    with common.refusing():
+        cell(1).validate()
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(REPETITIONS.value):
         for devices in rates:
@@ -51,18 +59,23 @@ def main() -> None:
 def rate(devices: int) -> float:
     """Runs a second of a sweep whose programs are compiled."""
     environment.configure(cpu_devices=devices)
+    work = cell(devices)
+    sweep([work], lambda *_: None)
+    if jax.local_device_count() != devices:
+        raise RuntimeError(f"{jax.local_device_count()} devices, not {devices}")
+    began = time.perf_counter()
+    sweep([work], lambda *_: None)
+    return 2 * work.pairs / (time.perf_counter() - began)
+
+
+def cell(devices: int) -> Cell:
+    """As many runs on each device, none of which ends before its last step."""
     source = Descent(
         lr=1.0 / WIDTH.value, steps=STEPS.value, check_every=1000, tol=1e-30
     )
     pairs = devices * RUNS.value // 2
     k = TEACHER.value
-    cell = Cell(k=k, m=WIDTH.value, d=k, source=source, pairs=pairs, matchings=())
-    sweep([cell], lambda *_: None)
-    if jax.local_device_count() != devices:
-        raise RuntimeError(f"{jax.local_device_count()} devices, not {devices}")
-    began = time.perf_counter()
-    sweep([cell], lambda *_: None)
-    return 2 * pairs / (time.perf_counter() - began)
+    return Cell(k=k, m=WIDTH.value, d=k, source=source, pairs=pairs, matchings=())
 
 
 if __name__ == "__main__":

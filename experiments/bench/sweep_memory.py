@@ -14,8 +14,9 @@ import numpy as np
 from absl import flags
 
 from experiments import common
+from experiments.lists import Refusal, integers
 
-CELLS = flags.DEFINE_list("cells", ["10", "1000"], "Cells of each sweep.")
+CELLS = flags.DEFINE_string("cells", "10,1000", "Cells of each sweep, 3 at least.")
 SWEEP = (
     "--k=2 --d=2 --m=8 --lr_times_m=1 --fixed_m=8 --pairs=20 --tol=1e-4 --hold=1 "
     "--steps=2000 --check_every=100"
@@ -23,9 +24,12 @@ SWEEP = (
 
 
 def main() -> None:
+    sizes = integers(CELLS.value, "cells")
+    if min(sizes) < 3:
+        raise Refusal(f"--cells={CELLS.value}: give at least 3")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for cells in map(int, CELLS.value):
+        for cells in sizes:
             rates = ",".join(f"{rate:.6g}" for rate in np.linspace(0.5, 4, cells - 2))
             out = Path(folder, str(cells))
             command = [sys.executable, "-m", "experiments.sparsity", *SWEEP.split()]

@@ -48,6 +48,8 @@ def shapes() -> list[tuple[int, int, int, int]]:
                 f"over {devices} devices"
             )
         found.append((k, m, d, count))
+    if not found:
+        raise Refusal("--shapes=: give k:m:d:B, such as 5:10:10:256")
     return found
 
 
