@@ -125,16 +125,3 @@ assert abs(slope + 2) < 0.05, slope
 """
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
-
-
-def test_sharpness_of_many_count_vectors_is_that_of_each():
-    code = """
-import numpy as np
-from experiments.sparsity import counted
-from lmc_jax.theory import gauss_newton_sharpness
-counts = np.random.default_rng(0).integers(1, 5, size=(40, 3))
-each = [gauss_newton_sharpness(c[None])[0] for c in counts]
-np.testing.assert_allclose(counted(counts), each, rtol=1e-12)
-"""
-    done = python("-c", code)
-    assert done.returncode == 0, done.stderr
