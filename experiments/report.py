@@ -21,8 +21,8 @@ RULE = (
     "A statement is judged case by case (teacher, source, matching, ...), by the rule "
     "given with each case, and has one verdict from all its cases in all figures. "
     f"“{HOLDS}”: in every case that could be judged. “{CORRECTED}”: not in all, but a "
-    "corrected form, written out below the statement and judged by its own rule, holds "
-    "in every case where the statement fails, and fails in none. "
+    "corrected form, named below the statement and judged by its own rule in a row of "
+    "its own, holds in every case where the statement fails, and fails in none. "
     f"“{FAILS}”: in some case neither it nor a corrected form holds; how many cases "
     f"hold is said. “{NOT_RUN}”: no case could be judged at these settings."
 )
@@ -60,7 +60,7 @@ class Statement(NamedTuple):
 
     @property
     def judged(self) -> list[bool]:
-        return [holds for holds in _by_case(self.cases) if holds is not None]
+        return _judged(self.cases)
 
     @property
     def verdict(self) -> str:
@@ -70,12 +70,13 @@ class Statement(NamedTuple):
             return HOLDS
         failed = {case for case, claim in self.cases if claim["holds"] is False}
         saved = {case for case, claim in self.corrections if claim["holds"]}
-        corrected = failed <= saved and False not in _by_case(self.corrections)
+        corrected = failed <= saved and all(_judged(self.corrections))
         return CORRECTED if corrected else FAILS
 
 
-def _by_case(cases: Cases) -> list[bool | None]:
-    return [claim["holds"] for _, claim in cases]
+def _judged(cases: Cases) -> list[bool]:
+    found = (claim["holds"] for _, claim in cases)
+    return [holds for holds in found if holds is not None]
 
 
 def figures(folder: Path) -> list[Figure]:
@@ -97,7 +98,6 @@ def statements(found: Iterable[Figure]) -> list[Statement]:
             text, case = split_case(claim["claim"])
             if "corrects" in claim:
                 groups[claim["corrects"]].corrections.append((case, claim))
-                continue
             statement = groups.setdefault(text, Statement(text, [], [], []))
             statement.cases.append((case, claim))
             if figure not in statement.figures:
@@ -179,25 +179,25 @@ def _row(statement: Statement) -> str:
     cells = (
         _text(statement.paper),
         f"{_text(statement.text)}{_cases(statement.cases)}{_corrected(statement)}",
-        f"<b class='{kind}'>{statement.verdict}</b>{_count(statement)}",
+        f"<b class='{kind}'>{statement.verdict}</b><small>{_count(statement.judged)}"
+        "</small>",
         size,
         "<br>".join(links),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _count(statement: Statement) -> str:
-    held, judged = sum(statement.judged), len(statement.judged)
-    return f"<br><small>in {held} of {judged} cases</small>" if judged > 1 else ""
+def _count(judged: Sequence[bool]) -> str:
+    return f" in {sum(judged)} of {len(judged)} cases" if len(judged) > 1 else ""
 
 
 def _corrected(statement: Statement) -> str:
-    """The corrected forms, each once, over their cases."""
+    """The corrected forms, each with the number of its cases that hold."""
     groups: dict[str, Cases] = {}
     for case, claim in statement.corrections:
         groups.setdefault(split_case(claim["claim"])[0], []).append((case, claim))
     return "".join(
-        f"<p><b>Corrected:</b> {_text(text)}</p>{_cases(cases)}"
+        f"<p><b>Corrected:</b> {_text(text)}<small>{_count(_judged(cases))}</small></p>"
         for text, cases in groups.items()
     )
 
