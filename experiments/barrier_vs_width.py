@@ -332,7 +332,7 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> list[dict]:
     peak, last = _highest(curve), curve[-1]
     names = (_PEAK, _PEAK_SEEN, _FALL)
     there, seen, fall = (_not_run(f"{name} ({label})") for name in names)
-    seen["corrects"] = _PEAK
+    seen |= {"paper": "", "corrects": _PEAK}
     if not peak["barrier_low"] > 1e-9 or last["m"] < 5 * k:
         return [there, seen, fall]
     near = [row for row in curve if 2 * k <= row["m"] <= 3 * k]

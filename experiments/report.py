@@ -179,8 +179,7 @@ def _row(statement: Statement) -> str:
     cells = (
         _text(statement.paper),
         f"{_text(statement.text)}{_cases(statement.cases)}{_corrected(statement)}",
-        f"<b class='{kind}'>{statement.verdict}</b><small>{_count(statement.judged)}"
-        "</small>",
+        f"<b class='{kind}'>{statement.verdict}</b>{_count(statement.judged)}",
         size,
         "<br>".join(links),
     )
@@ -188,7 +187,8 @@ def _row(statement: Statement) -> str:
 
 
 def _count(judged: Sequence[bool]) -> str:
-    return f" in {sum(judged)} of {len(judged)} cases" if len(judged) > 1 else ""
+    held = f"in {sum(judged)} of {len(judged)} cases"
+    return f" <small>{held}</small>" if len(judged) > 1 else ""
 
 
 def _corrected(statement: Statement) -> str:
@@ -197,7 +197,7 @@ def _corrected(statement: Statement) -> str:
     for case, claim in statement.corrections:
         groups.setdefault(split_case(claim["claim"])[0], []).append((case, claim))
     return "".join(
-        f"<p><b>Corrected:</b> {_text(text)}<small>{_count(_judged(cases))}</small></p>"
+        f"<p><b>Corrected:</b> {_text(text)}{_count(_judged(cases))}</p>"
         for text, cases in groups.items()
     )
 

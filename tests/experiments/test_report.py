@@ -75,11 +75,14 @@ def test_cases_add_up_to_one_verdict(tmp_path, cases, corrected, verdict):
     ]
     figure(tmp_path, "one", *judged)
     found = report.figures(tmp_path)
-    (statement,) = report.statements(found)
+    statement, *others = report.statements(found)
     assert statement.verdict == verdict
     assert [case for case, _ in statement.cases] == ["k = 0", "k = 1"]
     assert len(statement.corrections) == len(corrected)
-    assert ("it falls slowly" in report.page("T", found, {}, {})) == bool(corrected)
+    # A corrected form is a statement too, in a row of its own.
+    assert [other.text for other in others] == ["it falls slowly"] * bool(corrected)
+    page = report.page("T", found, {}, {})
+    assert ("<b>Corrected:</b> it falls slowly" in page) == bool(corrected)
 
 
 def test_a_statement_has_one_verdict_from_all_its_figures(tmp_path):
