@@ -344,7 +344,8 @@ def write_claims(stem: str | Path, caption: str, claims: Sequence[Mapping]) -> P
 
     A claim has ``paper`` (where the paper makes it; empty: goes beyond the paper),
     ``claim`` (its words; the case in parentheses at the end), ``measured``, ``rule``
-    (how the verdict follows), ``n`` and ``holds`` (true, false, or null: not run).
+    (how the verdict follows), ``n`` and ``holds`` (true, false, or null: not run). The
+    corrected form of a claim has ``corrects`` as well: the words that it replaces.
     """
     path = Path(f"{stem}.claims.json")
     content = {"caption": caption, "command": environment.command(), "claims": claims}

@@ -178,16 +178,22 @@ def _peaked(curve: Sequence[dict], paper: str) -> dict:
         for row in (first, peak, last)
     )
     metric = "NLL" if peak["metric"] == "nll" else "error"
-    label = f"{peak['sample']} {metric}, {LOOKS[peak['path']][0]}"
+    label = f"{peak['sample']}, {LOOKS[peak['path']][0]}"
     return {
         "paper": paper,
-        "claim": f"the permuted barrier rises with width, peaks and falls ({label})",
+        "claim": f"the permuted {metric} barrier of {_networks(peak)} rises with "
+        f"width, peaks and falls ({label})",
         "measured": f"first, largest, last: {shown}",
         "rule": "the interval of the largest mean lies above those of the first and "
         f"the last width; at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs",
         "n": peak["kept"],
         "holds": bool(peak["barrier_low"] > over) if enough else None,
     }
+
+
+def _networks(row: dict) -> str:
+    """What a statement is about: those of other networks are other statements."""
+    return f"{row['layers']}-layer {row['architecture'].upper()}s on {row['data']}"
 
 
 def direct_claim(rows: Sequence[dict], paper: str) -> dict:
@@ -199,7 +205,8 @@ def direct_claim(rows: Sequence[dict], paper: str) -> dict:
     enough = min(row["kept"] for row in curve) >= FEWEST_PAIRS
     return {
         "paper": paper,
-        "claim": "the direct barrier is large at every width (test NLL)",
+        "claim": f"the direct NLL barrier of {_networks(least)} is large at every "
+        "width (test)",
         "measured": f"least {common.with_interval(least, 'barrier')}, at width "
         f"{least['width']}",
         "rule": f"every interval lies above half of ln 10, {half:.3g}: half of what "
@@ -220,8 +227,8 @@ def benefit_claims(rows: Sequence[dict], paper: str) -> list[dict]:
         judged.append(
             {
                 "paper": paper,
-                "claim": "what permutation gains depends on the width (test NLL, "
-                f"{LOOKS[path][0]})",
+                "claim": f"what permutation gains for {_networks(low)} depends on the "
+                f"width (test NLL, {LOOKS[path][0]})",
                 "measured": f"permuted/direct "
                 f"{common.with_interval(low, 'normalized')} at width {low['width']}, "
                 f"{common.with_interval(high, 'normalized')} at width {high['width']}",

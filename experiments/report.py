@@ -19,9 +19,12 @@ HOLDS, CORRECTED, FAILS, NOT_RUN = (
 )
 RULE = (
     "A statement is judged case by case (teacher, source, matching, ...), by the rule "
-    f"given with each case. “{HOLDS}”: in every case judged; “{CORRECTED}”: in some of "
-    f"them, and the cases say which; “{FAILS}”: in none; “{NOT_RUN}”: no case could be "
-    "judged at these settings."
+    "given with each case, and has one verdict from all its cases in all figures. "
+    f"“{HOLDS}”: in every case that could be judged. “{CORRECTED}”: not in all, but a "
+    "corrected form, named below the statement and judged by its own rule in a row of "
+    "its own, holds in every case where the statement fails, and fails in none. "
+    f"“{FAILS}”: in some case neither it nor a corrected form holds; how many cases "
+    f"hold is said. “{NOT_RUN}”: no case could be judged at these settings."
 )
 
 
@@ -38,18 +41,26 @@ class Figure(NamedTuple):
         return self.stem.name
 
 
-class Statement(NamedTuple):
-    """A claim in all its cases; ``paper`` says where, or is empty beyond the paper."""
+Cases = list[tuple[str, dict[str, Any]]]
 
-    paper: str
+
+class Statement(NamedTuple):
+    """A claim in all its cases, and in those of its corrected form where it has one."""
+
     text: str
-    cases: list[tuple[str, dict[str, Any]]]
-    figure: Figure
+    cases: Cases
+    corrections: Cases
+    figures: list[Figure]
+
+    @property
+    def paper(self) -> str:
+        """Where the paper says it; empty beyond the paper."""
+        places = dict.fromkeys(claim["paper"] for _, claim in self.cases)
+        return ", ".join(place for place in places if place)
 
     @property
     def judged(self) -> list[bool]:
-        found = (claim["holds"] for _, claim in self.cases)
-        return [holds for holds in found if holds is not None]
+        return _judged(self.cases)
 
     @property
     def verdict(self) -> str:
@@ -57,7 +68,15 @@ class Statement(NamedTuple):
             return NOT_RUN
         if all(self.judged):
             return HOLDS
-        return CORRECTED if any(self.judged) else FAILS
+        failed = {case for case, claim in self.cases if claim["holds"] is False}
+        saved = {case for case, claim in self.corrections if claim["holds"]}
+        corrected = failed <= saved and all(_judged(self.corrections))
+        return CORRECTED if corrected else FAILS
+
+
+def _judged(cases: Cases) -> list[bool]:
+    found = (claim["holds"] for _, claim in cases)
+    return [holds for holds in found if holds is not None]
 
 
 def figures(folder: Path) -> list[Figure]:
@@ -73,13 +92,16 @@ def figures(folder: Path) -> list[Figure]:
 
 def statements(found: Iterable[Figure]) -> list[Statement]:
     """Claims that differ in their case only, put together, in order of appearance."""
-    groups: dict[tuple[str, str, str], Statement] = {}
+    groups: dict[str, Statement] = {}
     for figure in found:
         for claim in figure.claims:
             text, case = split_case(claim["claim"])
-            key = (claim["paper"], text, figure.name)
-            empty = Statement(claim["paper"], text, [], figure)
-            groups.setdefault(key, empty).cases.append((case, claim))
+            if "corrects" in claim:
+                groups[claim["corrects"]].corrections.append((case, claim))
+            statement = groups.setdefault(text, Statement(text, [], [], []))
+            statement.cases.append((case, claim))
+            if figure not in statement.figures:
+                statement.figures.append(figure)
     return list(groups.values())
 
 
@@ -149,33 +171,50 @@ def _row(statement: Statement) -> str:
     size = f"{least}" if least == most else f"{least} to {most}"
     if not most and statement.judged:
         size = "computed"  # without sampling
-    held, judged = sum(statement.judged), len(statement.judged)
-    count = f"<br><small>{held} of {judged} cases</small>" if judged > 1 else ""
     kind = statement.verdict.replace(" ", "-")
+    links = (
+        f"<a href='#{_text(figure.name)}'>{_text(figure.name)}</a>"
+        for figure in statement.figures
+    )
     cells = (
         _text(statement.paper),
-        f"{_text(statement.text)}{_cases(statement)}",
-        f"<b class='{kind}'>{statement.verdict}</b>{count}",
+        f"{_text(statement.text)}{_cases(statement.cases)}{_corrected(statement)}",
+        f"<b class='{kind}'>{statement.verdict}</b>{_count(statement.judged)}",
         size,
-        f"<a href='#{_text(statement.figure.name)}'>{_text(statement.figure.name)}</a>",
+        "<br>".join(links),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _cases(statement: Statement) -> str:
+def _count(judged: Sequence[bool]) -> str:
+    held = f"in {sum(judged)} of {len(judged)} cases"
+    return f" <small>{held}</small>" if len(judged) > 1 else ""
+
+
+def _corrected(statement: Statement) -> str:
+    """The corrected forms, each with the number of its cases that hold."""
+    groups: dict[str, Cases] = {}
+    for case, claim in statement.corrections:
+        groups.setdefault(split_case(claim["claim"])[0], []).append((case, claim))
+    return "".join(
+        f"<p><b>Corrected:</b> {_text(text)}{_count(_judged(cases))}</p>"
+        for text, cases in groups.items()
+    )
+
+
+def _cases(cases: Cases) -> str:
     verdicts = {True: HOLDS, False: FAILS, None: NOT_RUN}
     items = "".join(
         f"<li>{_text(case)}{': ' if case else ''}{_text(claim['measured'])} — "
         f"<i>{verdicts[claim['holds']]}</i></li>"
-        for case, claim in statement.cases
+        for case, claim in cases
     )
-    rules = dict.fromkeys(claim["rule"] for _, claim in statement.cases)
+    rules = dict.fromkeys(claim["rule"] for _, claim in cases)
     rule = "".join(f"<p><small>Rule: {_text(rule)}.</small></p>" for rule in rules)
     shown = f"<ul>{items}</ul>{rule}"
-    if len(statement.cases) < 3:
+    if len(cases) < 3:
         return shown
-    summary = f"<summary>{len(statement.cases)} cases</summary>"
-    return f"<details>{summary}{shown}</details>"
+    return f"<details><summary>{len(cases)} cases</summary>{shown}</details>"
 
 
 def _figure(figure: Figure) -> str:

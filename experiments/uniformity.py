@@ -311,11 +311,12 @@ def _moving(rows: Sequence[dict]) -> dict:
 def _dispersed(name: str, curve: Sequence[dict]) -> dict:
     kept = [row for row in curve if row["runs"] > 1]
     found = "; ".join(f"{shown(row)} at m = {row['m']}" for row in kept)
+    # What is sampled from the model says nothing of the paper's assumption.
+    model = name == "uniform model"
     return {
-        # What is sampled from the model says nothing of the paper's assumption.
-        "paper": "" if name == "uniform model" else "Assumption 3",
-        "claim": "type counts vary between runs as the multinomial of Assumption 3 "
-        f"(k = {curve[0]['k']}, {name})",
+        "paper": "" if model else "Assumption 3",
+        "claim": f"type counts of {'sampled' if model else 'trained'} students vary "
+        f"as the multinomial of Assumption 3 (k = {curve[0]['k']}, {name})",
         "measured": f"dispersion index {found}",
         "rule": f"the {1 - LEVEL / 10:.1%} interval of the index holds 1 at every m",
         "n": min((row["runs"] for row in kept), default=0),

@@ -141,7 +141,14 @@ def test_run_leaves_cells_table_figure_and_verdicts_and_a_rerun_recomputes_nothi
     content = json.loads((tmp_path / "barrier_vs_width.claims.json").read_text())
     assert "n = 3" in content["caption"]
     for claim in content["claims"]:
-        assert claim.keys() == {"paper", "claim", "measured", "rule", "n", "holds"}
+        assert claim.keys() - {"corrects"} == {
+            "paper",
+            "claim",
+            "measured",
+            "rule",
+            "n",
+            "holds",
+        }
         assert claim["holds"] in (True, False, None)
 
     table = rows(tmp_path)

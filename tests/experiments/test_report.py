@@ -18,11 +18,9 @@ PIXEL = bytes.fromhex(
 )
 
 
-def claim(text, holds, paper="Figure 2", n=10):
-    return {"paper": paper, "claim": text, "measured": "1 < 2", "rule": "r & s"} | {
-        "n": n,
-        "holds": holds,
-    }
+def claim(text, holds, paper="Figure 2", n=10, **more):
+    said = {"paper": paper, "claim": text, "measured": "1 < 2", "rule": "r & s"}
+    return said | {"n": n, "holds": holds} | more
 
 
 def figure(folder, name, *claims):
@@ -49,33 +47,54 @@ def test_the_case_is_the_last_pair_of_parentheses(text, parts):
 
 
 @pytest.mark.parametrize(
-    ("cases", "verdict"),
+    ("cases", "corrected", "verdict"),
     [
-        ([True, True], "holds"),
-        ([True, None], "holds"),
-        ([True, False], "holds with a correction"),
-        ([False, False], "does not hold"),
-        ([None, False], "does not hold"),
-        ([None, None], "not run"),
+        ([True, True], [], "holds"),
+        ([True, None], [], "holds"),
+        ([True, False], [], "does not hold"),
+        ([False, False], [], "does not hold"),
+        ([None, False], [], "does not hold"),
+        ([None, None], [], "not run"),
+        # A corrected form must hold wherever the statement fails, and fail nowhere.
+        ([True, False], [True, True], "holds with a correction"),
+        ([False, False], [True, True], "holds with a correction"),
+        ([True, False], [None, True], "holds with a correction"),
+        ([False, False], [True, None], "does not hold"),
+        ([False, False], [True], "does not hold"),
+        ([True, False], [False, True], "does not hold"),
+        ([False, False], [False, False], "does not hold"),
+        ([True, True], [False, False], "holds"),
+        ([None, None], [True, True], "not run"),
     ],
 )
-def test_cases_add_up_to_one_verdict(tmp_path, cases, verdict):
+def test_cases_add_up_to_one_verdict(tmp_path, cases, corrected, verdict):
     judged = [claim(f"it falls (k = {k})", holds) for k, holds in enumerate(cases)]
+    judged += [
+        claim(f"it falls slowly (k = {k})", holds, corrects="it falls")
+        for k, holds in enumerate(corrected)
+    ]
     figure(tmp_path, "one", *judged)
-    (statement,) = report.statements(report.figures(tmp_path))
+    found = report.figures(tmp_path)
+    statement, *others = report.statements(found)
     assert statement.verdict == verdict
     assert [case for case, _ in statement.cases] == ["k = 0", "k = 1"]
+    assert len(statement.corrections) == len(corrected)
+    # A corrected form is a statement too, in a row of its own.
+    assert [other.text for other in others] == ["it falls slowly"] * bool(corrected)
+    page = report.page("T", found, {}, {})
+    assert ("<b>Corrected:</b> it falls slowly" in page) == bool(corrected)
 
 
-def test_statements_of_other_figures_and_other_places_are_kept_apart(tmp_path):
-    figure(tmp_path, "one", claim("it falls (a)", True), claim("it falls", True, ""))
-    figure(tmp_path, "two", claim("it falls (b)", False))
-    found = report.statements(report.figures(tmp_path))
-    assert [(s.paper, s.figure.name) for s in found] == [
-        ("Figure 2", "one"),
-        ("", "one"),
-        ("Figure 2", "two"),
-    ]
+def test_a_statement_has_one_verdict_from_all_its_figures(tmp_path):
+    figure(tmp_path, "one", claim("it falls (a)", True), claim("it rises", True, ""))
+    figure(tmp_path, "two", claim("it falls (b)", False, "Figure 3"))
+    falls, rises = report.statements(report.figures(tmp_path))
+    assert (falls.paper, falls.verdict) == ("Figure 2, Figure 3", "does not hold")
+    assert [f.name for f in falls.figures] == ["one", "two"]
+    assert (rises.paper, rises.verdict) == ("", "holds")
+    page = report.page("T", report.figures(tmp_path), {}, {})
+    assert "<small>in 1 of 2 cases</small>" in page
+    assert page.count("href='#two'") == 1
 
 
 def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
