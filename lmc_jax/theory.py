@@ -29,9 +29,6 @@ minimum solves I₀(2λ) = λ I₁(2λ).
 """
 
 
-# Overlap.
-
-
 def expected_overlap(m: ArrayLike, k: int) -> Floats:
     """Expected overlap proportion of the uniform model, exact (Definition 4).
 
