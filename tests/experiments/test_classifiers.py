@@ -41,9 +41,9 @@ def data(tmp_path_factory):
     return root
 
 
-def run(name, data, out, *arguments):
+def run(name, data, out, *arguments, **variables):
     command = [sys.executable, "-m", f"experiments.{name}", *TINY.split(), *arguments]
-    environment = {**os.environ, "LMC_JAX_DATA": str(data)}
+    environment = {**os.environ, "LMC_JAX_DATA": str(data), **variables}
     return subprocess.run(
         [*command, f"--out={out}"],
         cwd=ROOT,
@@ -93,6 +93,8 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
         ("--pairs=0", "pairs=0: give at least 1"),
         ("--seed=-1", "seed=-1"),
         ("--schedule=step", "unknown schedule 'step'"),
+        ("--halvings=1", "Unknown command line flag 'halvings'"),
+        ("--num_processes=2", "Unknown command line flag 'num_processes'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(argument, said, data, tmp_path):
@@ -102,3 +104,32 @@ def test_bad_input_is_one_line_and_status_2(argument, said, data, tmp_path):
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_one_of_several_processes_is_refused_unless_it_is_a_shard(data, tmp_path):
+    srun = {"SLURM_STEP_NUM_TASKS": "2"}
+    done = run("mnist_mlp", data, tmp_path, "--data=easy", **srun)
+    assert done.returncode == 2
+    assert "give --num_shards" in done.stderr
+    assert done.stderr.count("\n") == 1
+    shards = [
+        run(
+            *("mnist_mlp", data, tmp_path, "--data=easy"),
+            *("--num_shards=2", f"--shard_index={index}"),
+            **srun,
+        )
+        for index in range(2)
+    ]
+    assert [(shard.returncode, shard.stderr) for shard in shards] == [(0, "")] * 2
+    assert "1 of 2 cells are missing" in shards[0].stdout
+    assert (tmp_path / "mnist_mlp.png").exists()
+
+
+def test_networks_that_do_not_fit_into_memory_end_in_one_line(data, tmp_path):
+    huge = ["--data=easy", "--widths=2,10000000"]  # 800 TB a layer
+    done = run("mnist_mlp", data, tmp_path, *huge)
+    assert done.returncode == 1
+    assert "error: easy, 4 layers of 10000000: 4 networks do not fit" in done.stderr
+    assert "take fewer --pairs" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert len(list(tmp_path.glob("cells/*.npz"))) == 1
