@@ -4,24 +4,33 @@ The paper's Theorem 6 says O(m^-1/2). Whatever pairs neurons of equal type leave
 unmatched masses ρ, ρ', and the loss on the path is at most ½ ρ(t)ᵀ K ρ(t).
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from absl import flags
 
 from experiments import common, curves
+from experiments.barrier_rate_claims import ROUNDING, claims, fit, last_decade
 from lmc_jax import figures, store, summary, theory
+from lmc_jax.spec import Cell
 
 common.define_output("barrier_rate")
 common.define_cells()
+flags.DEFINE_integer(
+    "other_d", None, "A second input dimension. Default: k, or 10 k where d is k."
+)
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"k": "2,5", "m_over_k": "1,2,3,4,6,8,12,16,24,32,48,64", "pairs": 200},
     "paper": {"k": "2,5,20", "m_over_k": "1,2:128:x14", "pairs": 300},
 }
-SHARED = {"source": "uniform", "matching": "types_index,types_opposed"}
+SHARED = {
+    "source": "uniform",
+    "matching": "types_index,types_opposed",
+    "other_d": None,
+}
 SLOPES = (-0.5, -1.0, -2.0)
-RESAMPLES = 2000
-ROUNDING = 1e-12  # a barrier below it is none
 
 
 def main() -> None:
@@ -29,19 +38,40 @@ def main() -> None:
     setting = common.settings(presets)
     grid = common.cells(setting)
     common.require(grid, "minima", "the certificate bounds pairs of global minima")
-    records = common.computed(grid, setting)
-    rows = [row for record in records for row in described(record)]
+    elsewhere = in_other_dimension(grid, setting)
+    records = common.computed([*grid, *elsewhere], setting)
+    every = [described(record) for record in records]
+    rows = [row for own in every[: len(grid)] for row in own]
+    others = [row for own in every[len(grid) :] for row in own]
     groups = curves.group(rows, "k", "matching")
     found = {key: fit(last_decade(curve)) for key, curve in groups.items()}
     fits = {key: slope for key, slope in found.items() if slope is not None}
-    print(common.table([_shown(row) for row in rows]))
+    print(common.table([_shown(row) for row in [*rows, *others]]))
     csv, _ = common.write_summary(common.FLAGS.out)
     text = caption(rows, fits, setting)
-    judged = [certified(rows)]
-    for (k, matching), (slope, low, high) in fits.items():
-        label = f"k = {k}, {curves.LABELS[matching]}"
-        judged += rates(label, slope, low, high, groups[k, matching])
+    judged = claims(groups, curves.group(others, "k", "matching"))
     common.finish("barrier_rate", draw(groups, fits), text, judged, csv)
+
+
+def in_other_dimension(grid: Sequence[Cell], setting: dict) -> list[Cell]:
+    """The last decade of the smallest teacher once more, in another dimension.
+
+    Raises:
+      Refusal: for one that is too small, or no other.
+    """
+    k = min(cell.k for cell in grid)
+    own = [cell for cell in grid if cell.k == k]
+    d = setting["other_d"]
+    if d is None:
+        d = 10 * k if own[0].d == k else k
+    if d == own[0].d:
+        raise common.Refusal(f"--other_d={d}: give another dimension than d")
+    widest = max(cell.m for cell in own)
+    cells = [dataclasses.replace(c, d=d) for c in own if k < c.m and 10 * c.m >= widest]
+    with common.refusing():
+        for cell in cells:
+            cell.validate()
+    return cells
 
 
 def described(record: store.Record) -> list[dict]:
@@ -49,12 +79,14 @@ def described(record: store.Record) -> list[dict]:
 
     ``bound`` is the largest certificate at the inner points of the path: above the
     barrier of every pair. A violation is a pair with a loss above its certificate at
-    the same t, by more than rounding (1e-12).
+    the same t, by more than rounding (1e-12). ``ends`` is the largest loss of a
+    student; ``alike`` says which pairs have equally many neurons of each type.
     """
     losses = record.arrays["losses"]  # [n, 1 + matchings, points]
     bounds = record.arrays["certificate"]
     found = summary.barriers(record, common.FLAGS.barrier)
     rows = summary.rows([record], common.FLAGS.barrier)
+    counts = record.arrays["counts"]  # [n, 2, k]
     for column, row in enumerate(rows):
         inner = bounds[:, column, 1:-1].max(axis=1)
         over = (losses[:, column] > bounds[:, column] + ROUNDING).any(axis=1)
@@ -62,39 +94,15 @@ def described(record: store.Record) -> list[dict]:
             "values": found[:, column],
             "bound_mean": float(inner.mean()),
             "violations": int(over.sum()),
+            "ends": float(losses[:, 0, [0, -1]].max()),
+            "alike": (counts[:, 0] == counts[:, 1]).all(axis=1),
         }
     return rows[1:]
 
 
-def last_decade(curve: Sequence[dict]) -> list[dict]:
-    """Widths m >= max(m)/10 with a barrier; at m = k there is none."""
-    wide = [row for row in curve if 10 * row["m"] >= curve[-1]["m"]]
-    return [row for row in wide if row["m"] > row["k"] and row["values"].any()]
-
-
-def fit(last: Sequence[dict]) -> tuple[float, float, float] | None:
-    """Log-log slope of the mean barrier against m, and its interval.
-
-    Least squares through the means; 95% percentile bootstrap that resamples the pairs
-    of every width. None for fewer than three widths or ten pairs.
-    """
-    if len(last) < 3 or min(len(row["values"]) for row in last) < 10:
-        return None
-    rng = np.random.default_rng(0)
-    means = []
-    for row in last:
-        values = row["values"]
-        drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))]
-        means.append(np.append(values.mean(), drawn.mean(axis=1)))
-    logs = np.log([row["m"] for row in last])
-    slopes = np.polyfit(logs, np.log(means), 1)[0]  # the first without resampling
-    low, high = np.quantile(slopes[1:], [0.025, 0.975])
-    return float(slopes[0]), float(low), float(high)
-
-
 def _shown(row: dict) -> dict[str, Any]:
     return {
-        **{name: row[name] for name in ("k", "m", "matching", "pairs")},
+        **{name: row[name] for name in ("k", "d", "m", "matching", "pairs")},
         "barrier": common.with_interval(row, "barrier"),
         "certificate": row["bound_mean"],
         "violations": row["violations"],
@@ -174,60 +182,9 @@ def caption(rows: Sequence[dict], fits: dict, setting: dict) -> str:
         "its exact expectation at t = ½, and its value when, as Theorem 6 assumes, the "
         "matched share of every type is the overlap: O(1/m), below the theorem's "
         "m^-1/2. Slopes over the widths of the last decade, bootstrap over pairs: "
-        f"{slopes}."
+        f"{slopes}. The last decade of the smallest teacher once more in another input "
+        "dimension, in the table and the verdicts."
     )
-
-
-def certified(rows: Sequence[dict]) -> dict:
-    first = rows[0]["matching"]
-    pairs = sum(row["pairs"] for row in rows if row["matching"] == first)
-    broken = sum(row["violations"] for row in rows)
-    ratios = [
-        r["bound_mean"] / r["barrier_mean"]
-        for r in rows
-        if r["barrier_mean"] > ROUNDING
-    ]
-    return {
-        "paper": "",
-        "claim": "the certificate bounds the loss on every path (uniform minima)",
-        "measured": f"{broken} violations in {pairs} pairs, every matching; its mean "
-        f"is {min(ratios):.3g} to {max(ratios):.3g} times the barrier"
-        if ratios
-        else "no barrier above rounding, so nothing to bound",
-        "rule": "no loss above the certificate at the same t by more than 1e-12",
-        "n": pairs,
-        "holds": broken == 0 if ratios or broken else None,
-    }
-
-
-def rates(
-    label: str, slope: float, low: float, high: float, curve: Sequence[dict]
-) -> list[dict]:
-    """Theorem 6 and the sharper rates, judged by the slope's interval."""
-    first = last_decade(curve)[0]["m"]
-    measured = (
-        f"slope {slope:.3f} [{low:.3f}, {high:.3f}] over m = {first} ... "
-        f"{curve[-1]['m']}"
-    )
-    shared = {"measured": measured, "n": curve[-1]["pairs"]}
-    judged = [
-        {
-            "paper": "Theorem 6",
-            "claim": f"Theorem 6: the barrier vanishes at least like m^-1/2 ({label})",
-            "rule": "the slope's interval lies at or below -1/2",
-            "holds": bool(high <= -0.5),
-        }
-    ]
-    judged += [
-        {
-            "paper": "",
-            "claim": f"the barrier vanishes like m^{exponent:g} ({label})",
-            "rule": f"the slope's interval contains {exponent:g}",
-            "holds": bool(low <= exponent <= high),
-        }
-        for exponent in SLOPES
-    ]
-    return [claim | shared for claim in judged]
 
 
 if __name__ == "__main__":

@@ -106,29 +106,3 @@ def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
     # One neuron against two orthonormal ones has a single minimum.
     assert table[1][4:8] == ["0", "0.0885", "0.089", "[0.089,"]
     assert (table[2][4], table[2][6]) == ("1", "-")
-
-
-def test_rate_refuses_students_that_are_no_minima(tmp_path):
-    done = python(
-        *("-m", "experiments.barrier_rate", "--source=gd", f"--out={tmp_path}/out")
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
-    assert not (tmp_path / "out").exists()
-
-
-def test_fit_finds_the_slope_of_a_power_law_and_its_interval():
-    code = """
-import numpy as np
-from experiments.barrier_rate import fit
-rng = np.random.default_rng(1)
-curve = [
-    {"m": m, "k": 1, "values": m**-2.0 * rng.exponential(size=4000)}
-    for m in (10, 20, 40, 80, 100)
-]
-slope, low, high = fit(curve)
-assert low < -2 < high and high - low < 0.2, (slope, low, high)
-assert abs(slope + 2) < 0.05, slope
-"""
-    done = python("-c", code)
-    assert done.returncode == 0, done.stderr
