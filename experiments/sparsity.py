@@ -153,14 +153,17 @@ def edges(record: store.Record) -> dict[str, Any]:
 
     def by_types(zero: float) -> np.ndarray:
         kept = (norms > zero)[..., None] & (kinds[..., None] == np.arange(k))
-        return lr * counted(kept.sum(1))
+        return lr * theory.gauss_newton_sharpness(kept.sum(1))
 
-    cut = np.where((norms > source["zero_row"])[..., None], W, 0)
+    dying = (norms <= source["zero_row"]) & (norms > 0)
     edge, raw = by_types(source["zero_row"]), lr * _measured(W, k)
+    cut, some = raw.copy(), dying.any(axis=1)
+    if some.any():
+        cut[some] = lr * _measured(np.where(dying[some][..., None], 0, W[some]), k)
     return {
         "judged": len(W),
         "edge": float(edge.max()),
-        "edge_cut": float(lr * _measured(cut, k).max()),
+        "edge_cut": float(cut.max()),
         "edge_raw": float(raw.max()),
         "unstable": int(np.sum(edge > STABLE)),
         "unstable_raw": int(np.sum(raw > STABLE)),
@@ -178,12 +181,6 @@ def _measured(W: np.ndarray, k: int) -> np.ndarray:
 @functools.partial(jax.jit, static_argnums=1)
 def _sharpness(W, k):
     return jax.lax.map(lambda w: sharpness(w, k), W, batch_size=16)
-
-
-def counted(counts: np.ndarray) -> np.ndarray:
-    """λ_max of each count vector ``[n, k]``, each distinct multiset computed once."""
-    distinct, where = np.unique(np.sort(counts, axis=1), axis=0, return_inverse=True)
-    return theory.gauss_newton_sharpness(distinct)[where.ravel()]
 
 
 def _shown(row: dict) -> dict[str, Any]:
@@ -289,6 +286,8 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
     trained = [row for row in rows if row["source"] != "uniform"]
     runs = [row["runs"] for row in trained if row["runs"]]
     every = sum(row["converged"] == 1 for row in trained)
+    none = len(trained) - len(runs)
+    missing = f", {none} without any left out" if none else ""
     return (
         f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows, of "
         f"uniform minima as well: norm <= {setting['zero_row']:g}; "
@@ -297,8 +296,7 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
         f"{setting['steps']} steps, {setting['hold']} looks in a row "
         f"{setting['check_every']} steps apart: all at {every} of {len(trained)} "
         f"trained points, n = {min(runs, default=0)} to {max(runs, default=0)} at "
-        f"others, none at {len(trained) - len(runs)}, left out; 95% bootstrap "
-        "intervals. "
+        f"the others{missing}; 95% bootstrap intervals. "
         f"{common.trained_by(setting)}, k = {setting['k']}, d = {setting['d']}, seed "
         f"{setting['seed']}. "
         "Living neurons so short are counted as zero rows too: the uniform curve shows "

@@ -9,6 +9,7 @@ Throughout k is an integer >= 1, widths m are integers >= k unless called real, 
 argument outside its stated range raises ValueError.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -26,9 +27,6 @@ LIMIT_MINIMUM_RATIO = 2.2921998129408268
 With λ = m/k - 1, d/dλ [λ e^{-2λ}(I₀ + I₁)] = e^{-2λ} I₀, all at 2λ, so that the
 minimum solves I₀(2λ) = λ I₁(2λ).
 """
-
-
-# Overlap.
 
 
 def expected_overlap(m: ArrayLike, k: int) -> Floats:
@@ -234,7 +232,8 @@ def gauss_newton_sharpness(counts: ArrayLike) -> Floats:
       ``[...]``; 0 where no neuron is left.
     """
     n = _counts(counts)
-    sharpness = [_sharpness(row) for row in n.reshape(-1, n.shape[-1])]
+    rows = np.sort(n, axis=-1).reshape(-1, n.shape[-1])
+    sharpness = [_sharpness(tuple(row)) for row in rows.tolist()]
     return np.asarray(sharpness, np.float64).reshape(n.shape[:-1])[()]
 
 
@@ -333,7 +332,8 @@ def _leftover_moments(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
     return total / n, (total**2 + total2) / (n * (n + 1))
 
 
-def _sharpness(n: Floats) -> float:
+@functools.cache
+def _sharpness(counts: tuple[float, ...]) -> float:
     """λ_max(n) of one count vector [k].
 
     The top eigenvector V [type, coordinate] is nonnegative (Perron-Frobenius). Entries
@@ -343,7 +343,7 @@ def _sharpness(n: Floats) -> float:
     Coordinates beyond the types with neurons only see the column sums, so that their
     eigenvalues are not larger.
     """
-    n = n[n > 0]
+    n = np.array([count for count in counts if count > 0])
     if n.size == 0:
         return 0.0
     product = np.multiply.outer(n, n)

@@ -15,6 +15,7 @@ from absl import flags
 
 from experiments import common
 from experiments.lists import Refusal, integers
+from lmc_jax import store
 
 CELLS = flags.DEFINE_string("cells", "10,1000", "Cells of each sweep, 3 at least.")
 SWEEP = (
@@ -36,7 +37,7 @@ def main() -> None:
             command += [f"--scan={rates}", f"--out={out}"]
             seconds, peak = spent(command)
             again, peak_again = spent(command)
-            found = len(list(out.glob("cells/*.npz")))
+            found = len(store.paths(out))
             times = {"computed s": seconds, "drawn again s": again}
             peaks = {"peak MiB": peak, "peak again MiB": peak_again}
             rows.append({"cells": found, **times, **peaks})

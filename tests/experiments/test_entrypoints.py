@@ -106,16 +106,3 @@ def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
     # One neuron against two orthonormal ones has a single minimum.
     assert table[1][4:8] == ["0", "0.0885", "0.089", "[0.089,"]
     assert (table[2][4], table[2][6]) == ("1", "-")
-
-
-def test_sharpness_of_many_count_vectors_is_that_of_each():
-    code = """
-import numpy as np
-from experiments.sparsity import counted
-from lmc_jax.theory import gauss_newton_sharpness
-counts = np.random.default_rng(0).integers(1, 5, size=(40, 3))
-each = [gauss_newton_sharpness(c[None])[0] for c in counts]
-np.testing.assert_allclose(counted(counts), each, rtol=1e-12)
-"""
-    done = python("-c", code)
-    assert done.returncode == 0, done.stderr

@@ -114,5 +114,6 @@ def test_any_flags_are_a_valid_grid_or_refused_in_one_line(name, tmp_path):
     assert done.returncode == 0, done.stderr
     grids, refusals = map(int, done.stdout.split())
     assert refusals > 10
-    assert grids > 1 or name in ("verify", "export", "slurm")
+    few = name.startswith("bench.")  # shapes of four numbers are rarely hit upon
+    assert grids > (0 if few else 2) or name in ("verify", "export", "slurm")
     assert {path.name for path in tmp_path.iterdir()} <= {".hypothesis"}
