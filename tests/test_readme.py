@@ -1,11 +1,14 @@
 """The examples of the README run as they stand."""
 
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import lmc_jax
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
@@ -20,7 +23,21 @@ def test_example_runs_and_prints_a_barrier(code):
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert 0 <= float(done.stdout.split()[-1]) < 1
+    assert 0 <= float(done.stdout.split()[-1].strip("]")) < 1
+
+
+def test_first_example_has_five_lines_and_the_public_surface_is_enough_for_it():
+    lines = [line for line in EXAMPLES[0].splitlines() if line]
+    assert len(lines) == 5
+    assert max(map(len, lines)) <= 88
+    (line,) = (line for line in lines if "import" in line)
+    names = line.removeprefix("from lmc_jax import ").split(", ")
+    assert set(names) <= set(lmc_jax.__all__)
+
+
+def test_public_names_are_there_and_documented():
+    for name in lmc_jax.__all__:
+        assert inspect.getdoc(getattr(lmc_jax, name)), name
 
 
 def test_one_example_has_weights_of_another_library():
