@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,19 @@ def test_first_example_has_five_lines_and_the_public_surface_is_enough_for_it():
     (line,) = (line for line in lines if "import" in line)
     names = line.removeprefix("from lmc_jax import ").split(", ")
     assert set(names) <= set(lmc_jax.__all__)
+
+
+def test_names_in_the_text_exist():
+    named = re.findall(
+        r"`(?:lmc_jax\.)?(match_\w+|lower_bound|load)\b", README.read_text()
+    )
+    assert {"match_types", "lower_bound", "load"} <= set(named) <= set(lmc_jax.__all__)
+
+
+def test_software_is_cited_in_its_version():
+    (version,) = re.findall(r"version = \{(.*)\}", README.read_text())
+    project = README.with_name("pyproject.toml").read_text()
+    assert tomllib.loads(project)["project"]["version"] == version
 
 
 def test_public_names_are_there_and_documented():
