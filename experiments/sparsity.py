@@ -115,6 +115,8 @@ def described(record: store.Record) -> dict[str, Any]:
         "converged": float(ended.mean()),
         "diverged": float(np.mean(status == descent.DIVERGED)),
         "predicted": float(theory.zero_fraction(lr, m, k)) if lr == lr else np.nan,
+        "distance": float(arrays["distance"][ended].max(initial=0)),
+        "incomplete": int((arrays["counts"][ended] == 0).any(axis=-1).sum()),
     } | edges(record)
     values = {
         "pqi_flat": arrays["pqi_flat"][ended],
