@@ -38,8 +38,13 @@ def barriers(record: store.Record) -> dict[str, np.ndarray]:
 
 def heights(students: np.ndarray, matchings: Sequence[str], points: int) -> np.ndarray:
     """Permuted barriers ``[n, matchings]`` of pairs ``[n, 2, m, k]`` of minima."""
+    permuted = jnp.asarray(losses(students, matchings, points)[:, 1:])
+    ts = interpolation.times(points)
+    return np.asarray(interpolation.barrier(permuted, ts, common.FLAGS.barrier))
+
+
+def losses(students: np.ndarray, matchings: Sequence[str], points: int) -> np.ndarray:
+    """Losses ``[n, 1 + matchings, points]`` on paths of such pairs, direct first."""
     pairs, _, m, k = students.shape
     cell = Cell(k, m, k, Minima(), pairs, 0, tuple(matchings), points)
-    losses = jnp.asarray(sweep.measure(cell, students)["losses"][:, 1:])
-    ts = interpolation.times(points)
-    return np.asarray(interpolation.barrier(losses, ts, common.FLAGS.barrier))
+    return sweep.measure(cell, students)["losses"]

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import common, curves
+from experiments import common, curves, sparse_barriers
 from experiments.sparsity_claims import MEASURES, rate_claims, width_claims
 from lmc_jax import descent, figures, store, theory
 from lmc_jax.measures import mean_interval
@@ -88,7 +88,10 @@ def main() -> None:
         caption(rate_rows, setting | {"source": "gd"})
         + " Lines: η* = 2k/(m μ_k) (dotted), the least zero fraction over integer type "
         "counts (staircase) and the bound 1 - η*/η (dashed), no free parameter.",
-        rate_claims(rate_rows),
+        [
+            *rate_claims(rate_rows),
+            *sparse_barriers.claims(records[len(by_width) :], rate_rows),
+        ],
         csv,
     )
 
@@ -115,6 +118,8 @@ def described(record: store.Record) -> dict[str, Any]:
         "converged": float(ended.mean()),
         "diverged": float(np.mean(status == descent.DIVERGED)),
         "predicted": float(theory.zero_fraction(lr, m, k)) if lr == lr else np.nan,
+        "distance": float(arrays["distance"][ended].max(initial=0)),
+        "incomplete": int((arrays["counts"][ended] == 0).any(axis=-1).sum()),
     } | edges(record)
     values = {
         "pqi_flat": arrays["pqi_flat"][ended],

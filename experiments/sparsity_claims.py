@@ -14,6 +14,7 @@ MEASURES = {
     "pqi_rows": "PQI, row norms",
     "zero_fraction": "zero-row fraction",
 }
+NEAR = 0.01  # of students whose masses add up to k
 
 
 def width_claims(groups: Mapping[str, Sequence[dict]]) -> list[dict]:
@@ -21,9 +22,8 @@ def width_claims(groups: Mapping[str, Sequence[dict]]) -> list[dict]:
 
     Takes curves against m by learning rate, and those of uniform minima.
     """
-    judged = [
-        _stable("all widths", [row for curve in groups.values() for row in curve])
-    ]
+    every = [row for curve in groups.values() for row in curve]
+    judged = [_characterised(every), _stable("all widths", every)]
     groups = {label: _finished(curve) for label, curve in groups.items()}
     uniform = groups.pop("uniform", [])
     for name in ("pqi_flat", "pqi_rows"):
@@ -31,6 +31,24 @@ def width_claims(groups: Mapping[str, Sequence[dict]]) -> list[dict]:
         judged.append(_grows_with_rate(name, groups))
         judged += [_grows_with_width(name, label, c) for label, c in groups.items()]
     return judged
+
+
+def _characterised(rows: Sequence[dict]) -> dict:
+    """Lemma 2: that trained students end where it says, in d > k dimensions too."""
+    ended = [row for row in rows if row["source"] != "uniform" and row["runs"]]
+    furthest = max((row["distance"] for row in ended), default=math.nan)
+    incomplete = sum(row["incomplete"] for row in ended)
+    return {
+        "paper": "Lemma 2",
+        "claim": "there are no global minima but those of Lemma 2: every neuron on a "
+        "teacher's axis, every axis taken, masses that add up to 1",
+        "measured": f"converged runs end within {furthest:.1e} of one; {incomplete} "
+        "lack a type",
+        "rule": f"every converged run is within {NEAR} of one (Euclidean distance of "
+        "the weights) and has a neuron of every type",
+        "n": sum(row["runs"] for row in ended),
+        "holds": bool(furthest <= NEAR and not incomplete) if ended else None,
+    }
 
 
 def _finished(curve: Sequence[dict]) -> list[dict]:

@@ -5,6 +5,7 @@ at m = k + 1, and weights at k = 1 against normalised Exp(1) draws; then how muc
 counts vary between runs at larger m, against the multinomial.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def cells(setting: dict) -> tuple[list[Cell], list[Cell], list[Cell]]:
-    """Grids of the three parts; the last with the uniform model at every width."""
+    """Grids of the three parts; the last two with the uniform model at every width."""
     teachers = common.integers(setting["k"], "k")
     k, narrow = teachers[0], min(common.integers(setting["m"], "m"))
     if len(teachers) > 1 or k < 2 or narrow <= k:
@@ -83,8 +84,10 @@ def cells(setting: dict) -> tuple[list[Cell], list[Cell], list[Cell]]:
         [c for std in stds for c in common.cells(setting | part | {"init_std": std})]
         for part in (pairs | {"m": str(k + 1)}, one, {})
     )
-    model = common.cells(setting | pairs | {"source": "uniform", "init_std": 1.0})
-    return first, second, third + model
+    uniform = pairs | {"source": "uniform", "init_std": 1.0}
+    one |= {"lr_times_m": None, "lr": None}
+    models = [common.cells(setting | part | uniform) for part in (one, {})]
+    return first, second + models[0], third + models[1]
 
 
 def limit(k: int) -> float:
@@ -160,8 +163,12 @@ def conditions(rows: Sequence[dict]) -> dict[str, list[dict]]:
     return {words(group[0]): group for group in groups.values()}
 
 
+def trained(row: dict) -> bool:
+    return row["source"] != "uniform"
+
+
 def words(row: dict) -> str:
-    if row["source"] == "uniform":
+    if not trained(row):
         return "uniform model"
     return f"{row['source'].upper()}, η = {row['η/η*']:.2g} η*, σ = {row['σ']:g}"
 
@@ -220,7 +227,10 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
     top = max(row["limit"] for row in rows)
     text = f"exceeded by {LEVEL:.0%} of uniform samples"
     distances.axhline(top, color=figures.BLACK, linestyle="--", label=text)
-    labels = [f"{row['η/η*']:.2g} η*\nσ = {row['σ']:g}" for row in rows]
+    labels = [
+        f"{row['η/η*']:.2g} η*\nσ = {row['σ']:g}" if trained(row) else "uniform"
+        for row in rows
+    ]
     distances.set_xticks(range(len(rows)), labels, fontsize=7)
     distances.set(ylabel="KS distance", title=f"k = 1, m = {m}: distance to the model")
     distances.set(ylim=(0, None), xlim=(-0.5, len(rows) - 0.5))
@@ -243,8 +253,8 @@ def _draw_dispersion(axes, rows: Sequence[dict], styles: dict) -> None:
 
 def caption(setting: dict, types: list, ones: list, wide: list) -> str:
     left_out = sum(row["left out"] for row in (*types, *ones, *wide))
-    k, trained = wide[0]["k"], [r for r in wide if r["source"] != "uniform"]
-    runs = [min(row["runs"] for row in part) for part in (types, ones, trained)]
+    k, parts = wide[0]["k"], [filter(trained, part) for part in (types, ones, wide)]
+    runs = [min(row["runs"] for row in part) for part in parts]
     return (
         f"{setting['source'].upper()} from N(0, σ²) weights to loss < "
         f"{setting['tol']:g} ({common.CONVENTION}), at most {setting['steps']} steps, "
@@ -262,8 +272,9 @@ def caption(setting: dict, types: list, ones: list, wide: list) -> str:
 
 def claims(types: list, ones: list, wide: list) -> list[dict]:
     judged = [_equal_types(row) for row in types] + [_exponential(row) for row in ones]
-    kept = [row for row in ones if row["runs"] > 1]
+    kept = [row for row in ones if row["runs"] > 1 and trained(row)]
     judged += [_moving(kept)] if len(kept) > 1 else []
+    judged.append(_tends_to_exponential())
     return judged + [_dispersed(*group) for group in conditions(wide).items()]
 
 
@@ -281,16 +292,37 @@ def _equal_types(row: dict) -> dict:
 
 
 def _exponential(row: dict) -> dict:
+    own = trained(row)
     return {
-        "paper": "Figure 9",
-        "claim": "weights are distributed as normalised Exp(1) draws "
-        f"(k = 1, m = {row['m']}, {words(row)})",
+        "paper": "Figure 9" if own else "Lemma 8",
+        "claim": ("weights are" if own else "points drawn uniformly on the simplex are")
+        + f" distributed as normalised Exp(1) draws (k = 1, m = {row['m']}, "
+        f"{words(row)})",
         "measured": f"KS distance {shown(row)}; {LEVEL:.0%} of uniform samples of "
         f"this size exceed {row['limit']:.3g}; {row['left out']} runs left out",
         "rule": "the KS distance of all weights to Beta(1, m-1), their marginal on the "
         f"simplex, is one that at least {LEVEL:.0%} of uniform samples exceed",
         "n": row["runs"],
         "holds": bool(row["mean"] <= row["limit"]) if row["runs"] else None,
+    }
+
+
+def _tends_to_exponential() -> dict:
+    sizes, x = (10, 100, 1000), np.linspace(0, 10, 10_001)
+    gaps = [
+        float(np.max(np.abs(scipy.stats.beta.sf(x / n, 1, n - 1) - np.exp(-x))))
+        for n in sizes
+    ]
+    return {
+        "paper": "Lemma 8",
+        "claim": "n times a coordinate of a uniform point of the simplex tends to "
+        "Exp(1) in distribution",
+        "measured": "largest difference of both distribution functions "
+        + ", ".join(f"{g:.2g} at n = {n}" for g, n in zip(gaps, sizes, strict=True)),
+        "rule": "it falls at least fivefold from each n to the next; computed without "
+        "sampling, from the coordinate's Beta(1, n-1)",
+        "n": 0,
+        "holds": all(5 * b <= a for a, b in itertools.pairwise(gaps)),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import common, curves, projected
+from experiments import common, curves, finer_paths, projected
 from lmc_jax import figures, store, summary, uniformity
 from lmc_jax.measures import mean_interval
 from lmc_jax.spec import Cell
@@ -56,7 +56,10 @@ def main() -> None:
         raise common.Refusal("no pair converged: give more --steps")
     print(common.table([line(row) for row in rows]))
     csv, _ = common.write_summary(common.FLAGS.out)
-    text, judged = caption(rows, setting), claims(rows)
+    near = min(grid, key=lambda cell: abs(cell.m - 2 * cell.k))
+    judged = claims(rows)
+    judged += finer_paths.claims(records[grid.index(near)], setting["matching"])
+    text = caption(rows, setting)
     common.finish("why_gd_differs", draw(rows), text, judged, csv)
 
 

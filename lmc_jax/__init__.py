@@ -3,7 +3,12 @@
 Loss L = ½ E[(f - f*)²] with inputs x ~ N(0, I_d) throughout. The floors, from the
 ground up: ``numerics``, ``kernels``; ``two_layer``, ``minima``; ``descent``,
 ``matching``, ``interpolation``; ``measures``, ``theory``; ``sweep``; and on the host
-``store``, ``summary``, ``figures``, ``environment``.
+``store``, ``summary``, ``simulation``, ``figures``, ``environment``.
+
+Call `configure` first. A grid is made of `Cell`s, whose students are trained
+(`Descent`) or sampled (`Minima`); `simulate` computes it in memory, `load` reads one
+that an entrypoint left on disk. The matchings take students ``[pairs, 2, m, d]`` to
+``(perm, info)``.
 """
 
 from lmc_jax.environment import configure
@@ -16,6 +21,7 @@ from lmc_jax.matching import (
     match_types,
     match_weights,
 )
+from lmc_jax.simulation import simulate
 from lmc_jax.spec import Cell, Descent, Minima
 from lmc_jax.summary import load
 
@@ -32,4 +38,5 @@ __all__ = [
     "match_refine",
     "match_types",
     "match_weights",
+    "simulate",
 ]

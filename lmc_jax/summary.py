@@ -1,6 +1,6 @@
 """The table of a sweep: one row a (cell, matching), rebuilt from stored cells."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,17 @@ def load(out: str | Path, definition: str = "lerp") -> dict[str, np.ndarray]:
       StoreError: when the folder holds no cells, or a damaged one.
       ValueError: for an unknown barrier definition.
     """
-    table = rows(store.load(out), definition)
+    return columns(rows(store.load(out), definition))
+
+
+def columns(table: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Rows of a table as arrays ``[rows]`` by column name.
+
+    Raises:
+      ValueError: for a table without rows.
+    """
+    if not table:
+        raise ValueError("no cells: give at least one")
     return {name: np.array([row[name] for row in table]) for name in table[0]}
 
 

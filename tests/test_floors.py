@@ -33,6 +33,7 @@ HOST = {
     "export": {"store", "summary", "interpolation", "descent"},
     "environment": {"two_layer"},
     "summary": {"store", "measures", "interpolation", "descent"},
+    "simulation": {"sweep", "spec", "store", "summary", "interpolation"},
 }
 # Rooms that know of the host what is named here.
 GUESTS = {

@@ -1,4 +1,8 @@
-"""Every command of the README runs as it stands, on settings made small at its end."""
+"""Every command of the README runs as it stands, on settings made small at its end.
+
+What installs, tests and builds pages is run by ``.ci/run``, which finds it in the
+README; of a cluster there are stand-ins, and its lines of #SBATCH are not tested.
+"""
 
 import os
 import re
@@ -109,7 +113,10 @@ def test_both_commands_set_up_the_same_environment():
     assert [line.split("&&")[1].split()[-1] for line in lines] == [".", "'.[test]'"]
 
 
-def test_extras_that_are_named_exist():
+def test_every_installation_is_one_that_ci_runs():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    named = set(re.findall(r"(?:lmc_jax|\.)\[(\w+)\]", README))
-    assert {"slurm", "export", "test"} <= named <= set(extras["optional-dependencies"])
+    text = " ".join(README.split())
+    named = re.findall(r"\.venv/bin/pip install -e '\.\[(\w+)\]'", text)
+    assert {"slurm", "export", "test", "dev"} <= set(named)
+    assert set(named) <= set(extras["optional-dependencies"])
+    assert text.count("pip install") == len(named) + 1  # the first command has no extra

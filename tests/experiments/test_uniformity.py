@@ -166,11 +166,19 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     assert "uniform model" in content["claims"][-1]["claim"]
     assert content["claims"][-1]["n"] == 20
     cells = [record.parameters for record in store.load(tmp_path)]
-    (one,) = (cell for cell in cells if cell["k"] == 1)
+    one, model = (cell for cell in cells if cell["k"] == 1)
+    if model["source"]["name"] == "gd":
+        one, model = model, one
+    assert model["source"]["name"] == "uniform"
     share = 3 / 6 / theory.critical_learning_rate(6, 2)
     at_one = one["source"]["lr"] / theory.critical_learning_rate(6, 1)
     assert at_one == pytest.approx(share, rel=1e-5)
     assert "KS distance, k = 1" in table
+    limit = "n times a coordinate of a uniform point of the simplex tends to Exp(1) in"
+    assert claims[limit.split(" (")[0]]["holds"] is True
+    sampled = "points drawn uniformly on the simplex are distributed as normalised Exp"
+    sampled = claims[sampled]
+    assert (sampled["paper"], sampled["holds"], sampled["n"]) == ("Lemma 8", True, 20)
 
     files = {path: path.stat().st_mtime_ns for path in store.paths(tmp_path)}
     again = check("uniformity", tmp_path, *TINY, *tiny, "--init_std=0.1")
@@ -181,7 +189,8 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
 def test_why_gd_differs_splits_the_difference(tmp_path):
     tiny = ("--k=2", "--m=6", "--pairs=6", "--init_std=0.1", "--repeats=2")
     content, table = check("why_gd_differs", tmp_path, *TINY, *tiny)
-    measured = content["claims"][-1]["measured"]
+    claims = {claim["claim"].split(" the ")[0]: claim for claim in content["claims"]}
+    measured = claims["trained minima have"]["measured"]
     total, *factors = (
         float(part.split("×")[1].split()[0]) for part in measured.split("]")[:4]
     )
@@ -189,6 +198,34 @@ def test_why_gd_differs_splits_the_difference(tmp_path):
     header, row = (line.split() for line in table.splitlines()[:2])
     assert header[:2] == ["k", "m"]
     assert row[:2] == ["2", "6"]
+    steps = [c for c in content["claims"] if c["claim"].startswith("steps of 1/10 ")]
+    assert len(steps) == 4  # trained and uniform, direct and permuted
+    assert all("steps of 1/100: " in claim["measured"] for claim in steps)
+
+
+@pytest.mark.parametrize(
+    ("place", "holds"), [(0.5, True), (0.55, True), (0.501, False)]
+)
+def test_steps_are_judged_by_what_they_miss_of_a_barrier(place, holds):
+    """A parabola misses at most 1%; a spike between two positions is missed."""
+    code = f"""
+import numpy as np
+from experiments import common, finer_paths
+common.define_cells()
+common.FLAGS(["test"])
+t = np.arange(101) / 100
+parabola = np.clip(1 - 4 * (t - {place}) ** 2, 0, None)
+spike = np.where(np.arange(101) == 55, 1.0, 0.0)
+losses = parabola if {holds} else spike
+claim = finer_paths._claim("", np.tile(losses, (3, 1)))
+print(claim["holds"], claim["measured"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.startswith(f"{holds} "), done.stderr
+    missed = float(done.stdout.split()[-3].rstrip("%"))
+    assert missed < 1.01 if holds else missed == 100
 
 
 def test_settings_without_meaning_are_refused_in_one_line(tmp_path):

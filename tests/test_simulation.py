@@ -1,0 +1,54 @@
+"""A sweep in memory against the same sweep by way of the disk, and what it refuses."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from lmc_jax import Cell, Descent, Minima, load, simulate, store
+from lmc_jax.sweep import sweep
+
+SAMPLED = Cell(k=2, m=4, d=2, source=Minima(), pairs=3, matchings=("types_index",))
+TRAINED = dataclasses.replace(SAMPLED, m=3, source=Descent(lr=0.5, steps=200))
+
+
+@pytest.mark.parametrize("definition", ["lerp", "max"])
+def test_columns_are_those_of_the_sweep_on_disk(tmp_path, definition):
+    store.open_store(tmp_path)
+
+    def save(cell, arrays, weights):
+        store.save(tmp_path, cell.parameters(), arrays, {})
+
+    sweep([SAMPLED, TRAINED], save)
+    expected = load(tmp_path, definition)
+    found = simulate([TRAINED, SAMPLED, TRAINED], definition)
+    assert found.keys() == expected.keys()
+    for name, column in expected.items():
+        np.testing.assert_array_equal(found[name], column)
+    assert found["source"].tolist() == ["gd", "gd", "uniform", "uniform"]
+    assert found["matching"].tolist() == ["direct", "types_index"] * 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "definition", "reason"),
+    [
+        ([], "lerp", "no cells: give at least one"),
+        ([dataclasses.replace(SAMPLED, m=1)], "lerp", "m=1 < k=2"),
+        ([SAMPLED], "height", "unknown barrier 'height'"),
+    ],
+)
+def test_refusals_come_before_anything_is_computed(
+    monkeypatch, cells, definition, reason
+):
+    def never(grid, save):
+        assert not grid
+
+    monkeypatch.setattr("lmc_jax.simulation.sweep", never)
+    with pytest.raises(ValueError, match=reason):
+        simulate(cells, definition)
+
+
+def test_float64_is_asked_for():
+    with jax.enable_x64(False), pytest.raises(ValueError, match="configure"):
+        simulate([SAMPLED])
