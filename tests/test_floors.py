@@ -47,7 +47,7 @@ GUESTS = {
 NEIGHBORS = {
     "kernels": {"numerics"},
     "networks": {"networks"},
-    "matching": {"interpolation", "matching"},
+    "matching": {"interpolation", "alignment", "matching"},
     "alignment": {"alignment"},
 }
 # What is imported from outside beside the standard library, where it is limited.
