@@ -3,13 +3,17 @@
 import gzip
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from lmc_jax import store
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = (
@@ -104,6 +108,42 @@ def test_bad_input_is_one_line_and_status_2(argument, said, data, tmp_path):
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_a_learning_rate_at_which_all_diverge_has_no_peak_but_a_table(data, tmp_path):
+    curve = run("mnist_mlp", data, tmp_path, "--data=easy", "--lr=1e30")
+    assert (curve.returncode, curve.stderr) == (0, "")
+    assert "not run" in curve.stdout
+    peaks = run("peak_position", data, tmp_path, "--data=easy", "--lr=1e30")
+    assert peaks.returncode == 2
+    assert peaks.stderr == (
+        "error: all pairs of 2 layers on easy diverged: give a smaller --lr\n"
+    )
+
+
+def test_training_that_was_killed_goes_on_to_the_same_bits(data, tmp_path):
+    long = ["--data=easy", "--widths=3", "--steps=3000", "--looks=30", "--align="]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run("mnist_mlp", data, whole, *long).returncode == 0
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "experiments.mnist_mlp", *TINY.split()),
+            *(*long, f"--out={killed}"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "LMC_JAX_DATA": str(data)},
+        stderr=subprocess.DEVNULL,
+    )
+    while not list(killed.glob("unfinished/cells/*.npz")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not list(killed.glob("cells/*.npz"))
+    assert run("mnist_mlp", data, killed, *long).returncode == 0
+    ends = [store.read(next(out.glob("cells/*.npz"))) for out in (whole, killed)]
+    for name, expected in ends[0].arrays.items():
+        np.testing.assert_array_equal(ends[1].arrays[name], expected)
 
 
 def test_one_of_several_processes_is_refused_unless_it_is_a_shard(data, tmp_path):
