@@ -70,7 +70,10 @@ def described(objective: str, value: ArrayLike, rounds: ArrayLike = 0) -> Info:
 def match_identity(students: Students) -> tuple[np.ndarray, Info]:
     """The permutation that moves nothing: the direct path. Objective: weight distance.
 
-    Takes ``[pairs, 2, m, d]``; returns ``(perm [pairs, m], info)``.
+    Takes ``[pairs, 2, m, d]``; returns ``(perm [pairs, m], info)``, perm int32.
+
+    Raises:
+      ValueError: as ``checked``.
     """
     students = checked(students)
     pairs, _, m, _ = students.shape
