@@ -77,8 +77,8 @@ def ks_limit(
 ) -> float:
     """The ``ks_distance`` that uniform points exceed with probability ``level``.
 
-    Of points ``[runs, m]``. Simulated: coordinates of one point depend on each other, so that tabulated
-    p-values do not apply. NaN without runs.
+    Of points ``[runs, m]``. Simulated: coordinates of one point depend on each other,
+    so that tabulated p-values do not apply. NaN without runs.
     """
     if not runs:
         return np.nan

@@ -53,6 +53,7 @@ def align_weights(
     Raises:
       ValueError: for a specification that does not fit, and for weights that are not
         finite.
+      ArithmeticError: should the objective ever fall, which would be a fault here.
     """
     sizes = group_sizes(first, spec)
     group_sizes(second, spec)
