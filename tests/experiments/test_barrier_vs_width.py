@@ -288,6 +288,36 @@ def assert_same_arrays(found, expected):
         assert found.arrays[name].tobytes() == array.tobytes()
 
 
+# --- verdicts -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("means", "peak", "seen", "fall"),
+    [
+        ([1, 4, 9, 6, 1, 0.5], True, True, True),  # at 2k
+        ([9, 6, 3, 2, 1, 0.5], False, True, True),  # before 2k
+        ([1, 2, 3, 9, 2, 1], False, False, True),  # at 5k
+        ([1, 2, 3, 4, 6, 9], False, False, False),  # still rising
+        ([1, 4, 5, 4.5, 4.8, 4.9], True, None, False),  # where intervals meet
+    ],
+)
+def test_the_place_of_the_peak_is_judged_by_intervals(means, peak, seen, fall):
+    code = f"""
+from experiments import barrier_vs_width as b
+rows = [
+    dict(k=4, m=m, pairs=9, barrier_mean=y, barrier_low=0.9 * y, barrier_high=1.1 * y)
+    for m, y in zip((6, 7, 8, 20, 28, 40), {means})
+]
+claims = b._peaked("k = 4", rows, 4)
+assert claims[1]["corrects"] == b._PEAK
+print(*(claim["holds"] for claim in claims))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [str(peak), str(seen), str(fall)], done.stderr
+
+
 # --- results at the edges -------------------------------------------------------------
 
 
