@@ -350,10 +350,10 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> list[dict]:
     }
     seen |= shared | {
         "rule": "the largest mean beyond m = k is at m <= 3k, and the interval at the "
-        "largest m, at least 5k, lies below its interval",
-        "holds": bool(
-            peak["m"] <= 3 * k and last["barrier_high"] < peak["barrier_low"]
-        ),
+        "largest m, at least 5k, lies below its interval; it fails where the interval "
+        "of a largest mean at m > 3k lies above all those at m <= 3k; not judged where "
+        "intervals meet",
+        "holds": _inside(curve, k),
     }
     fall |= shared | {
         "rule": "the mean at the largest m is under a quarter of the largest; judged "
@@ -361,6 +361,15 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> list[dict]:
         "holds": bool(fallen < 0.25) if last["m"] >= 8 * k else None,
     }
     return [there, seen, fall]
+
+
+def _inside(curve: Sequence[dict], k: int) -> bool | None:
+    """Whether the peak is at m <= 3k; None where intervals do not tell."""
+    peak, last = _highest(curve), curve[-1]
+    if peak["m"] <= 3 * k:
+        return True if last["barrier_high"] < peak["barrier_low"] else None
+    others = [row["barrier_high"] for row in curve if row["m"] <= 3 * k]
+    return False if peak["barrier_low"] > max(others, default=0) else None
 
 
 def _against_uniform(rows: Sequence[dict]) -> list[dict]:

@@ -16,7 +16,7 @@ from absl import flags
 
 from experiments import common, curves, sparse_barriers
 from experiments.sparsity_claims import MEASURES, rate_claims, width_claims
-from lmc_jax import descent, figures, store, theory
+from lmc_jax import descent, figures, stability, store
 from lmc_jax.measures import mean_interval
 from lmc_jax.sharpness import sharpness
 from lmc_jax.spec import Cell, Descent
@@ -117,7 +117,7 @@ def described(record: store.Record) -> dict[str, Any]:
         "runs": int(ended.sum()),
         "converged": float(ended.mean()),
         "diverged": float(np.mean(status == descent.DIVERGED)),
-        "predicted": float(theory.zero_fraction(lr, m, k)) if lr == lr else np.nan,
+        "predicted": float(stability.zero_fraction(lr, m, k)) if lr == lr else np.nan,
         "distance": float(arrays["distance"][ended].max(initial=0)),
         "incomplete": int((arrays["counts"][ended] == 0).any(axis=-1).sum()),
     } | edges(record)
@@ -158,7 +158,7 @@ def edges(record: store.Record) -> dict[str, Any]:
 
     def by_types(zero: float) -> np.ndarray:
         kept = (norms > zero)[..., None] & (kinds[..., None] == np.arange(k))
-        return lr * theory.gauss_newton_sharpness(kept.sum(1))
+        return lr * stability.gauss_newton_sharpness(kept.sum(1))
 
     dying = (norms <= source["zero_row"]) & (norms > 0)
     edge, raw = by_types(source["zero_row"]), lr * _measured(W, k)
@@ -242,7 +242,7 @@ def draw_rates(rows: Sequence[dict]):
         )
         k = curve[0]["k"]
         rates = [row["lr_times_m"] for row in curve]
-        threshold = float(theory.critical_learning_rate(m, k)) * m
+        threshold = float(stability.critical_learning_rate(m, k)) * m
         for panel, (name, label) in zip(line, MEASURES.items(), strict=True):
             figures.points(
                 panel,
@@ -278,8 +278,8 @@ def draw_rates(rows: Sequence[dict]):
 
 def _draw_prediction(panel, rates: Sequence[float], m: int, k: int) -> None:
     fine = np.linspace(min(rates), max(rates), 400)
-    stairs = theory.zero_fraction(fine / m, m, k)
-    bound = theory.zero_fraction_bound(fine / m, m, k)
+    stairs = stability.zero_fraction(fine / m, m, k)
+    bound = stability.zero_fraction_bound(fine / m, m, k)
     panel.plot(fine, stairs, color=figures.RED, label="least stable, integer counts")
     panel.plot(fine, bound, color=figures.RED, linestyle="--", label="1 - η*/η")
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from experiments import common
-from lmc_jax import theory
+from lmc_jax import stability
 
 MEASURES = {
     "pqi_flat": "PQI, flattened",
@@ -168,7 +168,7 @@ def _sharp(m: int, curve: Sequence[dict]) -> dict:
 
 
 def _dense(m: int, curve: Sequence[dict]) -> dict:
-    threshold = float(theory.critical_learning_rate(m, curve[0]["k"])) * m
+    threshold = float(stability.critical_learning_rate(m, curve[0]["k"])) * m
     below = [row for row in curve if row["lr_times_m"] < threshold]
     broken = {
         f"{row['lr_times_m']:.4g}": common.with_interval(row, "zero_fraction")
@@ -187,7 +187,7 @@ def _dense(m: int, curve: Sequence[dict]) -> dict:
 
 
 def _threshold(m: int, curve: Sequence[dict]) -> dict:
-    threshold = float(theory.critical_learning_rate(m, curve[0]["k"])) * m
+    threshold = float(stability.critical_learning_rate(m, curve[0]["k"])) * m
     above = [row for row in curve if row["lr_times_m"] > threshold]
     near = [
         row["zero_fraction_high"] >= row["predicted"] - 1e-9

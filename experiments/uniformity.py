@@ -14,7 +14,7 @@ import scipy  # its parts load when first used
 from absl import flags
 
 from experiments import common, curves
-from lmc_jax import figures, store, theory, uniformity
+from lmc_jax import figures, stability, store, theory, uniformity
 from lmc_jax.measures import mean_interval
 from lmc_jax.spec import Cell
 
@@ -92,7 +92,7 @@ def cells(setting: dict) -> tuple[list[Cell], list[Cell], list[Cell]]:
 
 def limit(k: int) -> float:
     """η* m, the largest stable learning rate of a balanced dense minimum, times m."""
-    return float(k * theory.critical_learning_rate(k, k))
+    return float(k * stability.critical_learning_rate(k, k))
 
 
 # --- measures ------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 Loss L = ½ E[(f - f*)²] with inputs x ~ N(0, I_d) throughout. The floors, from the
 ground up: ``numerics``, ``kernels``; ``two_layer``, ``minima``; ``descent``,
-``matching``, ``interpolation``; ``measures``, ``theory``; ``sweep``; and on the host
-``store``, ``summary``, ``simulation``, ``figures``, ``environment``.
+``matching``, ``interpolation``; ``measures``, ``theory``, ``stability``; ``sweep``; and
+on the host ``store``, ``summary``, ``simulation``, ``figures``, ``environment``.
 
 Call `configure` first. A grid is made of `Cell`s, whose students are trained
 (`Descent`) or sampled (`Minima`); `simulate` computes it in memory, `load` reads one

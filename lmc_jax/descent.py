@@ -138,6 +138,15 @@ def check(run: Run, loss: Array, tolerance: float, hold: int = 1) -> Run:
     In a row, that is: near a minimum that is barely unstable a run may pass below the
     tolerance before the instability has grown. A run at its step limit counts as
     converged if its last check makes it so.
+
+    Args:
+      run: state, running or not.
+      loss: population loss of ``run.W``, of its batch axes.
+      tolerance: least loss that does not count.
+      hold: checks in a row that must find less.
+
+    Returns:
+      The state with ``status`` and ``held`` brought up to date.
     """
     open_ended = (run.status == RUNNING) | (run.status == EXHAUSTED)
     held = jnp.where(loss < tolerance, run.held + 1, 0)

@@ -50,6 +50,11 @@ def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
 
 @functools.cache
 def sampler(k: int, d: int, size: int, source: Minima) -> jax.stages.Wrapped:
+    """Program of key data ``[pairs, 2, 2]`` and widths ``[pairs]`` to global minima.
+
+    Float64 ``[pairs, 2, size, d]``, rows from the width on zero.
+    """
+
     def one(key_data, m):
         key = jax.random.wrap_key_data(key_data, impl=PRNG)
         return minima.sample(key, m, k, d, alpha=source.concentration, size=size)
@@ -160,6 +165,12 @@ def measurer(
     points: int,
     exponents: tuple[float, float],
 ) -> jax.stages.Wrapped:
+    """Program of pairs ``[n, 2, size, d]`` to the arrays of ``sweep.sweep``.
+
+    It takes their widths ``[n]``, the norm of a zero row ``[n]`` and the permutations
+    by weights ``[n, size]`` too, which are found on the host. Float64.
+    """
+
     def align(pair, m, by_weights, name):
         if name == "weights":
             return by_weights

@@ -1,7 +1,7 @@
 """Sharpness: the largest curvature of the population loss at a student.
 
 Gradient descent with step size η can stay at a minimum only where η λ_max <= 2. At
-global minima λ_max follows from the types alone (``theory.gauss_newton_sharpness``).
+global minima λ_max follows from the types alone (``stability.gauss_newton_sharpness``).
 Conventions: ``L(W) = ½ E[(f - f*)²]``, x ~ N(0, I).
 """
 

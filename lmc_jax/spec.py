@@ -1,4 +1,8 @@
-"""What a cell of a sweep is: all that determines its numbers, and nothing else."""
+"""What a cell of a sweep is: all that determines its numbers, and nothing else.
+
+Making one checks nothing; ``Cell.validate`` raises ValueError for the cell and for its
+source.
+"""
 
 import dataclasses
 import math
@@ -17,7 +21,10 @@ MOST_PAIRS = 10**7  # of a cell, whose keys and results are held in memory
 
 @dataclasses.dataclass(frozen=True)
 class Descent:
-    """Students trained from N(0, init_std²) entries.
+    """Students trained from N(0, init_std²) entries on L = ½ E[(f - f*)²], x ~ N(0, I).
+
+    One update is W - η ∂L/∂W, ∂L/∂W ``[m, d]`` in closed form, or over a batch. Values
+    out of range are refused by ``Cell.validate``.
 
     Attributes:
       lr: learning rate η.
@@ -47,6 +54,7 @@ class Descent:
 
     @property
     def name(self) -> str:
+        """``sgd`` with a batch, else ``gd``."""
         return "sgd" if self.batch else "gd"
 
 
@@ -54,8 +62,13 @@ class Descent:
 class Minima:
     """Global minima drawn from the uniform model with Dirichlet(alpha) norms.
 
-    alpha = 1 is the paper's Assumption 3, "equal" makes the norms of a type equal.
-    A neuron of norm at most zero_row counts as zero.
+    Float64, without error: the loss is 0 to rounding. They exist for m >= k, which
+    ``Cell.validate`` looks at, as it does at the values.
+
+    Attributes:
+      alpha: concentration > 0 of the norms of a type; 1 is the paper's Assumption 3
+        (Lemma 8), "equal" makes them equal.
+      zero_row: a neuron of norm at most this counts as zero: it has no type.
     """
 
     alpha: float | str = 1.0
@@ -63,16 +76,21 @@ class Minima:
 
     @property
     def name(self) -> str:
+        """``uniform`` for alpha = 1, ``equal``, else ``dirichlet``."""
         return {1.0: "uniform", "equal": "equal"}.get(self.alpha, "dirichlet")
 
     @property
     def concentration(self) -> float:
+        """alpha as a number: ∞ where it is "equal"."""
         return math.inf if self.alpha == "equal" else float(self.alpha)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One point of a grid: independent pairs of students of one kind.
+    """One point of a grid: independent pairs of students ``[m, d]`` of one kind.
+
+    The teacher has the first k axes as neurons; the loss is ½ E[(f - f*)²] with inputs
+    x ~ N(0, I_d). Hashable; equal cells have the same numbers, bit for bit on CPU.
 
     Attributes:
       k: teacher width.
@@ -105,7 +123,11 @@ class Cell:
         return parameters
 
     def validate(self) -> None:
-        """Raises ValueError, one line, for what cannot be computed as asked."""
+        """Looks at every value.
+
+        Raises:
+          ValueError: in one line, for the first that cannot be computed as asked.
+        """
         for name in ("k", "m", "pairs"):
             value = getattr(self, name)
             if value < 1:

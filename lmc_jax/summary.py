@@ -102,6 +102,7 @@ def columns(table: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def cell_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What the rows of a cell say of it: NaN or empty where its source has no such."""
     source = cell["source"]
     lr = source.get("lr", np.nan)
     return {

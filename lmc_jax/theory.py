@@ -1,4 +1,4 @@
-"""Predictions without free parameters: overlap, certificates, linear stability.
+"""Predictions without free parameters: overlap, unmatched mass, certificates.
 
 Conventions: ``L(W) = ½ E[(f - f*)²]``, inputs ``x ~ N(0, I)``. m is the width of the
 student, k of the teacher, n the numbers of neurons of each type. The *uniform model*
@@ -9,7 +9,6 @@ Throughout k is an integer >= 1, widths m are integers >= k unless called real, 
 argument outside its stated range raises ValueError.
 """
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -36,6 +35,9 @@ def expected_overlap(m: ArrayLike, k: int) -> Floats:
     approximates. Follows from 2 min(n, n') = n + n' - |n - n'|.
 
     Takes integers m ``[...]`` >= k; returns ``[...]``, 1 for m = k and for k = 1.
+
+    Raises:
+      ValueError: for m < k, or m or k that is no integer.
     """
 
     def one(width: int) -> float:
@@ -53,8 +55,11 @@ def expected_overlap_clt(m: ArrayLike, k: int) -> Floats:
     tends to 1 - 1/(2√π) ≈ 0.7179 as k → ∞.
 
     Takes real m ``[...]`` >= k; returns ``[...]``.
+
+    Raises:
+      ValueError: for m < k or not finite.
     """
-    m = _widths(m, k, integer=False)
+    m = widths(m, k, integer=False)
     return 1 - np.sqrt((m - k) * (k - 1) / np.pi) / m
 
 
@@ -67,9 +72,12 @@ def expected_overlap_limit(ratio: ArrayLike) -> Floats:
 
     Takes ratios m/k ``[...]`` in [1, 1e8], beyond which SciPy's Bessel functions end;
     returns ``[...]``.
+
+    Raises:
+      ValueError: for a ratio outside [1, 1e8].
     """
     ratio = np.asarray(ratio, np.float64)
-    _require((ratio >= 1) & (ratio <= 1e8), ratio, "ratio m/k must be in [1, 1e8]")
+    require((ratio >= 1) & (ratio <= 1e8), ratio, "ratio m/k must be in [1, 1e8]")
     excess = ratio - 1
     half_gap = excess * (
         scipy.special.ive(0, 2 * excess) + scipy.special.ive(1, 2 * excess)
@@ -82,8 +90,11 @@ def overlap_minimum(k: int) -> int:
 
     Takes k >= 2 (for k = 1 the overlap is 1 at every width); returns the smallest such
     width (for k = 2 both 4 and 5 are).
+
+    Raises:
+      ValueError: for k < 2, or no integer.
     """
-    _require(_whole(k) & (k >= 2), k, "teacher width k must be an integer >= 2 here")
+    require(whole(k) & (k >= 2), k, "teacher width k must be an integer >= 2 here")
     # The overlap falls and then rises in m (Appendix A.1): bisect on its increments.
     low, high = k, 4 * k
     while low < high:
@@ -103,8 +114,11 @@ def spacing_order_statistics(n: int) -> Floats:
     E a₍ⱼ₎ = (1/n) Σ_{i=j}^{n} 1/i for n normalised Exp(1) draws (Rényi 1953).
 
     Takes an integer n >= 1; returns ``[n]``, falling, with sum 1.
+
+    Raises:
+      ValueError: for n < 1, or no integer.
     """
-    _require(_whole(n) & (n >= 1), n, "number of neurons n must be an integer >= 1")
+    require(whole(n) & (n >= 1), n, "number of neurons n must be an integer >= 1")
     return np.cumsum(1 / np.arange(n, 0, -1))[::-1] / n
 
 
@@ -115,6 +129,9 @@ def unmatched_mass(m: ArrayLike, k: int) -> Floats:
     about (k - 1)/2m for m ≫ k.
 
     Takes integers m ``[...]`` >= k; returns ``[...]``, in [0, 1), 0 for k = 1.
+
+    Raises:
+      ValueError: for m < k, or m or k that is no integer.
     """
 
     def one(width: int) -> float:
@@ -142,8 +159,11 @@ def expected_certificate(m: ArrayLike, k: int, t: float = 0.5) -> Floats:
 
     Returns:
       Shape of ``m``.
+
+    Raises:
+      ValueError: for m < k, m or k that is no integer, or t outside [0, 1].
     """
-    _require(0 <= t <= 1, t, "position t on the path must be in [0, 1]")
+    require(0 <= t <= 1, t, "position t on the path must be in [0, 1]")
     same, opposed = (1 - t) ** 2 + t**2, 2 * t * (1 - t)
 
     def one(width: int) -> float:
@@ -178,134 +198,23 @@ def certificate_rate(m: ArrayLike, k: int, r: ArrayLike | None = None) -> Floats
 
     Returns:
       Common shape of ``m`` and ``r``.
+
+    Raises:
+      ValueError: for m < k, m or k that is no integer, or r outside [0, 1].
     """
-    m = _widths(m, k)
+    m = widths(m, k)
     r = expected_overlap(m, k) if r is None else np.asarray(r, np.float64)
-    _require((r >= 0) & (r <= 1), r, "matched share r must be in [0, 1]")
+    require((r >= 0) & (r <= 1), r, "matched share r must be in [0, 1]")
     m, r = np.broadcast_arrays(m, r)
     return (1 - r) ** 2 * (k / 2 + k * (k - 1) / (2 * np.pi)) / 2
-
-
-# Linear stability: which minima gradient descent can stay at (Section 5).
-
-
-def gauss_newton(counts: ArrayLike, d: int) -> Floats:
-    """Nonzero spectrum of the Hessian at a global minimum, as a dense matrix.
-
-    There the residual vanishes and the Hessian of the loss has, for neurons of types
-    p and q, the block B_pq = E[x xᵀ 1{x_p > 0} 1{x_q > 0}]: ½ I for p = q, else
-    ¼ I + (e_p e_qᵀ + e_q e_pᵀ)/2π. Zero neurons have no block. Changes of the neurons
-    of one type that sum to 0 are in the kernel; what is left is the matrix with blocks
-    √(n_p n_q) B_pq.
-
-    Args:
-      counts: ``[k]`` nonzero neurons of each type, >= 0.
-      d: input dimension, d >= k.
-
-    Returns:
-      ``[k d, k d]``, symmetric, positive semidefinite.
-    """
-    n = _counts(counts)
-    if n.ndim != 1 or d < n.size:
-        raise ValueError(
-            f"counts must be [k] with k <= d = {d}, got shape {list(n.shape)}"
-        )
-    same, axes = np.eye(n.size), np.eye(n.size, d)
-    swap = np.einsum("pq,qa,pb->paqb", 1 - same, axes, axes)
-    keep = np.einsum("pq,pa,qb->paqb", 1 - same, axes, axes)
-    blocks = np.einsum("pq,ab->paqb", (1 + same) / 4, np.eye(d))
-    blocks += (swap + keep) / (2 * np.pi)
-    root = np.repeat(np.sqrt(n), d)
-    return np.multiply.outer(root, root) * blocks.reshape(root.size, root.size)
-
-
-def gauss_newton_sharpness(counts: ArrayLike) -> Floats:
-    """Largest eigenvalue λ_max(n) of the Hessian at a global minimum.
-
-    Equals that of `gauss_newton` for every d >= k, at the cost of a few [k+1, k+1]
-    eigenproblems. Convex and symmetric in n, hence least for balanced counts.
-
-    Args:
-      counts: ``[..., k]`` nonzero neurons of each type, >= 0.
-
-    Returns:
-      ``[...]``; 0 where no neuron is left.
-    """
-    n = _counts(counts)
-    rows = np.sort(n, axis=-1).reshape(-1, n.shape[-1])
-    sharpness = [_sharpness(tuple(row)) for row in rows.tolist()]
-    return np.asarray(sharpness, np.float64).reshape(n.shape[:-1])[()]
-
-
-def balanced_sharpness(k: int) -> float:
-    """μ_k = λ_max of one neuron per type; λ_max = c μ_k for c neurons per type.
-
-    The top eigenvalue of [[½ + (k-1)/2π, (k-1)/4], [¼, k/4 + 1/2π]]: the top
-    eigenvector is symmetric in the types, with one value on the neurons' own
-    coordinates and one on the coordinates of the others.
-    """
-    _widths(k, k)
-    own, other = 1 / 2 + (k - 1) / (2 * np.pi), k / 4 + 1 / (2 * np.pi)
-    return (own + other + float(np.hypot(own - other, np.sqrt(k - 1) / 2))) / 2
-
-
-def critical_learning_rate(m: ArrayLike, k: int) -> Floats:
-    """η* = 2k/(m μ_k): the largest stable learning rate without zero neurons.
-
-    Gradient descent can stay at a minimum only if η λ_max <= 2 (linear stability: Wu,
-    Ma & E 2018). Exact where k divides m, else an upper bound; k = 5: η* = 5.583/m.
-
-    Takes real m ``[...]`` >= k; returns ``[...]``.
-    """
-    return 2 * k / (_widths(m, k, integer=False) * balanced_sharpness(k))
-
-
-def zero_fraction_bound(lr: ArrayLike, m: ArrayLike, k: int) -> Floats:
-    """Lower bound max(0, 1 - η*/η) of the fraction of zero neurons at learning rate η.
-
-    `zero_fraction` with counts that need not be integers; it goes on where no global
-    minimum is stable.
-
-    Args:
-      lr: learning rates η > 0, broadcast with ``m``.
-      m: widths, real m >= k.
-      k: teacher width.
-
-    Returns:
-      Common shape of ``lr`` and ``m``, in [0, 1).
-    """
-    return np.maximum(0, 1 - critical_learning_rate(m, k) / _learning_rates(lr))
-
-
-def zero_fraction(lr: ArrayLike, m: int, k: int) -> Floats:
-    """Smallest fraction of zero neurons among the linearly stable global minima.
-
-    Over integer counts n_j >= 1, Σ n_j <= m, with η λ_max(n) <= 2: a staircase in η.
-
-    Args:
-      lr: learning rates η > 0, any shape.
-      m: width, m >= k.
-      k: teacher width.
-
-    Returns:
-      Shape of ``lr``; nan where even n = (1, ..., 1) is unstable.
-    """
-    lr = _learning_rates(lr)
-    active = np.arange(k, int(_widths(m, k)) + 1)
-    # λ_max is convex and symmetric in n: of all n with the same sum the most balanced
-    # has the least, and that grows with the sum.
-    balanced = active[:, None] // k + (np.arange(k) < active[:, None] % k)
-    limits = 2 / gauss_newton_sharpness(balanced)  # falling
-    stable = np.searchsorted(-limits, -lr, side="right")
-    return np.where(stable > 0, 1 - (k - 1 + stable) / m, np.nan)[()]
 
 
 # Parts.
 
 
 def _over_widths(function: Callable[[int], float], m: ArrayLike, k: int) -> Floats:
-    widths = _widths(m, k).astype(np.int64)
-    return np.vectorize(function, otypes=[np.float64])(widths)[()]
+    each = widths(m, k).astype(np.int64)
+    return np.vectorize(function, otypes=[np.float64])(each)[()]
 
 
 def _count_distribution(m: int, k: int) -> tuple[NDArray[np.int64], Floats]:
@@ -332,69 +241,28 @@ def _leftover_moments(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
     return total / n, (total**2 + total2) / (n * (n + 1))
 
 
-@functools.cache
-def _sharpness(counts: tuple[float, ...]) -> float:
-    """λ_max(n) of one count vector [k].
+def widths(m: ArrayLike, k: int, *, integer: bool = True) -> Floats:
+    """Widths m ``[...]`` as float64.
 
-    The top eigenvector V [type, coordinate] is nonnegative (Perron-Frobenius). Entries
-    V_pc and V_cp couple to each other, and to the rest only through the column sums
-    u_c = Σ_p √n_p V_pc and the trace D = Σ_p √n_p V_pp. Eliminating V leaves
-    T(λ) (u, D) = (u, D), with T > 0 falling in λ: at λ_max its top eigenvalue is 1.
-    Coordinates beyond the types with neurons only see the column sums, so that their
-    eigenvalues are not larger.
+    Raises:
+      ValueError: in one line, for one below k, one that is no integer (or, with
+        ``integer=False``, not finite), or a k that is no integer >= 1.
     """
-    n = np.array([count for count in counts if count > 0])
-    if n.size == 0:
-        return 0.0
-    product = np.multiply.outer(n, n)
-
-    def excess(value: float) -> float:
-        alpha = value - n / 4
-        minor = np.multiply.outer(alpha, alpha) - product / (4 * np.pi**2)  # pairs, > 0
-        trace = n / (alpha + n / (2 * np.pi))
-        pairs = alpha[:, None] * n / (4 * minor)
-        T = np.empty((n.size + 1, n.size + 1))
-        T[:-1, :-1] = product / (8 * np.pi * minor)
-        T[:-1, -1] = T[-1, :-1] = trace / np.sqrt(8 * np.pi)  # D scaled: T is symmetric
-        T[-1, -1] = np.sum(trace) / (2 * np.pi)
-        own = np.sum(pairs, axis=1) - np.diag(pairs) + trace / 4
-        T[np.arange(n.size), np.arange(n.size)] = own
-        return 1 - 1 / np.linalg.eigvalsh(T)[-1]  # nearly linear in λ: few iterations
-
-    # Pairs have eigenvalues up to (¼ + 1/2π) max n; ½ max n <= λ_max < Σ n, the latter
-    # by Cauchy-Schwarz.
-    low, high = (3 / 8 + 1 / (4 * np.pi)) * n.max(), n.sum()
-    return scipy.optimize.brentq(excess, low, high, xtol=1e-15 * low, rtol=1e-15)
-
-
-def _widths(m: ArrayLike, k: int, *, integer: bool = True) -> Floats:
-    _require(_whole(k) & (k >= 1), k, "teacher width k must be an integer >= 1")
-    widths = np.asarray(m, np.float64)
-    valid = _whole(widths) if integer else np.isfinite(widths)
+    require(whole(k) & (k >= 1), k, "teacher width k must be an integer >= 1")
+    found = np.asarray(m, np.float64)
+    valid = whole(found) if integer else np.isfinite(found)
     kind = "an integer" if integer else "finite and"
-    _require(valid & (widths >= k), widths, f"width m must be {kind} >= k = {k}")
-    return widths
+    require(valid & (found >= k), found, f"width m must be {kind} >= k = {k}")
+    return found
 
 
-def _counts(counts: ArrayLike) -> Floats:
-    n = np.asarray(counts, np.float64)
-    if n.ndim == 0 or n.shape[-1] == 0:
-        raise ValueError(f"counts must be [..., k] with k >= 1, got {list(n.shape)}")
-    _require(np.isfinite(n) & (n >= 0), n, "counts must be finite and >= 0")
-    return n
-
-
-def _learning_rates(lr: ArrayLike) -> Floats:
-    rates = np.asarray(lr, np.float64)
-    _require(rates > 0, rates, "learning rate must be > 0")
-    return rates
-
-
-def _whole(values: ArrayLike) -> NDArray[np.bool_]:
+def whole(values: ArrayLike) -> NDArray[np.bool_]:
+    """Which of the values ``[...]`` are integers."""
     return np.isfinite(values) & (np.floor(values) == values)
 
 
-def _require(valid: ArrayLike, values: ArrayLike, rule: str) -> None:
+def require(valid: ArrayLike, values: ArrayLike, rule: str) -> None:
+    """Raises ValueError, the rule with the first value ``[...]`` that is not valid."""
     wrong = np.asarray(values)[~np.asarray(valid)]
     if wrong.size:
         raise ValueError(f"{rule}, got {wrong[0]:g}")

@@ -60,7 +60,7 @@ def ks_interval(
 ) -> tuple[float, float, float]:
     """``ks_distance`` with its percentile-bootstrap interval over runs.
 
-    All NaN without runs.
+    Takes shares ``[runs, m]``; all NaN without runs.
     """
     runs = len(shares)
     if not runs:
@@ -77,8 +77,8 @@ def ks_limit(
 ) -> float:
     """The ``ks_distance`` that uniform points exceed with probability ``level``.
 
-    Simulated: coordinates of one point depend on each other, so that tabulated
-    p-values do not apply. NaN without runs.
+    Of points ``[runs, m]``. Simulated: coordinates of one point depend on each other,
+    so that tabulated p-values do not apply. NaN without runs.
     """
     if not runs:
         return np.nan

@@ -17,7 +17,7 @@ FLOORS = [
     {"two_layer", "minima", "networks"},
     {"descent", "matching", "alignment", "interpolation"},
     {"spec"},
-    {"measures", "theory", "sharpness", "uniformity", "evaluation"},
+    {"measures", "theory", "stability", "sharpness", "uniformity", "evaluation"},
     {"programs", "training"},
     {"batches"},
     {"sweep", "pairs"},
@@ -46,6 +46,7 @@ GUESTS = {
 # Rooms of one floor that build on each other.
 NEIGHBORS = {
     "kernels": {"numerics"},
+    "stability": {"theory"},
     "networks": {"networks"},
     "matching": {"interpolation", "alignment", "matching"},
     "alignment": {"alignment"},
@@ -57,6 +58,7 @@ OUTSIDE = {
     "download": set(),
     "datasets": {"numpy"},
     "theory": {"numpy", "scipy"},
+    "stability": {"numpy", "scipy"},
     "uniformity": {"numpy", "scipy"},
     "figures": {"numpy", "matplotlib", "cycler"},
 }

@@ -8,7 +8,7 @@ import numpy as np
 import oracles
 import pytest
 
-from lmc_jax import minima, theory
+from lmc_jax import minima, stability
 from lmc_jax.sharpness import _largest_eigenvalue, hessian_vector, sharpness
 
 M, D, K = 6, 4, 3
@@ -164,7 +164,7 @@ def test_sharpness_at_sampled_minima_follows_from_the_types(k):
     W = np.asarray(jax.jit(jax.vmap(sample))(keys, widths))
     counts = (W > 0).sum(axis=1)
     np.testing.assert_array_equal(counts.sum(axis=1), widths)
-    expected = theory.gauss_newton_sharpness(counts)
+    expected = stability.gauss_newton_sharpness(counts)
     for beyond in (0, 2):  # inputs that the teacher does not see
         wide = np.pad(W, [(0, 0), (0, 0), (0, beyond)])
         np.testing.assert_allclose(compiled(k)(wide), expected, rtol=1e-10, atol=0)
@@ -172,7 +172,7 @@ def test_sharpness_at_sampled_minima_follows_from_the_types(k):
 
 def test_sharpness_of_equal_counts_is_a_multiple_of_the_balanced():
     W = oracles.minimum(np.random.default_rng(2), [2, 2, 2], D)
-    expected = 2 * theory.balanced_sharpness(K)
+    expected = 2 * stability.balanced_sharpness(K)
     assert abs(of(W[None])[0] / expected - 1) < 1e-12
 
 

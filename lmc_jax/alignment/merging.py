@@ -32,6 +32,9 @@ def merge(
 
     Returns:
       ``(merged, merging)``: the mean weights, and how the others were aligned.
+
+    Raises:
+      ValueError: for a specification that does not fit, and what ``align`` raises.
     """
     aligned = [align(reference, other) for other in others]
     merging = Merging([perms for perms, _ in aligned], [info for _, info in aligned])

@@ -54,6 +54,7 @@ def align_weights(
     Raises:
       ValueError: for a specification that does not fit, and for weights that are not
         finite or beyond 1e150.
+      ArithmeticError: should the objective ever fall, which would be a fault here.
     """
     sizes = group_sizes(first, spec)
     group_sizes(second, spec)

@@ -288,6 +288,36 @@ def assert_same_arrays(found, expected):
         assert found.arrays[name].tobytes() == array.tobytes()
 
 
+# --- verdicts -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("means", "peak", "seen", "fall"),
+    [
+        ([1, 4, 9, 6, 1, 0.5], True, True, True),  # at 2k
+        ([9, 6, 3, 2, 1, 0.5], False, True, True),  # before 2k
+        ([1, 2, 3, 9, 2, 1], False, False, True),  # at 5k
+        ([1, 2, 3, 4, 6, 9], False, False, False),  # still rising
+        ([1, 4, 5, 4.5, 4.8, 4.9], True, None, False),  # where intervals meet
+    ],
+)
+def test_the_place_of_the_peak_is_judged_by_intervals(means, peak, seen, fall):
+    code = f"""
+from experiments import barrier_vs_width as b
+rows = [
+    dict(k=4, m=m, pairs=9, barrier_mean=y, barrier_low=0.9 * y, barrier_high=1.1 * y)
+    for m, y in zip((6, 7, 8, 20, 28, 40), {means})
+]
+claims = b._peaked("k = 4", rows, 4)
+assert claims[1]["corrects"] == b._PEAK
+print(*(claim["holds"] for claim in claims))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [str(peak), str(seen), str(fall)], done.stderr
+
+
 # --- results at the edges -------------------------------------------------------------
 
 
@@ -319,129 +349,6 @@ def test_point_all_of_whose_runs_diverged_has_no_barrier(entrypoint, tmp_path):
         assert (row["pairs"], row["diverged_fraction"]) == ("0", "1.0")
         assert row["barrier_mean"] == row["overlap_mean"] == ""
     assert re.search(r"\b2\b.*\bgd\b.*\b1000\b.*\b3\b", stdout)
-
-
-# --- refusals -------------------------------------------------------------------------
-
-REFUSED = [
-    ("--k=3 --d=2", "k=3 > d=2"),
-    ("--m=0", "m=0"),
-    ("--m=5,-3", "m=-3"),
-    ("--k=0", "k=0"),
-    ("--pairs=0", "pairs=0"),
-    ("--pairs=-4", "pairs=-4"),
-    ("--pairs=abc", "abc"),
-    ("--pairs=2.5", "2.5"),
-    ("--lr=0", "--lr=0"),
-    ("--lr=-1", "--lr=-1"),
-    ("--lr=nan", "--lr=nan"),
-    ("--lr=inf", "--lr=inf"),
-    ("--lr=1e999", "--lr=1e999"),
-    ("--lr=0.1,,0.2", "--lr=0.1,,0.2"),
-    ("--lr_times_m=0", "--lr_times_m=0"),
-    ("--lr_times_m=2,nan", "--lr_times_m=2,nan"),
-    ("--lr=0.1 --lr_times_m=2", "exclude"),
-    ("--source=sdg", "'sdg'"),
-    ("--source=gd,", "''"),
-    ("--matching=hungarian", "'hungarian'"),
-    ("--matching=weights,weights", "twice"),
-    ("--matching=types_index,,weights", "''"),
-    ("--m=4 --m_over_k=2", "exclude"),
-    ("--m_over_k=0", "--m_over_k=0"),
-    ("--zero_row=-1", "zero_row=-1"),
-    ("--m=5,\n10,x", "--m=5"),
-    ("--m=5,,10", "--m=5,,10"),
-    ("--m=10:5", "--m=10:5"),
-    ("--m=5:100:0", "5:100:0"),
-    ("--m=5:8:x9", "5:8:x9"),
-    ("--m=", "--m="),
-    ("--k=two", "--k=two"),
-    ("--seed=-1", "seed=-1"),
-    ("--seed=4294967296", "seed=4294967296"),
-    ("--m=4 --k=5 --source=uniform", "m=4 < k=5"),
-    ("--precision=float16", "'float16'"),
-    ("--optimizer=nonesuch", "'nonesuch'"),
-    ("--init_std=0", "init_std=0"),
-    ("--tol=nan", "tol=nan"),
-    ("--steps=0", "steps=0"),
-    ("--check_every=0", "check_every=0"),
-    ("--hold=0", "hold=0"),
-    ("--source=sgd --batch=0", "batch=0"),
-    ("--source=dirichlet --alpha=-1", "alpha=-1"),
-    ("--points=10", "points=10"),
-    ("--pqi_p=2 --pqi_q=2", "p=2"),
-    ("--barrier=height", "height"),
-    ("--preset=slow", "slow"),
-    ("--widths=5", "widths"),
-    ("5,10", "'5,10'"),
-]
-
-
-def assert_refused(status, stdout, stderr, fragment):
-    assert status == 2, stderr
-    assert stdout == ""
-    assert stderr.endswith("\n")
-    assert len(stderr.splitlines()) == 1, stderr
-    assert fragment in stderr
-
-
-@pytest.mark.parametrize(("arguments", "fragment"), REFUSED)
-def test_bad_input_is_refused_in_one_line_before_anything_compiles(
-    entrypoint, tmp_path, arguments, fragment
-):
-    out = tmp_path / "out"
-    status, stdout, stderr, compiled = entrypoint(
-        *arguments.split(" "), f"--out={out}", sweeps=False
-    )
-    assert_refused(status, stdout, stderr, fragment)
-    assert compiled == 0
-    assert not out.exists()  # nothing is left of a refused run
-
-
-@pytest.mark.parametrize("kind", ["file", "below a file", "not writable", "schema"])
-def test_unusable_out_is_refused_in_one_line_before_anything_compiles(
-    entrypoint, tmp_path, kind
-):
-    out = {
-        "file": tmp_path / "file",
-        "below a file": tmp_path / "file" / "below",
-        "not writable": Path("/proc/lmc_jax"),
-        "schema": tmp_path / "other",
-    }[kind]
-    (tmp_path / "file").write_text("not a folder")
-    if kind == "schema":
-        with_other_schema(out)
-    before = sorted(tmp_path.rglob("*"))
-    status, stdout, stderr, compiled = entrypoint(
-        *UNIFORM, f"--out={out}", sweeps=False
-    )
-    assert_refused(status, stdout, stderr, str(out))
-    assert compiled == 0
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def with_other_schema(out):
-    """A folder with one sound cell, sealed under another version of the layout."""
-    store.open_store(out)
-    path = store.save(out, {"k": 1}, {"losses": np.zeros(3)}, {})
-    old, new = (b"schema %04d" % number for number in (store.SCHEMA, store.SCHEMA + 1))
-    data = path.read_bytes().replace(old, new)[:-64]
-    path.write_bytes(data + store.sha256(data).hexdigest().encode())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "fragment"),
-    [
-        (["--k=7", "--d=5"], "k=7 > d=5"),
-        (["--m=5,,10"], "--m=5,,10"),
-        (["--lr=nan"], "--lr=nan"),
-        (["--nonsense=1"], "nonsense"),
-        (["--out=/proc/lmc_jax"], "/proc/lmc_jax"),
-    ],
-)
-def test_real_process_refuses_with_status_2_and_one_line(arguments, fragment):
-    done = real(*arguments)
-    assert_refused(done.returncode, done.stdout, done.stderr, fragment)
 
 
 def test_entrypoints_are_listed_with_their_first_lines():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmc_jax import descent, minima, store, theory, uniformity
+from lmc_jax import descent, minima, stability, store, uniformity
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ("--steps=3000", "--lr_times_m=3", "--check_every=500", "--tol=1e-4")
@@ -170,8 +170,8 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     if model["source"]["name"] == "gd":
         one, model = model, one
     assert model["source"]["name"] == "uniform"
-    share = 3 / 6 / theory.critical_learning_rate(6, 2)
-    at_one = one["source"]["lr"] / theory.critical_learning_rate(6, 1)
+    share = 3 / 6 / stability.critical_learning_rate(6, 2)
+    at_one = one["source"]["lr"] / stability.critical_learning_rate(6, 1)
     assert at_one == pytest.approx(share, rel=1e-5)
     assert "KS distance, k = 1" in table
     limit = "n times a coordinate of a uniform point of the simplex tends to Exp(1) in"

@@ -1,0 +1,138 @@
+"""Sweeps that several processes compute together."""
+
+import signal
+import socket
+import sys
+import time
+
+import pytest
+from test_survival import (
+    ENTRYPOINT,
+    ONE_DEVICE,
+    SWEEP,
+    arrays,
+    files,
+    run,
+    same_arrays,
+    start,
+    wait_for,
+)
+
+from lmc_jax import store
+
+
+def together(*arguments, each=((), ()), entrypoint=ENTRYPOINT):
+    """Two processes of one device each."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    shared = (f"--coordinator_address={address}", "--num_processes=2")
+    return [
+        start(
+            *(*arguments, *own, *shared, f"--process_id={i}"),
+            variables=ONE_DEVICE,
+            entrypoint=entrypoint,
+        )
+        for i, own in enumerate(each)
+    ]
+
+
+def ended(processes):
+    ends = [process.communicate(timeout=300) for process in processes]
+    return [process.returncode for process in processes], ends
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_lost_process_ends_the_other_and_a_restart_completes(tmp_path, victim):
+    out = f"--out={tmp_path}"
+    sweep = ("--k=2", "--m=2,3", "--pairs=150", "--steps=4000", "--tol=1e-9", out)
+    processes = together(*sweep)
+    wait_for(lambda: files(tmp_path), processes[victim])
+    before = arrays(tmp_path)
+    processes[victim].kill()
+    began = time.monotonic()
+    statuses, ends = ended(processes)
+    assert time.monotonic() - began < 60
+    assert statuses[victim] == -signal.SIGKILL
+    assert statuses[1 - victim] == 1
+    errors = [line for line in ends[1 - victim][1].splitlines() if "error: " in line]
+    assert errors, ends[1 - victim][1][-1500:]
+    assert "another process was lost" in errors[0]
+    assert "start all processes again" in errors[0]
+    if victim == 0:
+        return  # a restart is the same whoever was lost
+    statuses, ends = ended(together(*sweep))
+    assert statuses == [0, 0], ends
+    alone = tmp_path / "alone"
+    variables = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    assert run(*sweep, f"--out={alone}", variables=variables)[0] == 0
+    after = arrays(tmp_path)
+    assert same_arrays(before, {name: after[name] for name in before})
+    assert same_arrays(after, arrays(alone))
+    table = (tmp_path / "summary.csv").read_bytes()
+    assert table == (alone / "summary.csv").read_bytes()
+
+
+def test_processes_with_other_settings_are_refused(tmp_path):
+    sweep = (*SWEEP, f"--out={tmp_path}")
+    statuses, ends = ended(together(*sweep, each=(["--seed=1"], ["--seed=2"])))
+    assert statuses == [2, 2]
+    for _, err in ends:
+        assert "error: the processes have different settings" in err
+    assert not files(tmp_path)
+
+
+def test_one_device_and_two_give_the_same_bits_at_equal_batches(tmp_path):
+    sweep = ("--k=3", "--m=5,20", "--pairs=5", "--source=gd,uniform", "--steps=200")
+    found = []
+    for devices in (1, 2):
+        out = tmp_path / str(devices)
+        flag = f"--xla_force_host_platform_device_count={devices}"
+        asked = (*sweep, "--halvings=9", f"--out={out}")
+        assert run(*asked, variables={"XLA_FLAGS": flag})[0] == 0
+        batches = {tuple(r.provenance["batch_per_device"]) for r in store.records(out)}
+        assert batches == {(2, 2)}
+        found.append(arrays(out))
+    assert same_arrays(*found)
+
+
+# The entrypoint, with little memory on the devices of the second process.
+SMALL = """
+import runpy, sys
+import jax
+from lmc_jax import programs
+
+measurer = programs.measurer
+
+def small(*settings):
+    program = measurer(*settings)
+
+    def run(students, *rest):
+        if len(students) > 8 and "--process_id=1" in sys.argv:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return program(students, *rest)
+
+    run.lower = program.lower
+    return run
+
+programs.measurer = small
+runpy.run_module("experiments.barrier_vs_width", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_batch_too_large_for_one_process_is_halved_in_all(tmp_path):
+    sweep = (*SWEEP, "--pairs=16")
+    out, alone = tmp_path / "together", tmp_path / "alone"
+    entrypoint = [sys.executable, "-c", SMALL]
+    statuses, ends = ended(together(*sweep, f"--out={out}", entrypoint=entrypoint))
+    assert statuses == [0, 0], ends
+    said = [err.count("does not fit into memory") for _, err in ends]
+    assert said == [1, 0]
+    variables = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    assert run(*sweep, f"--out={alone}", variables=variables)[0] == 0
+    assert same_arrays(arrays(out), arrays(alone))
+    batches = [
+        {tuple(r.provenance["batch_per_device"]) for r in store.records(o)}
+        for o in (out, alone)
+    ]
+    assert batches == [{(4, 4)}, {(8, 8)}]
