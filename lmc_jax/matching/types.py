@@ -108,11 +108,11 @@ def align_types(
     starts = (jnp.cumsum(tally, axis=1) - tally).astype(jnp.int32)
     index = rows.astype(norms.dtype)
 
-    def arrange(kind, norm, tie, start, ascending):
+    def arrange(kind, norm, tie, start, order):
         by_type = jnp.lexsort((tie, -norm, kind))
         rank = jnp.zeros_like(rows).at[by_type].set(rows - start[kind[by_type]])
         matched = rank < shared[kind]
-        rest = index if leftovers == "index" else (norm if ascending else -norm)
+        rest = index if leftovers == "index" else order * norm
         within = jnp.where(matched, rank.astype(norm.dtype), rest)
         group = jnp.where(matched, kind, k)
         if m is not None:
@@ -120,6 +120,7 @@ def align_types(
             within = jnp.where(rows < m, within, index)
         return jnp.lexsort((within, group))
 
-    first = arrange(kinds[0], norms[0], ties[0], starts[0], False)
-    second = arrange(kinds[1], norms[1], ties[1], starts[1], leftovers == "opposed")
+    # Both at once: sorts are slow to compile.
+    orders = jnp.array([-1, 1 if leftovers == "opposed" else -1], norms.dtype)
+    first, second = jax.vmap(arrange)(kinds, norms, ties, starts, orders)
     return jnp.zeros_like(rows).at[first].set(second.astype(jnp.int32))
