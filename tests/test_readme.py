@@ -65,7 +65,9 @@ def test_example_runs_and_prints_a_barrier(code):
 def test_networks_of_another_library_are_aligned_and_lose_their_barrier():
     (code,) = (code for code in EXAMPLES if "import equinox" in code)
     direct, aligned = printed(code)
-    said = re.search(r"barrier\s+falls\s+from\s+([\d.]+) to ([\d.]+)", README.read_text())
+    said = re.search(
+        r"barrier\s+falls\s+from\s+([\d.]+) to ([\d.]+)", README.read_text()
+    )
     assert [direct, aligned] == pytest.approx([*map(float, said.groups())], rel=0.05)
 
 

@@ -84,7 +84,12 @@ def by_weights(
 def by_activations(
     students: Any, spec: Spec, activations: Activations, x: Any
 ) -> tuple[ByGroup, Info]:
-    """``align_activations`` of every pair."""
+    """``align_activations`` of every pair.
+
+    Raises:
+      ValueError: for activations of other groups than the specification's, and as
+        ``unstacked``.
+    """
     perms, totals = [], []
     for first, second in unstacked(students, spec):
         found, paired = align_activations(activations, first, second, x)

@@ -75,6 +75,7 @@ def whole(value: Any) -> bool:
 
 
 def require_float64() -> None:
+    """Raises ValueError where JAX has no float64."""
     if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("matching needs float64: call lmc_jax.configure() first")
 
