@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.tree_util import keystr
 
 from lmc_jax.alignment import align_activations, align_weights
 from lmc_jax.alignment.activations import Activations
@@ -91,6 +92,8 @@ def by_activations(
         ``unstacked``.
     """
     perms, totals = [], []
+    if not all(real(np.asarray(leaf)) for leaf in jax.tree.leaves(x)):
+        raise ValueError("examples that are no real numbers: give x [n, ...]")
     for first, second in unstacked(students, spec):
         found, paired = align_activations(activations, first, second, x)
         sizes = group_sizes(first, spec)
@@ -114,33 +117,46 @@ def unstacked(students: Any, spec: Spec) -> list[tuple[Any, Any]]:
         JAX without float64.
     """
     require_float64()
-    arrays = jax.tree.map(np.asarray, students)
-    shapes = {path: array.shape for path, array in leaves(arrays).items()}
-    pairs = {shape[:1] for shape in shapes.values()}
+    arrays = jax.tree_util.tree_map_with_path(_array, students)
+    pairs = {path: len(array) for path, array in leaves(arrays).items()}
+    if len(set(pairs.values())) > 1:
+        raise ValueError(f"arrays of {pairs} pairs: give as many in each")
     for path, array in leaves(arrays).items():
-        if len(pairs) > 1 or array.shape[1:2] != (2,) or 0 in array.shape:
-            raise ValueError(
-                f"array {path!r} of shape {list(array.shape)}: the arrays of networks "
-                "begin with [pairs, 2, ...], as many pairs in each, nothing empty"
-            )
-        if not real(array):
-            raise ValueError(f"array {path!r} holds {array.dtype}: give real numbers")
         most = np.abs(array.astype(np.float64)).max()
         if not most <= LARGEST:
             raise ValueError(
                 f"array {path!r} holds weights up to {most:.1e}: give finite ones, at "
                 f"most {LARGEST:g}"
             )
-    if not shapes:
+    if not pairs:
         raise ValueError("networks without arrays: give a pytree of [pairs, 2, ...]")
 
     def network(pair, role):
         return jax.tree.map(lambda leaf: leaf[pair, role], arrays)
 
-    [count] = pairs.pop()
+    count = max(pairs.values())
     found = [(network(pair, 0), network(pair, 1)) for pair in range(count)]
-    group_sizes(found[0][0], spec)
+    if not group_sizes(found[0][0], spec):
+        raise ValueError("a permutation specification without a group: nothing moves")
     return found
+
+
+def _array(path: Any, leaf: Any) -> np.ndarray:
+    """A leaf of ``unstacked`` as NumPy array of real numbers ``[pairs, 2, ...]``."""
+    name = keystr(path, simple=True, separator="/")
+    try:
+        array = np.asarray(leaf)
+    except TypeError:  # of keys, which JAX refuses to convert
+        array = np.empty((), object)
+    if not real(array):
+        kind = getattr(leaf, "dtype", type(leaf).__name__)
+        raise ValueError(f"array {name!r} holds {kind}: give real numbers")
+    if array.shape[1:2] != (2,) or 0 in array.shape:
+        raise ValueError(
+            f"array {name!r} of shape {list(array.shape)}: the arrays of networks "
+            "begin with [pairs, 2, ...], nothing empty"
+        )
+    return array
 
 
 def stacked(perms: list[ByGroup]) -> ByGroup:

@@ -39,8 +39,10 @@ def checked(students: Students) -> np.ndarray:
     require_float64()
     try:
         found = np.asarray(students)
-    except ValueError as error:
+    except ValueError as error:  # of unequal lengths
         raise ValueError(_unequal(students)) from error
+    except TypeError:  # of keys, which JAX refuses to convert
+        found = np.empty((), object)
     if not real(found):
         raise ValueError(
             f"students of type {type(students).__name__}, which is no array of real "
@@ -88,7 +90,12 @@ def real(array: np.ndarray) -> bool:
 
 def _unequal(students: Students) -> str:
     """What is wrong with students that are no one array."""
-    shapes = [[np.shape(W) for W in pair] for pair in students]
+    try:
+        shapes = [[np.shape(W) for W in pair] for pair in students]
+    except (TypeError, ValueError):  # numbers among the pairs, ragged students
+        shapes = []
+    if {len(shape) for pair in shapes for shape in pair} != {2}:
+        return "students of unequal lengths: give [pairs, 2, m, d], two [m, d] a pair"
     odd = next((pair for pair in shapes if len(set(pair)) > 1), None)
     if odd is None:
         return f"pairs of shapes {shapes[0]} and others: match each shape on its own"

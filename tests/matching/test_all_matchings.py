@@ -183,6 +183,16 @@ def test_students_of_every_real_dtype_are_matched(match, dtype):
 
 
 @EVERY
+@pytest.mark.parametrize(
+    "given", [jax.random.key(0), len, {"W": 1}, [1, [2, 3]], [["a", INPUTS], ["b"]]]
+)
+def test_students_that_are_no_arrays_are_one_clear_line(match, given):
+    with pytest.raises(ValueError, match=r"give \[pairs, 2, m, d\]") as caught:
+        match(given)
+    assert "\n" not in str(caught.value)
+
+
+@EVERY
 @pytest.mark.parametrize("shape", [(2, 5, D), (1, 3, 5, D), (0, 2, 5, D), (1, 2, 0, D)])
 def test_other_shapes_are_one_clear_line(match, shape):
     with pytest.raises(ValueError, match=r"give \[pairs, 2, m, d\]") as caught:

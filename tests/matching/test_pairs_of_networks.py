@@ -172,7 +172,17 @@ BAD = {
         LAYER,
         r"begin with \[pairs, 2",
     ),
-    "a function": ({"layer": {"kernel": len}}, LAYER, r"shape \[\]"),
+    "a function": (
+        {"layer": {"kernel": W}, "act": len},
+        LAYER | {"act": ()},
+        "'act' holds builtin_function_or_method: give real numbers",
+    ),
+    "keys": (
+        {"layer": {"kernel": jax.random.key(0)}},
+        LAYER,
+        r"'layer/kernel' holds key<.*>: give real numbers",
+    ),
+    "no group": ({"layer": {"kernel": W}}, {"layer/kernel": (None, None)}, "without a"),
     "text": ({"layer": {"kernel": np.full(W.shape, "a")}}, LAYER, "give real numbers"),
     "complex": ({"layer": {"kernel": 1j * W}}, LAYER, "give real numbers"),
     "NaN in one": (
@@ -212,7 +222,7 @@ def test_arrays_of_unequal_pairs_are_one_clear_line():
     students = drawn(network, 0)
     students["hidden1"]["bias"] = students["hidden1"]["bias"][:2]
     for match in (match_identity, match_weights):
-        with pytest.raises(ValueError, match="as many pairs in each") as caught:
+        with pytest.raises(ValueError, match=r"/bias': 2.* as many in each") as caught:
             match(students, spec=network.spec)
         assert "\n" not in str(caught.value)
 
@@ -228,6 +238,7 @@ def test_activations_that_do_not_fit_are_one_clear_line():
         ({"activations": network.hidden}, "give spec and inputs"),
         ({"activations": network.hidden, "spec": network.spec}, "give spec and inputs"),
         ({"activations": some, "spec": network.spec, "x": x}, "of every group"),
+        ({"activations": some, "spec": network.spec, "x": "a"}, "give x"),
     ):
         with pytest.raises(ValueError, match=said) as caught:
             match_activations(students, **given)
