@@ -115,10 +115,8 @@ def _lowered(cell: Cell, halvings: int) -> Iterator[jax.stages.Lowered]:
             array(count, dtype="bool"),
         )
         yield descend.lower(runs, *jobs)
-    measure = programs.measurer(cell.k, cell.matchings, cell.points, cell.pqi)
-    yield measure.lower(
-        array(pairs, 2, size, cell.d, dtype="float64"),
-        widths,
-        array(pairs, dtype="float64"),
-        array(pairs, size, dtype="int32"),
-    )
+    students = array(pairs, 2, size, cell.d, dtype="float64")
+    measure = programs.measurer(cell.k, cell.pqi)
+    yield measure.lower(students, widths, array(pairs, dtype="float64"))
+    join = programs.joiner(cell.k, cell.matchings, cell.points)
+    yield join.lower(students, widths, array(pairs, size, dtype="int32"))

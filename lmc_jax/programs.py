@@ -1,4 +1,4 @@
-"""The compiled programs of a sweep: to sample, to descend, to measure a batch.
+"""The compiled programs of a sweep: to sample, descend, measure, join a batch.
 
 Each takes a batch of runs or pairs on its leading axis, sharded over all devices, and
 is compiled once for each shape and each set of the static settings it is named by.
@@ -23,14 +23,15 @@ from lmc_jax.spec import Descent, Minima
 # axis (measured by experiments.bench.descent).
 SMALL = 12
 VECTOR = 64  # elements, a multiple of what a loop takes at a time
+NEWER_EMITTERS = "xla_cpu_use_fusion_emitters"
 
 
 def padded_width(m: int) -> int:
-    """The smallest of 8, 16, 24, 32, 48, 64, 96, 128, ... that holds m rows."""
+    """The smallest of 8, 16, 32, 48, 64, 96, 128, 192, ... that holds m rows."""
     size = 8
     while size < m:
         size *= 2
-    return 3 * size // 4 if size > 16 and m <= 3 * size // 4 else size
+    return 3 * size // 4 if size > 32 and m <= 3 * size // 4 else size
 
 
 def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
@@ -41,11 +42,24 @@ def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
     and runs as fast as XLA's default, 3, where matrix products do the work; effort 0
     is for what is next to no work.
     """
-    options = {"xla_backend_optimization_level": effort}
     return jax.jit(
         jax.shard_map(function, mesh=devices.mesh(), in_specs=RUNS, out_specs=RUNS),
-        compiler_options=options if jax.default_backend() == "cpu" else None,
+        compiler_options=_options(effort) if jax.default_backend() == "cpu" else None,
     )
+
+
+@functools.cache
+def _options(effort: int) -> dict[str, bool | int]:
+    """Of XLA on CPU, whose older emitters compile faster what then runs slower."""
+    level: dict[str, bool | int] = {"xla_backend_optimization_level": effort}
+    if effort:
+        return level
+    options = level | {NEWER_EMITTERS: False}
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:  # an XLA without the option
+        return level
+    return options
 
 
 @functools.cache
@@ -159,16 +173,35 @@ def descender(
 
 
 @functools.cache
-def measurer(
-    k: int,
-    matchings: tuple[str, ...],
-    points: int,
-    exponents: tuple[float, float],
-) -> jax.stages.Wrapped:
-    """Program of pairs ``[n, 2, size, d]`` to the arrays of ``sweep.sweep``.
+def measurer(k: int, exponents: tuple[float, float]) -> jax.stages.Wrapped:
+    """Program of pairs ``[n, 2, size, d]`` to measures of students and their counts.
 
-    It takes their widths ``[n]``, the norm of a zero row ``[n]`` and the permutations
-    by weights ``[n, size]`` too, which are found on the host. Float64.
+    It takes their widths ``[n]`` and the norm of a zero row ``[n]`` too. Float64.
+    """
+
+    def one(pair, m, zero_row):
+        counts = minima.counts(minima.types(pair, k, zero=zero_row), k)
+        return {
+            "pqi_flat": measures.pqi(
+                pair.reshape(2, -1), *exponents, size=m * pair.shape[2]
+            ),
+            "pqi_rows": measures.pqi(safe_norm(pair), *exponents, size=m),
+            "overlap": measures.overlap(counts),
+            "counts": counts,
+            "zero_rows": measures.zero_rows(pair, m, zero_row),
+            "off_axis": minima.off_axis_share(pair, k),
+            "distance": jax.vmap(lambda W: minima.distance(W, k))(pair),
+        }
+
+    return sharded(jax.vmap(one), effort=0)
+
+
+@functools.cache
+def joiner(k: int, matchings: tuple[str, ...], points: int) -> jax.stages.Wrapped:
+    """Program of pairs ``[n, 2, size, d]`` to paths, direct and after each matching.
+
+    It takes their widths ``[n]`` and the permutations by weights ``[n, size]`` too,
+    which are found on the host. Float64.
     """
 
     def align(pair, m, by_weights, name):
@@ -178,29 +211,17 @@ def measurer(
             return align_refined(pair, k, m=m)
         return align_types(pair, k, leftovers=name.removeprefix("types_"), m=m)
 
-    def one(pair, m, zero_row, by_weights):
-        kinds = minima.types(pair, k, zero=zero_row)
-        counts = minima.counts(kinds, k)
+    def one(pair, m, by_weights):
         direct = jnp.arange(pair.shape[1], dtype=jnp.int32)
         aligned = [align(pair, m, by_weights, name) for name in matchings]
         perms = jnp.stack([direct, *aligned])
         ts = interpolation.times(points)
         loss = functools.partial(two_layer.loss, k=k)
         along = functools.partial(interpolation.path_losses, loss, pair[0], ts=ts)
-        norms = safe_norm(pair)
         bound = functools.partial(measures.certificate, pair, k=k, ts=ts)
         return {
             "certificate": jax.vmap(bound)(perms),
-            "pqi_flat": measures.pqi(
-                pair.reshape(2, -1), *exponents, size=m * pair.shape[2]
-            ),
-            "pqi_rows": measures.pqi(norms, *exponents, size=m),
             "losses": jax.lax.map(lambda perm: along(pair[1][perm]), perms),
-            "overlap": measures.overlap(counts),
-            "counts": counts,
-            "zero_rows": measures.zero_rows(pair, m, zero_row),
-            "off_axis": minima.off_axis_share(pair, k),
-            "distance": jax.vmap(lambda W: minima.distance(W, k))(pair),
         }
 
     return sharded(jax.vmap(one))

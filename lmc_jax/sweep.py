@@ -265,8 +265,13 @@ def _measured(
         for row, perm in enumerate(_by_weights(batch)):
             perms[row, : len(perm)] = perm
     zero = np.array([pair.cell.source.zero_row for pair in padded])
-    measure = programs.measurer(cell.k, cell.matchings, cell.points, cell.pqi)
-    found = devices.gathered(measure(*devices.split((students, m, zero, perms))))
+    students, m, zero, perms = devices.split((students, m, zero, perms))
+    measure = programs.measurer(cell.k, cell.pqi)
+    join = programs.joiner(cell.k, cell.matchings, cell.points)
+    measured, joined = devices.gathered(
+        (measure(students, m, zero), join(students, m, perms))
+    )
+    found = measured | joined
     if not isinstance(cell.source, Minima):
         del found["certificate"]  # it bounds paths between global minima only
     return {name: values[: len(batch)] for name, values in found.items()}

@@ -27,6 +27,7 @@ SOURCES: dict[str, Callable[[int], Descent | Minima]] = {
     "sgd": lambda m: Descent(lr=0.5 / m, batch=256, steps=2000),
     "uniform": lambda m: Minima(),
 }
+PROGRAMS = programs.sampler, programs.descender, programs.measurer, programs.joiner
 MATCHINGS = ((), ("types_index", "types_opposed"), ("weights",))
 
 
@@ -59,9 +60,8 @@ def main() -> None:
     for name, matchings, cells in tqdm(grids(), disable=not sys.stderr.isatty()):
         compiled.clear()
         jax.clear_caches()
-        programs.descender.cache_clear()
-        programs.measurer.cache_clear()
-        programs.sampler.cache_clear()
+        for made in PROGRAMS:
+            made.cache_clear()
         call = functools.partial(sweep.sweep, cells, lambda *_: None)
         found = timing.timed(call)
         rows.append(
