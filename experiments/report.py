@@ -203,8 +203,8 @@ def _row(statement: Statement) -> str:
 
 
 def _count(judged: Sequence[bool]) -> str:
-    held = f"in {sum(judged)} of {len(judged)} cases"
-    return f" <small>{held}</small>" if len(judged) > 1 else ""
+    held = f"holds in {sum(judged)} of {len(judged)} cases"
+    return f" <small>({held})</small>" if len(judged) > 1 else ""
 
 
 def _corrected(statement: Statement) -> str:
