@@ -16,8 +16,12 @@ Curves = Mapping[tuple, Sequence[dict]]
 
 
 def last_decade(curve: Sequence[dict]) -> list[dict]:
-    """Widths m >= max(m)/10 with a barrier; at m = k there is none."""
-    wide = [row for row in curve if 10 * row["m"] >= curve[-1]["m"]]
+    """Widths over a factor of ten at least, where the curve has it, up to the largest.
+
+    Of them those with a barrier; at m = k there is none.
+    """
+    first = max((r["m"] for r in curve if 10 * r["m"] <= curve[-1]["m"]), default=0)
+    wide = [row for row in curve if row["m"] >= first]
     return [row for row in wide if row["m"] > row["k"] and row["values"].any()]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
@@ -12,12 +13,13 @@ from tqdm import tqdm
 
 from experiments import common, machine
 from experiments.compute import all_here, lacking, opened
-from lmc_jax import datasets, environment, pairs, store, training
+from lmc_jax import datasets, devices, environment, pairs, store, training
 from lmc_jax.evaluation import METRICS
 from lmc_jax.interpolation import BARRIERS, barrier
 from lmc_jax.measures import mean_interval, ratio_interval
 from lmc_jax.networks import NORMS
 from lmc_jax.pairs import orders
+from lmc_jax.sweep import OutOfMemory
 
 FLAGS = flags.FLAGS
 SAMPLES = ("train", "test")
@@ -165,11 +167,17 @@ def computed(
     Training leaves a checkpoint at every look, in OUT/unfinished, and goes on from it.
 
     Raises:
-      Refusal: when --out cannot be used.
+      Refusal: when --out cannot be used, and in one of several processes.
       UnsoundJax: when this JAX build fails the self-check.
+      OutOfMemory: when the networks of a cell do not fit.
       Done: in a shard that is not the last to end.
     """
     shard = machine.shard()
+    if shard.of == 1 and machine.launched():
+        raise common.Refusal(
+            "the launcher started several processes, and networks are trained by one "
+            "each: give --num_shards and each its --shard_index, or start one"
+        )
     machine.prepare()
     out = opened(Path(FLAGS.out))
     unfinished = opened(out / "unfinished")
@@ -210,7 +218,18 @@ def _compute(cell, data, out: Path, unfinished: Path, origin, bar) -> None:
     def keep(fits: training.Fits) -> None:
         store.save(unfinished, parameters, training.pack(fits), origin)
 
-    arrays, weights = pairs.run(cell, data, fits=fits, keep=keep, progress=bar.update)
+    try:
+        arrays, weights = pairs.run(
+            cell, data, fits=fits, keep=keep, progress=bar.update
+        )
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        if not devices.out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"{cell.data}, {cell.layers} layers of {cell.width}: {2 * cell.pairs} "
+            "networks do not fit into memory: take fewer --pairs, smaller --widths or "
+            "larger devices; what is finished is kept"
+        ) from error
     kept = training.leaves(weights) if FLAGS.save_weights else None
     store.save(out, parameters, arrays, origin, kept)
     checkpoint.unlink(missing_ok=True)

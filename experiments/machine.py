@@ -100,6 +100,11 @@ def told(variables: Mapping[str, str] = os.environ) -> bool:
         return FLAGS.distributed
     if FLAGS.coordinator_address or FLAGS.num_processes or FLAGS.process_id is not None:
         return True
+    return launched(variables)
+
+
+def launched(variables: Mapping[str, str] = os.environ) -> bool:
+    """Whether the launcher of this process says that it is one of several."""
     sizes = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
     several = any(_whole(variables, name, 1) > 1 for name in sizes)
     return several or "," in variables.get("TPU_WORKER_HOSTNAMES", "")

@@ -60,12 +60,23 @@ def main() -> None:
 
 
 def peak(records: Sequence[store.Record], data: str, layers: int) -> dict[str, Any]:
-    """Width of the largest barrier of one curve, ``draws [RESAMPLES]`` by bootstrap."""
+    """Width of the largest barrier of one curve, ``draws [RESAMPLES]`` by bootstrap.
+
+    Widths at which every pair has a diverged network are left out.
+
+    Raises:
+      Refusal: when no width is left.
+    """
     own = [
         record
         for record in records
         if (record.parameters["data"], record.parameters["layers"]) == (data, layers)
+        and len(classifiers.kept(record))
     ]
+    if not own:
+        raise common.Refusal(
+            f"all pairs of {layers} layers on {data} diverged: give a smaller --lr"
+        )
     widths = np.array([record.parameters["width"] for record in own])
     rng = np.random.default_rng(0)
     place = (slice(None), 1, classifiers.SAMPLES.index("test"), METRICS.index("nll"))

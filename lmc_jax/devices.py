@@ -30,6 +30,14 @@ class Lost(RuntimeError):
     """Another process of this computation is gone, or never came."""
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory did not suffice, of the host or of a device."""
+    if isinstance(error, jax.errors.JaxRuntimeError):  # the latter from CPU devices
+        said = str(error)
+        return "RESOURCE_EXHAUSTED" in said or "Out of memory" in said
+    return isinstance(error, MemoryError)
+
+
 def join(
     address: str | None = None, processes: int | None = None, process: int | None = None
 ) -> None:

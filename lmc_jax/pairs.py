@@ -93,12 +93,20 @@ class Cell:
         for labels in (data.train_labels, data.test_labels):
             if not ((labels >= 0) & (labels < CLASSES)).all():
                 raise ValueError(f"{data.name} has labels beyond 0 to {CLASSES - 1}")
+        for kind, name, known in (
+            ("architecture", self.architecture, ARCHITECTURES),
+            *(("alignment", name, ALIGNMENTS) for name in self.alignments),
+        ):
+            if name not in known:
+                raise ValueError(f"unknown {kind} {name!r}: choose {', '.join(known)}")
         if self.points < 2:
             raise ValueError(f"points={self.points}: a path has at least 2")
         if self.pairs < 1:
             raise ValueError(f"pairs={self.pairs}: give at least 1")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed={self.seed}: give 0 to 4294967295")
+        if self.repaired and not self.alignments:
+            raise ValueError("repair without an alignment: it mends permuted paths")
         if self.repaired and self.norm == "batch":
             raise ValueError(
                 "repair with batch normalisation: its statistics are taken anew along "

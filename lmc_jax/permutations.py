@@ -53,15 +53,30 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
       Units by group, in the order of the specification.
 
     Raises:
-      ValueError: unless the specification names every array of ``weights`` and no
-        other, with an entry for each axis, and groups have one size throughout.
+      ValueError: unless the specification is a mapping that names every array of
+        ``weights`` and no other, with an entry for each axis, and groups have one size
+        throughout.
     """
+    if not isinstance(spec, Mapping):
+        raise ValueError(
+            f"a permutation specification of type {type(spec).__name__}: give a "
+            'mapping of paths to axes, as {"0/kernel": (None, "hidden"), ...}'
+        )
     arrays = leaves(weights)
     for path in sorted(arrays.keys() ^ spec.keys()):
         fault = "not in" if path in arrays else "not in the weights, but in"
         raise ValueError(f"array {path!r} is {fault} the permutation specification")
     sizes: dict[str, int] = {}
     for path, entries in spec.items():
+        if not isinstance(entries, tuple | list) or not all(
+            entry is None or isinstance(entry, str | Tiled) for entry in entries
+        ):
+            raise ValueError(
+                f"axes {entries!r} of array {path!r}: give a group or None for each"
+            )
+        if not hasattr(arrays[path], "shape"):
+            kind = type(arrays[path]).__name__
+            raise ValueError(f"the weights hold a {kind} at {path!r}: give arrays only")
         shape = arrays[path].shape
         if len(entries) != len(shape):
             raise ValueError(

@@ -108,7 +108,7 @@ def _computed(
     except devices.Elsewhere:
         return False
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not devices.out_of_memory(error):
             raise
         return devices.all_well(False)  # the others wait for word
     return True

@@ -48,7 +48,7 @@ NEIGHBORS = {
     "kernels": {"numerics"},
     "stability": {"theory"},
     "networks": {"networks"},
-    "matching": {"interpolation", "matching"},
+    "matching": {"interpolation", "alignment", "matching"},
     "alignment": {"alignment"},
 }
 # What is imported from outside beside the standard library, where it is limited.

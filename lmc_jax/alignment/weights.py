@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from lmc_jax.numerics import LARGEST
 from lmc_jax.permutations import Spec, group_axes, group_sizes, leaves, reorder, split
 
 SWEEPS = 200  # over all groups; a few dozen are needed, the objective only rises
@@ -52,12 +53,14 @@ def align_weights(
 
     Raises:
       ValueError: for a specification that does not fit, and for weights that are not
-        finite.
+        finite or beyond 1e150.
       ArithmeticError: should the objective ever fall, which would be a fault here.
     """
     sizes = group_sizes(first, spec)
     group_sizes(second, spec)
-    ours, theirs = _counted(first, spec, leave_out), _counted(second, spec, leave_out)
+    (ours, power), (theirs, other_power) = (
+        _scaled(_counted(weights, spec, leave_out)) for weights in (first, second)
+    )
     for path, array in ours.items():
         if array.shape != theirs[path].shape:
             raise ValueError(
@@ -103,7 +106,7 @@ def align_weights(
                 unsettled |= neighbours[group]
         if not unsettled:
             break
-    return perms, Descent(np.array(objective), not unsettled)
+    return perms, Descent(np.ldexp(objective, power + other_power), not unsettled)
 
 
 def _counted(
@@ -118,7 +121,19 @@ def _counted(
     for path, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"array {path!r} holds NaN or infinity: nothing to align")
+        if np.abs(array).max(initial=0) > LARGEST:
+            raise ValueError(f"array {path!r}: give weights of at most {LARGEST:g}")
     return arrays
+
+
+def _scaled(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
+    """Arrays divided by a power of two, and its exponent: weights of at most 1.
+
+    Nothing is rounded, and products of small weights do not vanish.
+    """
+    largest = [np.abs(array).max(initial=0) for array in arrays.values()]
+    power = int(np.frexp(max(largest, default=0))[1])
+    return {path: np.ldexp(array, -power) for path, array in arrays.items()}, power
 
 
 def _gains(

@@ -3,13 +3,21 @@
 Every matching takes students ``[pairs, 2, m, d]`` and returns ``(perm, info)``:
 ``perm [pairs, m]`` maps row i of the aligned second student to row ``perm[i]`` of it,
 so that ``W[perm]`` computes the same function as ``W``, and ``info`` names what was
-optimised. ``align_types`` and ``refine`` serve single pairs under ``jit``.
+optimised.
+
+Deeper networks are pytrees of arrays ``[pairs, 2, ...]``; their ``perm`` is ``[pairs,
+units]`` by group. ``match_identity`` and ``match_weights`` take them with a permutation
+specification, ``match_activations`` with a function that gives activations. The others
+know the population loss of two-layer students, and refuse them.
+
+``align_types`` and ``align_refined`` serve single pairs under ``jit``.
 """
 
 from lmc_jax.matching.assignment import match_activations, match_weights
 from lmc_jax.matching.bound import lower_bound
 from lmc_jax.matching.exhaustive import match_exhaustive
-from lmc_jax.matching.pairs import Info, match_identity
+from lmc_jax.matching.identity import match_identity
+from lmc_jax.matching.pairs import Info
 from lmc_jax.matching.refine import align_refined, match_refine
 from lmc_jax.matching.types import LEFTOVERS, align_types, match_types
 

@@ -25,7 +25,7 @@ import math
 import numpy as np
 import scipy  # its parts load when first used
 
-from lmc_jax.matching.pairs import Students, checked
+from lmc_jax.matching.pairs import Students, checked, require_teacher
 from lmc_jax.matching.path import inner_times
 
 OFF = 1e-12  # of a global minimum: rounding of its rows and sums
@@ -35,26 +35,33 @@ ROUNDS = 20
 def lower_bound(
     students: Students, k: int, *, definition: str = "lerp", points: int = 11
 ) -> np.ndarray:
-    """No permutation of the pair has a barrier below this; proof above.
+    """No permutation of a pair of global minima has a barrier below this.
+
+    Neurons of different types that are mixed with each other lose some of the teacher,
+    and what a permutation must lose is bounded by linear assignments; the proof is the
+    docstring of ``lmc_jax.matching.bound``.
 
     Args:
-      students: global minima ``[pairs, 2, m, d]``.
-      k: teacher width.
+      students: global minima, real ``[pairs, 2, m, d]``, exact to 1e-12, taken in
+        float64.
+      k: teacher width, 1 <= k <= d.
       definition: of the barrier; all but ``midpoint`` look at the whole path, and are
         the same where the ends have loss 0.
-      points: positions along the path, ends included.
+      points: positions along the path, ends included, an odd number.
 
     Returns:
-      ``[pairs]``, in units of the loss ½ E[(f - f*)²], x ~ N(0, I). 0 for students of
-      equal counts of every type, whose best barrier is 0. Zero neurons mix with any at
-      no loss.
+      float64 ``[pairs]``, in units of the loss ½ E[(f - f*)²], x ~ N(0, I). 0 for
+      students of equal counts of every type, whose best barrier is 0. Zero neurons mix
+      with any at no loss.
 
     Raises:
-      ValueError: where a student is no global minimum, and as ``pairs.checked``.
+      ValueError: in one line, where a student is no global minimum, and as
+        ``match_exhaustive``, except that m has no limit.
     """
-    students = checked(students)
-    _require_minima(students, k)
     ts = np.asarray(inner_times(points, definition))
+    students = checked(students)
+    require_teacher(k, students)
+    _require_minima(students, k)
     return np.array([max(_at(pair, k, t) for t in ts) for pair in students])
 
 

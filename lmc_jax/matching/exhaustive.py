@@ -9,40 +9,53 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lmc_jax.matching.pairs import Info, Students, checked, described
+from lmc_jax.matching.networks import one_layer
+from lmc_jax.matching.pairs import Info, Perm, Students, described, require_teacher
 from lmc_jax.matching.path import heights, inner_times, kernel, path_of
+from lmc_jax.permutations import Spec
 
 WIDEST = 9  # m! permutations: 362,880
 CHUNK = 5040  # permutations at a time; divides m! from m = 7 on
 
 
 def match_exhaustive(
-    students: Students, k: int, *, definition: str = "lerp", points: int = 11
-) -> tuple[np.ndarray, Info]:
+    students: Students,
+    k: int,
+    *,
+    definition: str = "lerp",
+    points: int = 11,
+    spec: Spec | None = None,
+) -> tuple[Perm, Info]:
     """Permutations of the least barrier, by trying all m! of them.
 
     Objective: the barrier. One table of the kernel between all mixed neurons makes
     the loss of a permutation a sum of m(m+1)/2 entries.
 
     Args:
-      students: ``[pairs, 2, m, d]``, m <= 9.
-      k: teacher width.
+      students: real ``[pairs, 2, m, d]``, m <= 9, taken in float64.
+      k: teacher width, 1 <= k <= d.
       definition: of the barrier, one of ``interpolation.BARRIERS``.
-      points: positions along the path, ends included.
+      points: positions along the path, ends included, an odd number.
+      spec: permutation specification of a student given as a pytree of one array.
 
     Returns:
-      ``(perm [pairs, m], info)``; of equally good permutations the first in
-      lexicographic order, up to rounding.
+      ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
+      is row ``perm[i]``; with ``spec`` under the name of its group. Of
+      equally good permutations the first in lexicographic order, up to rounding.
 
     Raises:
-      ValueError: for wider students, and as ``pairs.checked``.
+      ValueError: in one line, for wider students, another k, an unknown definition,
+        points that are even or below 3, a specification of more than one array, and as
+        ``match_weights``.
     """
-    students = checked(students, k)
+    ts = inner_times(points, definition)
+    students, handed = one_layer(students, spec)
+    require_teacher(k, students)
     m = students.shape[2]
     if m > WIDEST:
         raise ValueError(f"m={m}: trying all m! permutations ends at m = {WIDEST}")
-    best, perm = _search(students, _permutations(m), k, definition, points)
-    return np.asarray(perm), described(f"barrier ({definition})", best)
+    best, perm = _search(students, _permutations(m), ts, k, definition)
+    return handed(np.asarray(perm)), described(f"barrier ({definition})", best)
 
 
 @functools.cache
@@ -52,13 +65,13 @@ def _permutations(m: int) -> np.ndarray:
     return every.reshape(-1, min(CHUNK, math.factorial(m)), m)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
-def _search(students: Array, perms: Array, k: int, definition: str, points: int):
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _search(students: Array, perms: Array, ts: Array, k: int, definition: str):
     m = students.shape[2]
     row = jnp.arange(m, dtype=jnp.int32)
 
     def one(pair):
-        path = path_of(pair, k, inner_times(points, definition))
+        path = path_of(pair, k, ts)
         mixed = kernel(path, *jnp.meshgrid(row, row, row, row, indexing="ij"))
         table = jnp.moveaxis(mixed, 0, -1)  # [m, m, m, m, T]
         solo = jnp.moveaxis(path.solo, 0, -1)  # [m, m, T]

@@ -1,19 +1,26 @@
 """What all matchings share: pairs of students in, permutations and diagnostics out."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-Students = ArrayLike  # [pairs, 2, m, d]
+from lmc_jax.numerics import LARGEST
+
+Students = (
+    Any  # [pairs, 2, m, d]; with a specification a pytree, leaves [pairs, 2, ...]
+)
+Perm = Any  # int32 [pairs, m]; with a specification a dict of [pairs, units] by group
 
 
 class Info(NamedTuple):
     """What a matching says of its permutations.
 
     objective: name of what was optimised. value: float64 ``[pairs]``, the objective of
-    the permutation found. rounds: int32 ``[pairs]``, swaps of a descent; 0 elsewhere.
+    the permutation found. rounds: int32 ``[pairs]``, swaps of a descent, assignments
+    that moved units of a network of several groups; 0 elsewhere.
     """
 
     objective: str
@@ -21,34 +28,74 @@ class Info(NamedTuple):
     rounds: np.ndarray
 
 
-def checked(students: Students, k: int | None = None) -> np.ndarray:
-    """Students as float64 ``[pairs, 2, m, d]``, of a teacher of width k if given.
+def checked(students: Students) -> np.ndarray:
+    """Students as float64 ``[pairs, 2, m, d]``.
 
     Raises:
       ValueError: in one line, for two students of unequal shapes, another shape,
-        weights that are not finite, k outside 1 ... d, or JAX without float64.
+        entries that are no real numbers, not finite or beyond ``LARGEST``, or JAX
+        without float64.
     """
-    if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-        raise ValueError("matching needs float64: call lmc_jax.configure() first")
+    require_float64()
     try:
-        found = np.asarray(students, np.float64)
-    except ValueError as error:
+        found = np.asarray(students)
+    except ValueError as error:  # of unequal lengths
         raise ValueError(_unequal(students)) from error
+    except TypeError:  # of keys, which JAX refuses to convert
+        found = np.empty((), object)
+    if not real(found):
+        raise ValueError(
+            f"students of type {type(students).__name__}, which is no array of real "
+            "numbers: give [pairs, 2, m, d], or for a pytree its specification, spec"
+        )
     if found.ndim != 4 or found.shape[1] != 2 or 0 in found.shape:
         raise ValueError(
             f"students of shape {list(found.shape)}: give [pairs, 2, m, d], two "
             "students a pair, nothing empty"
         )
+    found = found.astype(np.float64)
     if not np.isfinite(found).all():
         raise ValueError("matching needs finite weights, got NaN or infinity")
-    if k is not None and not 1 <= k <= found.shape[-1]:
-        raise ValueError(f"k={k}: give 1 <= k <= d = {found.shape[-1]}")
+    if np.abs(found).max() > LARGEST:
+        raise ValueError(
+            f"weights up to {np.abs(found).max():.1e}: give at most {LARGEST:g}, "
+            "beyond it losses and distances overflow"
+        )
     return found
+
+
+def require_teacher(k: int, students: np.ndarray) -> None:
+    """Raises ValueError unless a teacher of width k fits into students ``[..., d]``."""
+    d = students.shape[-1]
+    if not (whole(k) and 1 <= k <= d):
+        raise ValueError(f"k={k!r}: give 1 <= k <= d = {d}, an integer")
+
+
+def whole(value: Any) -> bool:
+    """Whether a setting is an integer, Python's or NumPy's."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def require_float64() -> None:
+    """Raises ValueError where JAX has no float64."""
+    if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise ValueError("matching needs float64: call lmc_jax.configure() first")
+
+
+def real(array: np.ndarray) -> bool:
+    """Whether an array holds real numbers; bfloat16 is floating to JAX only."""
+    kinds = (jnp.floating, jnp.integer, np.bool_)
+    return any(jnp.issubdtype(array.dtype, kind) for kind in kinds)
 
 
 def _unequal(students: Students) -> str:
     """What is wrong with students that are no one array."""
-    shapes = [[np.shape(W) for W in pair] for pair in students]  # type: ignore
+    try:
+        shapes = [[np.shape(W) for W in pair] for pair in students]
+    except (TypeError, ValueError):  # numbers among the pairs, ragged students
+        shapes = []
+    if {len(shape) for pair in shapes for shape in pair} != {2}:
+        return "students of unequal lengths: give [pairs, 2, m, d], two [m, d] a pair"
     odd = next((pair for pair in shapes if len(set(pair)) > 1), None)
     if odd is None:
         return f"pairs of shapes {shapes[0]} and others: match each shape on its own"
@@ -65,20 +112,6 @@ def described(objective: str, value: ArrayLike, rounds: ArrayLike = 0) -> Info:
     value = np.asarray(value, np.float64)
     every = np.broadcast_to(np.asarray(rounds, np.int32), value.shape)
     return Info(objective, value, every)
-
-
-def match_identity(students: Students) -> tuple[np.ndarray, Info]:
-    """The permutation that moves nothing: the direct path. Objective: weight distance.
-
-    Takes ``[pairs, 2, m, d]``; returns ``(perm [pairs, m], info)``, perm int32.
-
-    Raises:
-      ValueError: as ``checked``.
-    """
-    students = checked(students)
-    pairs, _, m, _ = students.shape
-    perm = np.tile(np.arange(m, dtype=np.int32), (pairs, 1))
-    return perm, described("weight distance", weight_distance(students, perm))
 
 
 def weight_distance(students: np.ndarray, perm: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from jax import Array
 
 from lmc_jax import interpolation, two_layer
 from lmc_jax.kernels import relu_kernel
+from lmc_jax.matching.pairs import whole
 from lmc_jax.numerics import matmul, unit
 
 
@@ -41,13 +42,14 @@ class Path(NamedTuple):
 def inner_times(points: int, definition: str) -> Array:
     """Positions inside a path that a barrier's definition looks at, ``[T]``.
 
-    Raises ValueError for an unknown definition, and for points without a middle.
+    Raises ValueError, in one line, for an unknown definition, and for points that have
+    no middle or are no integer.
     """
     if definition not in interpolation.BARRIERS:
         known = ", ".join(interpolation.BARRIERS)
         raise ValueError(f"unknown barrier {definition!r}: choose one of {known}")
-    if points < 3 or points % 2 == 0:
-        raise ValueError(f"points={points}: give an odd number of at least 3")
+    if not whole(points) or points < 3 or points % 2 == 0:
+        raise ValueError(f"points={points!r}: give an odd number of at least 3")
     ts = interpolation.times(points)[1:-1]
     return ts[points // 2 - 1 : points // 2] if definition == "midpoint" else ts
 

@@ -9,9 +9,18 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.matching.pairs import Info, Students, checked, described
+from lmc_jax.matching.networks import one_layer
+from lmc_jax.matching.pairs import (
+    Info,
+    Perm,
+    Students,
+    described,
+    require_teacher,
+    whole,
+)
 from lmc_jax.matching.path import Path, heights, inner_times, kernel, path_of
 from lmc_jax.matching.types import align_types, match_types
+from lmc_jax.permutations import Spec
 
 # A swap must take off this share of the barrier, and this much: less is rounding.
 LEAST_GAIN, NOISE = 1e-9, 1e-14
@@ -37,58 +46,80 @@ def match_refine(
     students: Students,
     k: int,
     *,
-    start: ArrayLike | None = None,
+    start: Perm | None = None,
     restarts: int = 0,
     seed: int = 0,
     definition: str = "midpoint",
     points: int = 11,
-) -> tuple[np.ndarray, Info]:
+    spec: Spec | None = None,
+) -> tuple[Perm, Info]:
     """Permutations whose barrier no swap of two neurons lowers.
 
     Objective: the barrier, by default the one at the midpoint of the path: a tenth of
     the work of the whole path, and as good.
 
     Args:
-      students: ``[pairs, 2, m, d]``.
-      k: teacher width.
-      start: permutations ``[pairs, m]``, as another matching returns them; default
-        Algorithm 1 with opposed leftovers.
+      students: real ``[pairs, 2, m, d]``, taken in float64.
+      k: teacher width, 1 <= k <= d.
+      start: permutations as another matching returns them; default Algorithm 1 with
+        opposed leftovers.
       restarts: further descents from random permutations; the best of all counts.
       seed: of the random permutations.
       definition: of the barrier, one of ``interpolation.BARRIERS``.
-      points: positions along the path, ends included.
+      points: positions along the path, ends included, an odd number.
+      spec: permutation specification of a student given as a pytree of one array.
 
     Returns:
-      ``(perm [pairs, m], info)``, with the swaps of the best descent as rounds.
+      ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
+      is row ``perm[i]``; with ``spec`` under the name of its group. The
+      rounds are the swaps of the best descent.
 
     Raises:
-      ValueError: for a start that holds no permutations, and as ``match_types``.
+      ValueError: in one line, for a start that holds no permutations, restarts or a
+        seed that are no integer of at least 0, and as ``match_exhaustive``, except that
+        m has no limit.
     """
-    students = checked(students, k)
+    for name, value in (("restarts", restarts), ("seed", seed)):
+        if not whole(value) or value < 0:
+            raise ValueError(f"{name}={value!r}: give an integer of at least 0")
+    ts = inner_times(points, definition)
+    students, handed = one_layer(students, spec)
+    require_teacher(k, students)
     if start is None:
         start, _ = match_types(students, k)
-    start = np.asarray(start)
+    if isinstance(start, dict) and len(start) == 1:
+        [start] = start.values()
     pairs, _, m, _ = students.shape
-    if start.shape != (pairs, m) or (np.sort(start, axis=1) != np.arange(m)).any():
+    if not _permutes(start, pairs, m):
         raise ValueError(f"start: give permutations of 0 ... {m - 1}, [{pairs}, {m}]")
+    start = np.asarray(start)
     rng = np.random.default_rng(seed)
     drawn = np.broadcast_to(np.arange(m), (pairs, restarts, m))
     starts = np.concatenate([start[:, None], rng.permuted(drawn, axis=2)], axis=1)
-    best = _descents(students, starts.astype(np.int32), k, definition, points)
+    best = _descents(students, starts.astype(np.int32), ts, k, definition)
     perm, height, rounds = map(np.asarray, best)
-    return perm, described(f"barrier ({definition})", height, rounds)
+    return handed(perm), described(f"barrier ({definition})", height, rounds)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
-def _descents(students: Array, starts: Array, k: int, definition: str, points: int):
+def _permutes(start: ArrayLike, pairs: int, m: int) -> bool:
+    try:
+        found = np.asarray(start)
+    except ValueError:  # of unequal lengths
+        return False
+    fits = found.shape == (pairs, m) and np.issubdtype(found.dtype, np.integer)
+    return fits and bool((np.sort(found, axis=1) == np.arange(m)).all())
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _descents(students: Array, starts: Array, ts: Array, k: int, definition: str):
     def one(pair, starts):
-        path = path_of(pair, k, inner_times(points, definition))
+        path = path_of(pair, k, ts)
         ends = jax.vmap(lambda start: refine(path, start, definition))(starts)
         best = jnp.argmin(ends.height)
         return ends.perm[best], ends.height[best], ends.rounds[best]
 
     pairs, tries, m = starts.shape
-    most = ELEMENTS // (tries * inner_times(points, definition).shape[0] * m * m)
+    most = ELEMENTS // (tries * ts.shape[0] * m * m)
     batch = max(n for n in range(1, max(most, 1) + 1) if pairs % n == 0)
     students = students.reshape(-1, batch, *students.shape[1:])
     best = jax.lax.map(

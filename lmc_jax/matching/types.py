@@ -8,35 +8,48 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.matching.pairs import Info, Students, checked, described
+from lmc_jax.matching.networks import one_layer
+from lmc_jax.matching.pairs import Info, Perm, Students, described, require_teacher
 from lmc_jax.minima import counts, types
 from lmc_jax.numerics import safe_norm
+from lmc_jax.permutations import Spec
 
 LEFTOVERS = ("index", "sorted", "opposed")
 
 
 def match_types(
-    students: Students, k: int, *, leftovers: str = "opposed"
-) -> tuple[np.ndarray, Info]:
+    students: Students, k: int, *, leftovers: str = "opposed", spec: Spec | None = None
+) -> tuple[Perm, Info]:
     """Permutations that align the second students with the first by Algorithm 1.
 
     Objective: the overlap, the number of neurons matched with one of their type, which
     this makes as large as it can be; how the others are paired: ``align_types``.
 
     Args:
-      students: ``[pairs, 2, m, d]``.
-      k: teacher width.
+      students: real ``[pairs, 2, m, d]``, taken in float64.
+      k: teacher width, 1 <= k <= d.
       leftovers: one of ``LEFTOVERS``.
+      spec: permutation specification of a student given as a pytree of one array.
 
     Returns:
-      ``(perm [pairs, m], info)``.
+      ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
+      is row ``perm[i]``; with ``spec`` under the name of its group.
 
     Raises:
-      ValueError: for unknown leftovers, k beyond d, and as ``pairs.checked``.
+      ValueError: in one line, for unknown leftovers, another k, a specification of more
+        than one array, and as ``match_weights``.
     """
-    students = checked(students, k)
+    _require_known(leftovers)
+    students, handed = one_layer(students, spec)
+    require_teacher(k, students)
     perm, matched = _matched(students, k, leftovers)
-    return np.asarray(perm), described("overlap", matched)
+    return handed(np.asarray(perm)), described("overlap", matched)
+
+
+def _require_known(leftovers: str) -> None:
+    if leftovers not in LEFTOVERS:
+        known = ", ".join(LEFTOVERS)
+        raise ValueError(f"unknown leftovers {leftovers!r}: choose one of {known}")
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -71,7 +84,8 @@ def align_types(
     ranked by a combination of their weights, equal ones keep row order.
 
     Args:
-      pair: students ``[2, m, d]``; rows from ``m`` on must be zero and stay in place.
+      pair: students ``[2, rows, d]``, float32 or float64; rows from ``m`` on must be
+        zero and stay in place.
       k: teacher width.
       leftovers: one of ``LEFTOVERS``.
       m: true width, may be traced; default all rows.
@@ -82,9 +96,7 @@ def align_types(
     Raises:
       ValueError: for unknown leftovers.
     """
-    if leftovers not in LEFTOVERS:
-        known = ", ".join(LEFTOVERS)
-        raise ValueError(f"unknown leftovers {leftovers!r}: choose one of {known}")
+    _require_known(leftovers)
     rows = jnp.arange(pair.shape[1], dtype=jnp.int32)
     kinds = types(pair, k)  # [2, m]
     norms = safe_norm(pair)  # [2, m]
@@ -96,11 +108,11 @@ def align_types(
     starts = (jnp.cumsum(tally, axis=1) - tally).astype(jnp.int32)
     index = rows.astype(norms.dtype)
 
-    def arrange(kind, norm, tie, start, ascending):
+    def arrange(kind, norm, tie, start, order):
         by_type = jnp.lexsort((tie, -norm, kind))
         rank = jnp.zeros_like(rows).at[by_type].set(rows - start[kind[by_type]])
         matched = rank < shared[kind]
-        rest = index if leftovers == "index" else (norm if ascending else -norm)
+        rest = index if leftovers == "index" else order * norm
         within = jnp.where(matched, rank.astype(norm.dtype), rest)
         group = jnp.where(matched, kind, k)
         if m is not None:
@@ -108,6 +120,7 @@ def align_types(
             within = jnp.where(rows < m, within, index)
         return jnp.lexsort((within, group))
 
-    first = arrange(kinds[0], norms[0], ties[0], starts[0], False)
-    second = arrange(kinds[1], norms[1], ties[1], starts[1], leftovers == "opposed")
+    # Both at once: sorts are slow to compile.
+    orders = jnp.array([-1, 1 if leftovers == "opposed" else -1], norms.dtype)
+    first, second = jax.vmap(arrange)(kinds, norms, ties, starts, orders)
     return jnp.zeros_like(rows).at[first].set(second.astype(jnp.int32))

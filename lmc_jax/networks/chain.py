@@ -68,7 +68,7 @@ def chain(kernels: Mapping[str, tuple[int, ...]], norm: str) -> Network:
         hidden, moments = {}, {}
         for group in groups:
             if len(kernels[group]) == 4:
-                x = layers.convolution(weights[group], x)
+                x = layers.convolution(weights[group], x, training)
             else:
                 x = layers.dense(weights[group], x.reshape(len(x), -1))
             if norm != "none":

@@ -46,13 +46,24 @@ def dense(layer: Layer, x: Array) -> Array:
     return matmul(x, layer["kernel"]) + layer["bias"]
 
 
-def convolution(layer: Layer, x: Array) -> Array:
+def convolution(layer: Layer, x: Array, training: bool) -> Array:
     """``x [n, h, w, c]`` by a kernel ``[3, 3, c, out]``, zero-padded: same h and w.
 
-    As one matrix product over patches: on CPU XLA's gradients of convolutions are
-    slower, and this form maps over networks as well.
+    In training as one matrix product over patches: on CPU the gradient of XLA's own
+    convolution takes 3 to 15 times as long where it stands in a loop over networks.
+    Without gradient XLA's is the faster one, by 1.2 to 8 times.
     """
     kernel = layer["kernel"]
+    if not training:
+        found = jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            window_strides=(1, 1),
+            padding="SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=jax.lax.Precision.HIGHEST,
+        )
+        return found + layer["bias"]
     rows, columns = x.shape[1:3]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     patches = [
@@ -63,9 +74,13 @@ def convolution(layer: Layer, x: Array) -> Array:
 
 
 def pool(x: Array) -> Array:
-    """Largest of every 2 × 2 pixels of ``[n, h, w, c]``, h and w even."""
-    n, rows, columns, channels = x.shape
-    return x.reshape(n, rows // 2, 2, columns // 2, 2, channels).max((2, 4))
+    """Largest of every 2 × 2 pixels of ``[n, h, w, c]``, h and w even.
+
+    By pairwise maxima: of one maximum over two axes, behind a layer normalisation, XLA
+    compiles a wrong gradient on CPU (JAX 0.10.1; channels no power of two).
+    """
+    rows = jnp.maximum(x[:, ::2], x[:, 1::2])
+    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
 
 
 def normalise(layer: Layer, x: Array, norm: str, training: bool) -> tuple[Array, Layer]:

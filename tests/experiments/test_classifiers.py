@@ -3,13 +3,17 @@
 import gzip
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from lmc_jax import store
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = (
@@ -41,9 +45,9 @@ def data(tmp_path_factory):
     return root
 
 
-def run(name, data, out, *arguments):
+def run(name, data, out, *arguments, **variables):
     command = [sys.executable, "-m", f"experiments.{name}", *TINY.split(), *arguments]
-    environment = {**os.environ, "LMC_JAX_DATA": str(data)}
+    environment = {**os.environ, "LMC_JAX_DATA": str(data), **variables}
     return subprocess.run(
         [*command, f"--out={out}"],
         cwd=ROOT,
@@ -93,6 +97,8 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
         ("--pairs=0", "pairs=0: give at least 1"),
         ("--seed=-1", "seed=-1"),
         ("--schedule=step", "unknown schedule 'step'"),
+        ("--halvings=1", "Unknown command line flag 'halvings'"),
+        ("--num_processes=2", "Unknown command line flag 'num_processes'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(argument, said, data, tmp_path):
@@ -102,3 +108,68 @@ def test_bad_input_is_one_line_and_status_2(argument, said, data, tmp_path):
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_a_learning_rate_at_which_all_diverge_has_no_peak_but_a_table(data, tmp_path):
+    curve = run("mnist_mlp", data, tmp_path, "--data=easy", "--lr=1e30")
+    assert (curve.returncode, curve.stderr) == (0, "")
+    assert "not run" in curve.stdout
+    peaks = run("peak_position", data, tmp_path, "--data=easy", "--lr=1e30")
+    assert peaks.returncode == 2
+    assert peaks.stderr == (
+        "error: all pairs of 2 layers on easy diverged: give a smaller --lr\n"
+    )
+
+
+def test_training_that_was_killed_goes_on_to_the_same_bits(data, tmp_path):
+    long = ["--data=easy", "--widths=3", "--steps=3000", "--looks=30", "--align="]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run("mnist_mlp", data, whole, *long).returncode == 0
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "experiments.mnist_mlp", *TINY.split()),
+            *(*long, f"--out={killed}"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "LMC_JAX_DATA": str(data)},
+        stderr=subprocess.DEVNULL,
+    )
+    while not list(killed.glob("unfinished/cells/*.npz")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not list(killed.glob("cells/*.npz"))
+    assert run("mnist_mlp", data, killed, *long).returncode == 0
+    ends = [store.read(next(out.glob("cells/*.npz"))) for out in (whole, killed)]
+    for name, expected in ends[0].arrays.items():
+        np.testing.assert_array_equal(ends[1].arrays[name], expected)
+
+
+def test_one_of_several_processes_is_refused_unless_it_is_a_shard(data, tmp_path):
+    srun = {"SLURM_STEP_NUM_TASKS": "2"}
+    done = run("mnist_mlp", data, tmp_path, "--data=easy", **srun)
+    assert done.returncode == 2
+    assert "give --num_shards" in done.stderr
+    assert done.stderr.count("\n") == 1
+    shards = [
+        run(
+            *("mnist_mlp", data, tmp_path, "--data=easy"),
+            *("--num_shards=2", f"--shard_index={index}"),
+            **srun,
+        )
+        for index in range(2)
+    ]
+    assert [(shard.returncode, shard.stderr) for shard in shards] == [(0, "")] * 2
+    assert "1 of 2 cells are missing" in shards[0].stdout
+    assert (tmp_path / "mnist_mlp.png").exists()
+
+
+def test_networks_that_do_not_fit_into_memory_end_in_one_line(data, tmp_path):
+    huge = ["--data=easy", "--widths=2,10000000"]  # 800 TB a layer
+    done = run("mnist_mlp", data, tmp_path, *huge)
+    assert done.returncode == 1
+    assert "error: easy, 4 layers of 10000000: 4 networks do not fit" in done.stderr
+    assert "take fewer --pairs" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert len(list(tmp_path.glob("cells/*.npz"))) == 1

@@ -1,8 +1,10 @@
 """What every matching keeps: one signature, bad input, planted and odd students."""
 
 import functools
+import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
@@ -103,10 +105,11 @@ def test_the_pair_that_is_unequal_is_the_one_named(match):
         match([even, [np.ones((5, D)), np.ones((5, D))]])
 
 
-@pytest.mark.parametrize("k", [0, -1, D + 1])
+@pytest.mark.parametrize("k", [0, -1, D + 1, "2", 2.0, None, True, [2]])
 @pytest.mark.parametrize("match", [match_types, match_refine, match_exhaustive])
 def test_teachers_that_do_not_fit_are_one_clear_line(match, k):
-    with pytest.raises(ValueError, match=rf"k={k}: give 1 <= k <= d = {D}"):
+    said = re.escape(f"k={k!r}: give 1 <= k <= d = {D}, an integer")
+    with pytest.raises(ValueError, match=said):
         match(np.ones((1, 2, 4, D)), k)
 
 
@@ -117,6 +120,75 @@ def test_weights_that_are_not_finite_are_one_clear_line(match, bad):
     students[1, 0, 2, 1] = bad
     with pytest.raises(ValueError, match="finite weights") as caught:
         match(students)
+    assert "\n" not in str(caught.value)
+
+
+@EVERY
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-100, 1e100, 1e149])
+def test_permutations_do_not_depend_on_the_scale_of_the_weights(match, scale):
+    """Where the objective does not; losses and barriers know the teacher's scale."""
+    students = np.random.default_rng(8).normal(size=(4, 2, 5, D))
+    perm, info = match(scale * students)
+    assert np.isfinite(info.value).all()
+    np.testing.assert_array_equal(np.sort(perm, axis=1), [range(5)] * 4)
+    if not info.objective.startswith("barrier"):
+        np.testing.assert_array_equal(perm, match(students)[0])
+    if info.objective == "correlation":
+        np.testing.assert_allclose(info.value, match(students)[1].value, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e100, 1e149])
+def test_swap_descent_is_not_below_the_optimum_at_any_scale(scale):
+    students = scale * np.random.default_rng(9).normal(size=(4, 2, 5, D))
+    least = match_exhaustive(students, K)[1].value
+    found = match_refine(students, K, definition="lerp")[1].value
+    assert (found >= least - 1e-9 * np.abs(least)).all()
+
+
+@EVERY
+@pytest.mark.parametrize("size", [1e151, 1e160, 1e200, 1e300])
+def test_weights_whose_squares_overflow_are_one_clear_line(match, size):
+    students = np.ones((2, 2, 5, D))
+    students[1, 1, 3, 0] = -size
+    with pytest.raises(ValueError, match=r"give at most 1e\+150") as caught:
+        match(students)
+    assert "\n" not in str(caught.value)
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "students",
+    [
+        {"W": np.ones((1, 2, 5, D))},
+        None,
+        "students",
+        [["a", "b"]],
+        3j * np.ones((1, 2, 5, D)),
+        np.full((1, 2, 5, D), None),
+        lambda x: x,
+    ],
+)
+def test_students_that_are_no_numbers_are_one_clear_line(match, students):
+    with pytest.raises(ValueError, match=r"give \[pairs, 2, m, d\]") as caught:
+        match(students)
+    assert "\n" not in str(caught.value)
+
+
+@EVERY
+@pytest.mark.parametrize("dtype", [np.int8, np.bool_, np.float16, jnp.bfloat16])
+def test_students_of_every_real_dtype_are_matched(match, dtype):
+    students = np.random.default_rng(2).integers(0, 2, (2, 2, 5, D)).astype(dtype)
+    perm, _ = match(students)
+    np.testing.assert_array_equal(perm, match(students.astype(np.float64))[0])
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "given", [jax.random.key(0), len, {"W": 1}, [1, [2, 3]], [["a", INPUTS], ["b"]]]
+)
+def test_students_that_are_no_arrays_are_one_clear_line(match, given):
+    with pytest.raises(ValueError, match=r"give \[pairs, 2, m, d\]") as caught:
+        match(given)
     assert "\n" not in str(caught.value)
 
 

@@ -112,16 +112,39 @@ def test_dead_neurons_have_no_correlation():
     assert info.value[0] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("x", [np.ones(3), np.ones((5, 2)), np.ones((1, 3))])
+@pytest.mark.parametrize(
+    "x",
+    [np.ones(3), np.ones((5, 2)), np.ones((1, 3)), "inputs", [[1, 2, 3], [1]], {}],
+)
 def test_inputs_of_another_shape_are_one_clear_line(x):
     with pytest.raises(ValueError, match=r"give finite \[n, 3\]") as caught:
         match_activations(np.ones((1, 2, 2, 3)), x)
     assert "\n" not in str(caught.value)
 
 
-def test_inputs_that_are_not_finite_are_refused():
-    with pytest.raises(ValueError, match="give finite"):
-        match_activations(np.ones((1, 2, 2, 3)), np.full((4, 3), np.nan))
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e200])
+def test_inputs_that_are_not_finite_are_refused(value):
+    x = np.ones((4, 3))
+    x[2, 1] = value
+    with pytest.raises(ValueError, match="give finite") as caught:
+        match_activations(np.ones((1, 2, 2, 3)), x)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e149])
+def test_correlations_do_not_depend_on_the_scale_of_the_inputs(scale):
+    rng = np.random.default_rng(10)
+    students, x = rng.normal(size=(3, 2, 6, 4)), rng.normal(size=(30, 4))
+    expected, before = match_activations(students, x)
+    perm, info = match_activations(students, scale * x)
+    np.testing.assert_array_equal(perm, expected)
+    np.testing.assert_allclose(info.value, before.value, rtol=1e-12)
+
+
+def test_activations_that_differ_by_rounding_only_have_no_correlation():
+    x = np.tile(np.random.default_rng(11).random(3), (7, 1))
+    _, info = match_activations(np.full((1, 2, 2, 3), 0.1), x)
+    assert info.value[0] == 0
 
 
 def test_gains_that_are_not_finite_are_refused():

@@ -13,6 +13,7 @@ from lmc_jax.interpolation import BARRIERS
 from lmc_jax.matching import (
     LEFTOVERS,
     align_refined,
+    lower_bound,
     match_activations,
     match_exhaustive,
     match_identity,
@@ -152,7 +153,18 @@ def test_equal_seeds_give_equal_permutations():
 
 
 @pytest.mark.parametrize(
-    "start", [[[0, 0, 2]], [[0, 1]], [[1, 2, 3]], [[0, 1, 2], [0, 1, 2]]]
+    "start",
+    [
+        [[0, 0, 2]],
+        [[0, 1]],
+        [[1, 2, 3]],
+        [[0, 1, 2], [0, 1, 2]],
+        [[0, 1, 2], [0]],
+        [[0.0, 1.0, 2.0]],
+        "identity",
+        {"hidden": [[0, 0, 2]]},
+        {},
+    ],
 )
 def test_starts_that_are_no_permutations_are_one_clear_line(start):
     with pytest.raises(ValueError, match="give permutations of 0") as caught:
@@ -191,10 +203,22 @@ def test_kernel_is_that_of_the_mixed_neurons_even_where_they_cancel():
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"definition": "none"}, "unknown barrier"), ({"points": 4}, "odd number")],
+    [
+        ({"definition": "none"}, "unknown barrier"),
+        ({"definition": ["lerp"]}, "unknown barrier"),
+        *(({"points": points}, "odd number") for points in (4, 1, "11", 11.0, None)),
+    ],
 )
 def test_bad_definitions_and_points_are_one_clear_line(given, message):
-    for match in (match_exhaustive, match_refine):
+    for match in (match_exhaustive, match_refine, lower_bound):
         with pytest.raises(ValueError, match=message) as caught:
             match(np.ones((1, 2, 3, 2)), 2, **given)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["restarts", "seed"])
+@pytest.mark.parametrize("value", [-1, "2", 1.0, None, True])
+def test_bad_restarts_and_seeds_are_one_clear_line(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value!r}: give an int") as caught:
+        match_refine(np.ones((1, 2, 3, 2)), 2, **{name: value})
+    assert "\n" not in str(caught.value)

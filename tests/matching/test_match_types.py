@@ -155,11 +155,15 @@ def test_leftovers_by_hand(dtype):
     assert matcher(3)(pair, width)[0, :4].tolist() == [2, 1, 3, 0]
 
 
-def test_unknown_leftovers_are_one_clear_line():
-    with pytest.raises(ValueError, match="unknown leftovers 'none'") as caught:
-        align_types(jnp.zeros((2, 3, 2)), 2, leftovers="none")
-    assert "index, sorted, opposed" in str(caught.value)
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("leftovers", ["none", 2, ["index"]])
+def test_unknown_leftovers_are_one_clear_line(leftovers):
+    pair = jnp.zeros((2, 3, 2))
+    for match, students in ((align_types, pair), (match_types, pair[None])):
+        with pytest.raises(ValueError, match="unknown leftovers") as caught:
+            match(students, 2, leftovers=leftovers)
+        assert repr(leftovers) in str(caught.value)
+        assert "index, sorted, opposed" in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
