@@ -188,15 +188,23 @@ def _seen(k: int, curve: Sequence[dict]) -> list[dict]:
         ),
         "n": least["pairs"],
     }
-    below = all(least["overlap_high"] < row["overlap_low"] for row in ends)
+    others = [row for row in curve if row is not least]
+    apart = [least["overlap_high"] < row["overlap_low"] for row in others]
+    turns: bool | None = None
+    if len(curve) > 2 and any(least is end for end in ends):
+        turns = False if all(apart) else None
+    elif len(curve) > 2:
+        turns = True if apart[0] and apart[-1] else None
     return [
         shared
         | {
             "claim": "the sampled overlap proportion first decreases and then "
             f"increases (k = {k})",
             "rule": "the interval of the least mean lies below those of the smallest "
-            "and of the largest m; at least three widths",
-            "holds": bool(below) if len(curve) > 2 else None,
+            "and of the largest m; it fails where the least mean is one of the two, "
+            "with an interval below all others; not judged where intervals meet, or "
+            "of fewer than three widths",
+            "holds": turns,
         },
         shared
         | {

@@ -27,6 +27,18 @@ RULE = (
     f"hold is said. “{NOT_RUN}”: no case could be judged at these settings."
 )
 
+# What else the paper says, in words that no result can be held against.
+UNJUDGED = (
+    "Equations 3, 7 and 8 and the examples of Definition 7 are the program's own code: "
+    "its tests compare them with independent computations.",
+    "By how much the best permutation lowers the barrier (Figure 3) and at which width "
+    "it does little (Figure 8): the numbers are missing in the text that we have.",
+    "That Dirichlet or equal weights model the simplex as well (Appendix B.1): no "
+    "measure is named; --source=dirichlet,equal draws their curves.",
+    "That the number of teacher neurons models how complex data are (Appendix B.4).",
+    "What it says of the proofs and figures of other papers.",
+)
+
 
 class Figure(NamedTuple):
     """One figure of an entrypoint, with all that was said beside it."""
@@ -140,6 +152,10 @@ def page(
         *(f"<p><b>{_text(n)} failed:</b> {_text(s)}</p>" for n, s in failed.items()),
         "<h2>What the paper claims</h2>",
         _table(paper),
+        "<p>Not judged:</p>",
+        "<ul>",
+        *(f"<li>{_text(sentence)}</li>" for sentence in UNJUDGED),
+        "</ul>",
         "<h2>Beyond the paper</h2>",
         _table(beyond),
         "<h2>Figures</h2>",
@@ -187,8 +203,8 @@ def _row(statement: Statement) -> str:
 
 
 def _count(judged: Sequence[bool]) -> str:
-    held = f"in {sum(judged)} of {len(judged)} cases"
-    return f" <small>{held}</small>" if len(judged) > 1 else ""
+    held = f"holds in {sum(judged)} of {len(judged)} cases"
+    return f" <small>({held})</small>" if len(judged) > 1 else ""
 
 
 def _corrected(statement: Statement) -> str:

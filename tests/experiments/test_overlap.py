@@ -97,6 +97,32 @@ def test_theorem_5_for_other_teachers(k):
     assert done.stdout.split() == ["True", "True", str(k == 2), "True"], done.stderr
 
 
+@pytest.mark.parametrize(
+    ("means", "holds"),
+    [
+        ([0.9, 0.8, 0.9], True),
+        ([0.9, 0.89, 0.9], None),  # the intervals meet
+        ([0.8, 0.85, 0.9], False),
+        ([0.8, 0.805, 0.9], None),
+        ([0.8, 0.9], None),
+    ],
+)
+def test_a_fall_and_a_rise_are_judged_where_intervals_tell(means, holds):
+    code = f"""
+from experiments import overlap
+ends = {{"overlap_low": -0.01, "overlap_mean": 0.0, "overlap_high": 0.01}}
+curve = [
+    {{"m": 6 + i, "pairs": 9}} | {{name: mean + end for name, end in ends.items()}}
+    for i, mean in enumerate({means})
+]
+print(overlap._seen(5, curve)[0]["holds"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == f"{holds}\n", done.stderr
+
+
 def test_coverage_of_few_points_is_not_judged(run):
     out, _ = run
     few = overlap(out, "--k=5", "--m=7,8", "--pairs=40")

@@ -93,7 +93,7 @@ def test_a_statement_has_one_verdict_from_all_its_figures(tmp_path):
     assert [f.name for f in falls.figures] == ["one", "two"]
     assert (rises.paper, rises.verdict) == ("", "holds")
     page = report.page("T", report.figures(tmp_path), {}, {})
-    assert "<small>in 1 of 2 cases</small>" in page
+    assert "<small>(holds in 1 of 2 cases)</small>" in page
     assert page.count("href='#two'") == 1
 
 
