@@ -67,7 +67,8 @@ def in_other_dimension(grid: Sequence[Cell], setting: dict) -> list[Cell]:
     if d == own[0].d:
         raise common.Refusal(f"--other_d={d}: give another dimension than d")
     widest = max(cell.m for cell in own)
-    cells = [dataclasses.replace(c, d=d) for c in own if k < c.m and 10 * c.m >= widest]
+    least = max((c.m for c in own if 10 * c.m <= widest), default=0)
+    cells = [dataclasses.replace(c, d=d) for c in own if c.m >= max(least, k + 1)]
     with common.refusing():
         for cell in cells:
             cell.validate()
