@@ -199,7 +199,11 @@ def _networks(row: dict) -> str:
 def direct_claim(rows: Sequence[dict], paper: str) -> dict:
     """Whether the direct barrier is large at every width that the paper shows."""
     curve = classifiers.select(rows, path="direct", sample="test", metric="nll")
-    curve = [row for row in curve if row["width"] >= PAPER_WIDTH] or curve
+    begins = ""
+    if curve[0]["architecture"] == "mlp":
+        curve = [row for row in curve if row["width"] >= PAPER_WIDTH] or curve
+        begins = f"; from width {PAPER_WIDTH} on, where the paper begins, or at all "
+        begins += "widths if none is so large"
     least = min(curve, key=lambda row: row["barrier_low"])
     half = float(np.log(10) / 2)
     enough = min(row["kept"] for row in curve) >= FEWEST_PAIRS
@@ -210,8 +214,7 @@ def direct_claim(rows: Sequence[dict], paper: str) -> dict:
         "measured": f"least {common.with_interval(least, 'barrier')}, at width "
         f"{least['width']}",
         "rule": f"every interval lies above half of ln 10, {half:.3g}: half of what "
-        f"guessing costs; from width {PAPER_WIDTH} on, where the paper begins, or at "
-        f"all widths if none is so large; at least {FEWEST_PAIRS} pairs",
+        f"guessing costs{begins}; at least {FEWEST_PAIRS} pairs",
         "n": least["kept"],
         "holds": bool(least["barrier_low"] > half) if enough else None,
     }

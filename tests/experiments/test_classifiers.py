@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments import peaks
 from lmc_jax import store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +120,23 @@ def test_a_learning_rate_at_which_all_diverge_has_no_peak_but_a_table(data, tmp_
     assert peaks.stderr == (
         "error: all pairs of 2 layers on easy diverged: give a smaller --lr\n"
     )
+
+
+@pytest.mark.parametrize(("architecture", "holds"), [("mlp", True), ("cnn", False)])
+def test_direct_barrier_of_mlps_is_judged_from_the_first_width_of_the_paper(
+    architecture, holds
+):
+    rows = [
+        {
+            **{"path": "direct", "sample": "test", "metric": "nll", "kept": 3},
+            **{"architecture": architecture, "width": width},
+            **{f"barrier_{end}": barrier for end in ("mean", "low", "high")},
+        }
+        for width, barrier in ((8, 0.1), (15, 2.0), (20, 3.0))
+    ]
+    claim = peaks.direct_claim(rows, "")
+    assert claim["holds"] is holds
+    assert ("from width 15 on" in claim["rule"]) is holds
 
 
 def test_training_that_was_killed_goes_on_to_the_same_bits(data, tmp_path):
