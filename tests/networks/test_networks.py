@@ -97,6 +97,26 @@ def test_compiled_gradient_of_pooling_is_that_of_differences(norm, channels):
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_compiled_gradients_of_a_cnn_are_those_of_differences(norm):
+    network, rng = cnn((8, 8, 3), (3, 6), (), 10, norm), np.random.default_rng(1)
+    weights, x = drawn(network), rng.normal(size=(10, 8, 8, 3))
+    direction = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), weights)
+
+    def loss(weights):
+        return jnp.sum(jnp.square(network.fit(weights, x)))
+
+    def at(step):
+        moved = jax.tree.map(lambda a, b: a + step * b, weights, direction)
+        return float(compiled(moved))
+
+    compiled = jax.jit(loss)
+    slope = jax.jit(jax.grad(loss))(weights)
+    products = jax.tree.map(lambda a, b: float(np.vdot(a, b)), slope, direction)
+    expected = (at(1e-6) - at(-1e-6)) / 2e-6
+    assert sum(jax.tree.leaves(products)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_maximum_over_two_axes_still_has_a_wrong_gradient_compiled():
     """Why ``pool`` is as it is: once this fails it may be written so again."""
     found, expected = slopes(at_once, "layer", 3, jnp.float64)
