@@ -57,6 +57,8 @@ def run(main: Callable[..., None], *arguments: str) -> None:
     def parse(argv: Sequence[str]) -> list[str]:
         try:
             rest = FLAGS(argv)
+        except SystemExit as end:  # of --help, to which absl gives the status 1
+            raise SystemExit(0) from end
         except (flags.Error, ValueError) as error:  # ValueError: of absl's own flags
             _leave(2, str(error))
         if arguments[-1:] == ("...",):

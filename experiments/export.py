@@ -27,7 +27,8 @@ def main(out: str) -> None:
         raise common.Refusal(f"{out!r} holds no cells: give the output of a sweep")
     write = {"csv": write_csv, "netcdf": write_netcdf, "parquet": write_parquet}
     try:
-        written = write[FORMAT.value](Path(out))
+        with common.refusing():
+            written = write[FORMAT.value](Path(out))
     except ImportError as error:
         raise common.Refusal(
             f"--format={FORMAT.value} needs {error.name or error}: "

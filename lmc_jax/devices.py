@@ -54,8 +54,8 @@ def join(
     except (ValueError, TypeError, IndexError) as error:  # of HOST:PORT without port
         raise ValueError(
             f"cannot join other processes ({_first_line(error)}): on Slurm, TPU pods "
-            "and Open MPI they are found, elsewhere give --coordinator_address, "
-            "--num_processes and --process_id"
+            "and Open MPI they are found, elsewhere give --coordinator_address as "
+            "HOST:PORT, --num_processes and --process_id"
         ) from error
     except RuntimeError as error:
         raise Lost(f"the processes did not meet: {_first_line(error)}") from error

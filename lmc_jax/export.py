@@ -80,11 +80,14 @@ def dataset(out: str | Path) -> "xarray.Dataset":
 
     Raises:
       StoreError: when the folder holds no cells, or a damaged one.
+      ValueError: as ``summary.require_students``.
       ImportError: without xarray, of the extra ``export``.
     """
     import xarray
 
     records = store.load(out)
+    for record in records:
+        summary.require_students(record)
     shared = _labels(records)
     places = {
         name: {label: i for i, label in enumerate(labels.tolist())}
@@ -185,8 +188,10 @@ def tables(out: str | Path) -> Iterator[dict[str, np.ma.MaskedArray]]:
 
     Raises:
       StoreError: for a damaged cell.
+      ValueError: as ``summary.require_students``.
     """
     for record in store.records(out):
+        summary.require_students(record)
         yield _columns(record)
 
 

@@ -85,9 +85,21 @@ def load(out: str | Path, definition: str = "lerp") -> dict[str, np.ndarray]:
 
     Raises:
       StoreError: when the folder holds no cells, or a damaged one.
-      ValueError: for an unknown barrier definition.
+      ValueError: for an unknown barrier definition, and as ``require_students``.
     """
-    return columns(rows(store.load(out), definition))
+    records = store.load(out)
+    for record in records:
+        require_students(record)
+    return columns(rows(records, definition))
+
+
+def require_students(record: store.Record) -> None:
+    """Raises ValueError for a cell of networks on data, which have other columns."""
+    if "matchings" not in record.parameters:
+        raise ValueError(
+            "these are cells of networks trained on data, whose table is summary.csv "
+            "in their folder: give the output of a sweep of two-layer students"
+        )
 
 
 def columns(table: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

@@ -107,7 +107,7 @@ def _computed(
             progress(len(batch))
     except devices.Elsewhere:
         return False
-    except jax.errors.JaxRuntimeError as error:
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not devices.out_of_memory(error):
             raise
         return devices.all_well(False)  # the others wait for word

@@ -24,36 +24,44 @@ def test_cell_has_the_same_bits_at_every_batch_of_two_or_more(source):
 class Memory:
     """Programs that run out of memory at batches of more than ``room`` a device."""
 
-    def __init__(self, program, room):
+    def __init__(self, program, room, error):
         self.program, self.room, self.calls = program, room, 0
-
+        self.error = error
         self.lower = program.lower
 
     def __call__(self, *arguments):
         self.calls += 1
         (size,) = {leaf.shape[0] for leaf in jax.tree.leaves(arguments)}
         if self.calls > 2 and size > self.room * jax.device_count():
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory: 1 GiB")
+            raise self.error
         return self.program(*arguments)
 
 
-def in_memory(monkeypatch, room):
+OF_DEVICE = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory: 1 GiB")
+
+
+def in_memory(monkeypatch, room, error=OF_DEVICE):
     descender, measurer = programs.descender, programs.measurer
 
     def small_descender(*settings):
         start, descend = descender(*settings)
-        return start, Memory(descend, room)
+        return start, Memory(descend, room, error)
 
     monkeypatch.setattr(programs, "descender", small_descender)
     monkeypatch.setattr(
-        programs, "measurer", lambda *settings: Memory(measurer(*settings), room)
+        programs,
+        "measurer",
+        lambda *settings: Memory(measurer(*settings), room, error),
     )
 
 
-def test_batch_that_does_not_fit_is_halved_for_the_rest_of_the_sweep(monkeypatch):
+@pytest.mark.parametrize("error", [OF_DEVICE, MemoryError()])
+def test_batch_that_does_not_fit_is_halved_for_the_rest_of_the_sweep(
+    monkeypatch, error
+):
     cells = [dataclasses.replace(BASE, pairs=16), dataclasses.replace(BASE, m=9)]
     expected, done, halvings = swept(cells), [], []
-    in_memory(monkeypatch, 5)
+    in_memory(monkeypatch, 5, error)
     found = swept(cells, halved=halvings.append, progress=done.append)
     assert halvings == list(range(1, len(halvings) + 1))
     assert batches.batch_shape(cells[0], halvings[-1])[0] <= 5

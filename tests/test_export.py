@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 import xarray
 
-from lmc_jax import export, store
+from lmc_jax import export, store, summary
 from lmc_jax.descent import CONVERGED, DIVERGED
 from lmc_jax.interpolation import BARRIERS, barrier
 from lmc_jax.spec import Cell, Descent, Minima
@@ -164,3 +164,21 @@ def test_damaged_cell_leaves_no_export(out):
         assert cell.name in done.stderr
         assert len(done.stderr.splitlines()) == 1
     assert not list(out.glob("*export*"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "netcdf", "parquet"])
+def test_networks_on_data_are_refused_in_one_line(tmp_path, kind):
+    losses = np.zeros((2, 1, 3, 2, 2))
+    store.open_store(tmp_path)
+    store.save(tmp_path, {"data": "mnist", "width": 4}, {"losses": losses}, {})
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.export", tmp_path, f"--format={kind}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "summary.csv" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    with pytest.raises(ValueError, match="two-layer students"):
+        summary.load(tmp_path)
