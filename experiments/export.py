@@ -27,8 +27,11 @@ def main(out: str) -> None:
         raise common.Refusal(f"{out!r} holds no cells: give the output of a sweep")
     write = {"csv": write_csv, "netcdf": write_netcdf, "parquet": write_parquet}
     try:
-        with common.refusing():
-            written = write[FORMAT.value](Path(out))
+        written = write[FORMAT.value](Path(out))
+    except store.StoreError:
+        raise
+    except ValueError as error:
+        raise common.Refusal(str(error)) from error
     except ImportError as error:
         raise common.Refusal(
             f"--format={FORMAT.value} needs {error.name or error}: "
