@@ -130,6 +130,7 @@ def test_direct_barrier_of_mlps_is_judged_from_the_first_width_of_the_paper(
         {
             **{"path": "direct", "sample": "test", "metric": "nll", "kept": 3},
             **{"architecture": architecture, "width": width},
+            **{"layers": 4, "data": "easy"},
             **{f"barrier_{end}": barrier for end in ("mean", "low", "high")},
         }
         for width, barrier in ((8, 0.1), (15, 2.0), (20, 3.0))
