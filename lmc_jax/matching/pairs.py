@@ -9,9 +9,7 @@ from jax.typing import ArrayLike
 
 from lmc_jax.numerics import LARGEST
 
-Students = (
-    Any  # [pairs, 2, m, d]; with a specification a pytree, leaves [pairs, 2, ...]
-)
+Students = Any  # [pairs, 2, m, d]; with a specification a pytree of [pairs, 2, ...]
 Perm = Any  # int32 [pairs, m]; with a specification a dict of [pairs, units] by group
 
 
