@@ -5,10 +5,11 @@ is stored but weights, with named dimensions, for xarray. Conventions are in the
 attributes of the file; beside a csv, in export.json.
 """
 
-import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -42,16 +43,17 @@ def main(out: str) -> None:
 
 def write_csv(out: Path) -> list[Path]:
     path, about = out / "export.csv", out / "export.json"
-    with store.replacing(path) as temporary, temporary.open("x", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for number, table in enumerate(export.tables(out)):
-            if not number:
-                writer.writerow(table)
-            columns = [column.tolist() for column in table.values()]  # masked: None
-            writer.writerows(zip(*columns, strict=True))
+    store.write_csv(path, _rows(out))
     text = json.dumps(export.ATTRIBUTES | export.DESCRIPTIONS, indent=2)
     store.write_atomic(about, (text + "\n").encode())
     return [path, about]
+
+
+def _rows(out: Path) -> Iterator[dict[str, Any]]:
+    for table in export.tables(out):
+        columns = [column.tolist() for column in table.values()]  # masked: None
+        for values in zip(*columns, strict=True):
+            yield dict(zip(table, values, strict=True))
 
 
 def write_parquet(out: Path) -> list[Path]:

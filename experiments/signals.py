@@ -25,13 +25,17 @@ def watch() -> None:
 
 def _leave(stops: set[signal.Signals]) -> None:
     number = signal.sigwait(stops)
-    store = sys.modules.get("lmc_jax.store")  # not imported here: it may take a second
+    # Not imported here, which may take a second; an import under way may lack names.
+    store = sys.modules.get("lmc_jax.store")
+    devices = sys.modules.get("lmc_jax.devices")
     if writing := getattr(store, "WRITING", None):
         writing.acquire(timeout=PATIENCE)
+    several = getattr(devices, "joined", bool)()
+    again = "to go on" + " start all processes again, this one with" * several
     for child in CHILDREN:
         child.terminate()
     command = shlex.join(["python", *sys.orig_argv[1:]])
     line = f"stopped by {signal.Signals(number).name}, finished cells are kept; "
     bar = "\n" if os.isatty(2) else ""  # not into the line of a progress bar
-    os.write(2, f"{bar}{line}to go on: {command}\n".encode())
+    os.write(2, f"{bar}{line}{again}: {command}\n".encode())
     os._exit(128 + number)

@@ -6,19 +6,17 @@ type has: above η* dense minima are unstable, and what is found has lost neuron
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from absl import flags
 
 from experiments import common, curves, sparse_barriers
+from experiments.edges import edges
 from experiments.sparsity_claims import MEASURES, rate_claims, width_claims
 from lmc_jax import descent, figures, stability, store
 from lmc_jax.measures import mean_interval
-from lmc_jax.sharpness import sharpness
 from lmc_jax.spec import Cell, Descent
 
 common.define_output("sparsity")
@@ -130,62 +128,6 @@ def described(record: store.Record) -> dict[str, Any]:
         ends = zip(("mean", "low", "high"), mean_interval(value), strict=True)
         row |= {f"{name}_{end}": found for end, found in ends}
     return row
-
-
-STABLE = 2 + 1e-6
-FINER = (1e-4, 1e-5)  # norms of zero rows at which the count of violations is shown
-
-
-def edges(record: store.Record) -> dict[str, Any]:
-    """η λ_max of every run with a final loss below the tolerance, held or not.
-
-    ``edge`` is the largest with rows of norm <= zero_row taken as zero, from the types,
-    and ``edge_cut`` from Hessian-vector products at those weights; ``edge_raw`` at the
-    weights as they are. ``judged`` counts the runs, ``unstable``, ``unstable_raw`` and
-    ``unstable_finer`` (with the norms ``FINER``) those above 2 + 1e-6.
-    """
-    cell, source = record.parameters, record.parameters["source"]
-    if "lr" not in source:
-        return {"judged": 0}
-    k, lr = cell["k"], source["lr"]
-    losses = record.arrays["losses"][:, 0, [0, -1]]
-    stored = store.read_weights(store.cell_path(common.FLAGS.out, cell))
-    assert stored is not None
-    W = stored.arrays["W"][losses < source["tol"]].astype(np.float64)  # [n, m, d]
-    if not len(W):
-        return {"judged": 0}
-    kinds, norms = np.argmax(W[..., :k], -1), np.linalg.norm(W, axis=-1)
-
-    def by_types(zero: float) -> np.ndarray:
-        kept = (norms > zero)[..., None] & (kinds[..., None] == np.arange(k))
-        return lr * stability.gauss_newton_sharpness(kept.sum(1))
-
-    dying = (norms <= source["zero_row"]) & (norms > 0)
-    edge, raw = by_types(source["zero_row"]), lr * _measured(W, k)
-    cut, some = raw.copy(), dying.any(axis=1)
-    if some.any():
-        cut[some] = lr * _measured(np.where(dying[some][..., None], 0, W[some]), k)
-    return {
-        "judged": len(W),
-        "edge": float(edge.max()),
-        "edge_cut": float(cut.max()),
-        "edge_raw": float(raw.max()),
-        "unstable": int(np.sum(edge > STABLE)),
-        "unstable_raw": int(np.sum(raw > STABLE)),
-        "unstable_finer": [int(np.sum(by_types(zero) > STABLE)) for zero in FINER],
-    }
-
-
-def _measured(W: np.ndarray, k: int) -> np.ndarray:
-    """λ_max ``[n]`` of the Hessian at students ``[n, m, d]``, padded to few shapes."""
-    size = -len(W) % 64
-    padded = np.concatenate([W, np.repeat(W[-1:], size, axis=0)])
-    return np.asarray(_sharpness(padded, k))[: len(W)]
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _sharpness(W, k):
-    return jax.lax.map(lambda w: sharpness(w, k), W, batch_size=16)
 
 
 def _shown(row: dict) -> dict[str, Any]:

@@ -101,7 +101,12 @@ def together() -> Iterator[None]:
 
 def several() -> bool:
     """Whether there are other processes to compute with."""
-    return jax.distributed.is_initialized() and jax.process_count() > 1
+    return joined() and jax.process_count() > 1
+
+
+def joined() -> bool:
+    """Whether this is a process of ``jax.distributed``; waits for nothing."""
+    return jax.distributed.is_initialized()
 
 
 def first() -> bool:

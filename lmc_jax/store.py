@@ -25,7 +25,7 @@ import time
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -284,21 +284,26 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def write_csv(path: str | Path, rows: Sequence[Values]) -> None:
+def write_csv(path: str | Path, rows: Iterable[Values]) -> None:
     """Writes a table atomically: the keys of the first row, then a line for each row.
 
     Floats read back exactly (narrow ones as float64). None and NaN are empty fields.
-    Raises StoreError where keys differ or a value is neither scalar nor string.
+    Rows are taken one at a time. Raises StoreError where keys differ or a value is
+    neither scalar nor string.
     """
-    columns = list(rows[0]) if rows else []
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        if row.keys() != set(columns):
-            raise StoreError(f"columns {list(row)} differ from the first {columns}")
-        writer.writerow([_field(row[column], column) for column in columns])
-    write_atomic(path, text.getvalue().encode())
+    columns: list[str] = []
+    with (
+        replacing(path) as temporary,
+        temporary.open("x", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        for row in rows:
+            if not columns:
+                columns = list(row)
+                writer.writerow(columns)
+            if row.keys() != set(columns):
+                raise StoreError(f"columns {list(row)} differ from the first {columns}")
+            writer.writerow([_field(row[column], column) for column in columns])
 
 
 def _field(value: object, column: str) -> str:

@@ -4,6 +4,7 @@ SciPy's solver: ``optax.assignment.hungarian_algorithm`` took 2.4 to 19 times as
 m = 8 to 512 on CPU, and does not notice NaN.
 """
 
+import functools
 from collections.abc import Collection
 
 import jax
@@ -27,6 +28,8 @@ from lmc_jax.matching.pairs import (
 )
 from lmc_jax.numerics import LARGEST, matmul, unit
 from lmc_jax.permutations import Spec
+
+ALIKE = 1e-12  # angles up to 2e-6, where correlations within rounding of 1 begin
 
 
 def assign(gains: np.ndarray) -> np.ndarray:
@@ -80,10 +83,12 @@ def match_weights(
         return networks.by_weights(students, spec, leave_out, seed)
     students = checked(students)
     # Each student divided by a power of two: the best permutation is the same, nothing
-    # is rounded, and products of small weights do not vanish.
+    # is rounded, and squares of small weights do not vanish. Squares of differences,
+    # not products: 0 for equal neurons alone, so that short ones find their like.
     powers = np.frexp(np.abs(students).max(axis=(2, 3), keepdims=True))[1]
-    first, second = np.ldexp(students, -powers).swapaxes(0, 1)
-    perm = assign(np.einsum("pid,pjd->pij", first, second))
+    squares = functools.partial(scipy.spatial.distance.cdist, metric="sqeuclidean")
+    scaled = np.ldexp(students, -powers)
+    perm = assign(-np.stack([squares(first, second) for first, second in scaled]))
     return perm, described("weight distance", weight_distance(students, perm))
 
 
@@ -127,31 +132,40 @@ def match_activations(
         return networks.by_activations(students, spec, activations, x)
     students, handed = networks.one_layer(students, spec)
     if x is None:
-        gains, sizes = map(np.asarray, _gaussian(students))
+        gains, own, sizes = map(np.asarray, _gaussian(students))
     else:
         x = _checked_inputs(x, students.shape[-1])
         parts = [_sampled(pair, x) for pair in students]
-        gains, sizes = (np.stack(part) for part in zip(*parts, strict=True))
+        gains, own, sizes = (np.stack(part) for part in zip(*parts, strict=True))
     perm = assign(gains)
-    perm = np.stack([_ranked(*one) for one in zip(gains, sizes, perm, strict=True)])
+    pairs = zip(gains, own, sizes, perm, strict=True)
+    perm = np.stack([_ranked(*pair) for pair in pairs])
     total = np.take_along_axis(gains, perm[..., None], axis=2).sum(axis=(1, 2))
     return handed(perm), described("correlation", total)
 
 
 @jax.jit
-def _gaussian(students: Array) -> tuple[Array, Array]:
-    """Correlations ``[pairs, m, m]`` and, up to a factor, deviations ``[pairs, 2, m]``
-    of activations over x ~ N(0, I)."""
+def _gaussian(students: Array) -> tuple[Array, Array, Array]:
+    """Over x ~ N(0, I): correlations ``[pairs, m, m]`` across students and ``[pairs, 2,
+    m, m]`` within, and, up to a factor, deviations ``[pairs, 2, m]`` of activations."""
     directions, norms = unit(students)
-    cosines = matmul(directions[:, 0], jnp.swapaxes(directions[:, 1], 1, 2))
-    product = 1 / (2 * jnp.pi)  # of the means of two unit neurons
-    gains = (relu_kernel(cosines) - product) / (0.5 - product)
-    alive = (norms[:, 0, :, None] > 0) & (norms[:, 1, None] > 0)
-    return jnp.where(alive, gains, 0), norms
+
+    def correlations(first, second):
+        (U, a), (V, b) = first, second
+        product = 1 / (2 * jnp.pi)  # of the means of two unit neurons
+        kappa = relu_kernel(matmul(U, jnp.swapaxes(V, -1, -2)))
+        alive = (a[..., :, None] > 0) & (b[..., None, :] > 0)
+        return jnp.where(alive, (kappa - product) / (0.5 - product), 0)
+
+    both = directions, norms
+    first, second = (tuple(part[:, i] for part in both) for i in range(2))
+    return correlations(first, second), correlations(both, both), norms
 
 
-def _sampled(pair: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Correlations ``[m, m]`` and deviations ``[2, m]`` over inputs ``[n, d]``."""
+def _sampled(
+    pair: np.ndarray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same over inputs ``[n, d]`` for one pair."""
     scales = np.abs(pair).max(axis=2)  # of each neuron; squares stay within range
     rows = pair / np.where(scales > 0, scales, 1)[..., None]
     hidden = np.maximum(x @ rows.swapaxes(1, 2), 0)  # [2, n, m]
@@ -161,27 +175,44 @@ def _sampled(pair: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     varies = variances > ROUNDING * squares
     sizes = np.sqrt(np.where(varies, variances, 0))
     hidden *= (varies / np.where(varies, sizes, 1))[:, None]
-    return hidden[0].T @ hidden[1] / len(x), sizes * scales
+    own = hidden.swapaxes(1, 2) @ hidden / len(x)
+    return hidden[0].T @ hidden[1] / len(x), own, sizes * scales
 
 
-def _ranked(gains: np.ndarray, sizes: np.ndarray, perm: np.ndarray) -> np.ndarray:
-    """``perm`` with neurons of equal gains ranked by their sizes, on both sides."""
-    first, second = sizes
-    inverse = np.argsort(_rank(gains, first, second, perm))
-    return np.argsort(_rank(gains.T, second, first, inverse)).astype(np.int32)
+def _ranked(
+    gains: np.ndarray, own: np.ndarray, sizes: np.ndarray, perm: np.ndarray
+) -> np.ndarray:
+    """``perm`` with neurons that correlate alike ranked by their sizes, on both sides.
+
+    Alike are neurons of one student with correlation 1, up to ``ALIKE``: rounding
+    decides between their partners.
+    """
+    first, second = (_representatives(matrix) for matrix in own)
+    gains = gains[np.ix_(first, second)]
+    size, other = sizes
+    inverse = np.argsort(_rank(gains, first, size, other, perm))
+    back = _rank(gains.T, second, other, size, inverse)
+    return np.argsort(back).astype(np.int32)
+
+
+def _representatives(own: np.ndarray) -> np.ndarray:
+    """The first neuron ``[m]`` that each is alike, itself where there is none."""
+    return np.argmax((own > 1 - ALIKE) | np.eye(len(own), dtype=bool), axis=1)
 
 
 def _rank(
-    gains: np.ndarray, size: np.ndarray, size_of_partner: np.ndarray, perm: np.ndarray
+    gains: np.ndarray,
+    groups: np.ndarray,
+    size: np.ndarray,
+    size_of_partner: np.ndarray,
+    perm: np.ndarray,
 ) -> np.ndarray:
-    """Of rows of equal gains, the largest gets the partner of most gain, then size."""
-    gains = np.round(gains, 9)
-    _, groups = np.unique(gains, axis=0, return_inverse=True)
+    """Of a group's rows the largest gets the partner of most gain, then size."""
     ranked = np.array(perm)
-    for group in range(groups.max() + 1):
-        rows = np.flatnonzero(groups.ravel() == group)
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
         partners = perm[rows]
-        best = np.lexsort((-size_of_partner[partners], -gains[rows[0], partners]))
+        best = np.lexsort((-size_of_partner[partners], -gains[group, partners]))
         ranked[rows[np.argsort(-size[rows], kind="stable")]] = partners[best]
     return ranked
 

@@ -42,25 +42,32 @@ def ended(processes):
     return [process.returncode for process in processes], ends
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-def test_lost_process_ends_the_other_and_a_restart_completes(tmp_path, victim):
+@pytest.mark.parametrize(
+    ("victim", "stop"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGTERM)]
+)
+def test_lost_process_ends_the_other_and_a_restart_completes(tmp_path, victim, stop):
     out = f"--out={tmp_path}"
     sweep = ("--k=2", "--m=2,3", "--pairs=150", "--steps=4000", "--tol=1e-9", out)
     processes = together(*sweep)
     wait_for(lambda: files(tmp_path), processes[victim])
     before = arrays(tmp_path)
-    processes[victim].kill()
+    processes[victim].send_signal(stop)
     began = time.monotonic()
     statuses, ends = ended(processes)
     assert time.monotonic() - began < 60
-    assert statuses[victim] == -signal.SIGKILL
+    if stop is signal.SIGTERM:
+        assert statuses[victim] == 128 + stop
+        said = ends[victim][1].splitlines()[-1]
+        assert "stopped by SIGTERM, finished cells are kept; to go on start all" in said
+    else:
+        assert statuses[victim] == -stop
     assert statuses[1 - victim] == 1
     errors = [line for line in ends[1 - victim][1].splitlines() if "error: " in line]
     assert errors, ends[1 - victim][1][-1500:]
     assert "another process was lost" in errors[0]
     assert "start all processes again" in errors[0]
-    if victim == 0:
-        return  # a restart is the same whoever was lost
+    if (victim, stop) != (1, signal.SIGKILL):
+        return  # a restart is the same whoever was lost, and how
     statuses, ends = ended(together(*sweep))
     assert statuses == [0, 0], ends
     alone = tmp_path / "alone"

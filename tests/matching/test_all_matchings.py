@@ -222,17 +222,19 @@ def uniform_minima(n, m):
 
 
 @pytest.mark.parametrize("m", [2, 8, 64, 512])
-@pytest.mark.parametrize("kind", ["gaussian", "minima"])
+@pytest.mark.parametrize("kind", ["gaussian", "minima", "decades", "copies"])
 def test_planted_permutations_of_distinct_neurons_are_recovered(m, kind):
     """All of them. Gaussian neurons differ in direction, those of minima in norm."""
     rng = np.random.default_rng(m)
     m = max(m, K) if kind == "minima" else m
     n = 3 if m == 512 else 20
-    W = (
-        rng.normal(size=(n, m, D))
-        if kind == "gaussian"
-        else np.asarray(uniform_minima(n, m))
-    )
+    W = rng.normal(size=(n, m, D))
+    if kind == "minima":
+        W = np.asarray(uniform_minima(n, m))
+    elif kind == "decades":  # norms over nine
+        W *= 10 ** rng.uniform(-9, 0, size=(n, m, 1))
+    elif kind == "copies":  # of every other neuron, next to it
+        W[:, 1::2] = W[:, ::2] + 1e-8 * W[:, 1::2]
     assert all(len(np.unique(student, axis=0)) == m for student in W)
     pairs, expected = planted(rng, W)
     names = ["weights", "activations", "activations over data"]

@@ -75,6 +75,37 @@ def test_exhaustive_is_the_least_of_brute_force(definition, kind, m):
         assert height(pair, perm, k, definition, 5) == pytest.approx(best, abs=ROUNDING)
 
 
+def losses_of(W, k):
+    """The oracle's loss of many students at once, [n, m, d] to [n]."""
+    n, m, d = W.shape
+    norms = np.linalg.norm(W, axis=2)
+    directions = W / np.where(norms > 0, norms, 1)[..., None]
+    both = np.concatenate([directions, np.broadcast_to(np.eye(d)[:k], (n, k, d))], 1)
+    theta = 2 * np.arctan2(
+        np.linalg.norm(directions[:, :, None] - both[:, None], axis=-1),
+        np.linalg.norm(directions[:, :, None] + both[:, None], axis=-1),
+    )
+    pulls = oracles.relu_kernel(theta)
+    twice = np.einsum("ni,nij,nj->n", norms, pulls[:, :, :m], norms)
+    twice -= 2 * np.einsum("ni,nij->n", norms, pulls[:, :, m:])
+    return (twice + k / 2 + k * (k - 1) / (2 * np.pi)) / 2
+
+
+@pytest.mark.parametrize("kind", ["minima", "gaussian"])
+@pytest.mark.parametrize("m", [6, 7, 8, 9])
+def test_exhaustive_is_the_least_of_all_permutations_of_wide_pairs(kind, m):
+    k = 3
+    [pair] = students(kind, 3, m, k, 3)[1:2]
+    _, info = match_exhaustive(pair[None], k, points=3)
+    orders = np.array(list(itertools.permutations(range(m))))
+    ends = (oracles.loss(pair[0], k) + oracles.loss(pair[1], k)) / 2
+    least = min(
+        losses_of((pair[0] + pair[1][chunk]) / 2, k).min()
+        for chunk in np.array_split(orders, -(-len(orders) // 10_000))
+    )
+    assert info.value[0] == pytest.approx(max(least - ends, 0), abs=ROUNDING)
+
+
 @pytest.mark.parametrize("m", [8, 9])
 def test_every_permutation_of_wide_pairs_is_tried(m):
     """The only good permutation is found wherever it is in the order of all m!."""
