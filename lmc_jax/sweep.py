@@ -262,7 +262,7 @@ def _measured(
     m = np.array([pair.cell.m for pair in padded], np.int32)
     perms = np.tile(np.arange(students.shape[2], dtype=np.int32), (size, 1))
     if "weights" in cell.matchings:
-        for row, perm in enumerate(_by_weights(batch)):
+        for row, perm in _by_weights(batch):
             perms[row, : len(perm)] = perm
     zero = np.array([pair.cell.source.zero_row for pair in padded])
     students, m, zero, perms = devices.split((students, m, zero, perms))
@@ -277,15 +277,26 @@ def _measured(
     return {name: values[: len(batch)] for name, values in found.items()}
 
 
-def _by_weights(batch: list[Pair]) -> list[np.ndarray]:
+def _by_weights(batch: list[Pair]) -> Iterator[tuple[int, np.ndarray]]:
     """Weight matching of every pair, on all cores: SciPy's solver releases the GIL."""
+    cores = len(os.sched_getaffinity(0))
+    rows: dict[int, list[int]] = {}
+    for row, pair in enumerate(batch):
+        rows.setdefault(pair.cell.m, []).append(row)
+    blocks = [
+        (m, block)
+        for m, same in rows.items()
+        for block in np.array_split(same, min(cores, len(same)))
+    ]
 
-    def matched(pair: Pair) -> np.ndarray:
-        [perm], _ = match_weights(pair.students[None, :, : pair.cell.m])
-        return perm
+    def matched(m: int, block: np.ndarray) -> np.ndarray:
+        perms, _ = match_weights(np.stack([batch[i].students[:, :m] for i in block]))
+        return perms
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(matched, batch))
+    with ThreadPoolExecutor(cores) as pool:
+        found = pool.map(matched, *zip(*blocks, strict=True))
+        for (_, block), perms in zip(blocks, found, strict=True):
+            yield from zip(block, perms, strict=True)
 
 
 class _Results:

@@ -26,11 +26,11 @@ def pairs(k: int, m: int, d: int, count: int) -> np.ndarray:
 
 
 def pooled(students: np.ndarray, threads: int) -> Callable[[], list]:
-    """Weight matching one pair a task, as a sweep does it."""
+    """Weight matching of a block a thread, as a sweep does it."""
 
     def match():
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(match_weights, students[:, None]))
+            return list(pool.map(match_weights, np.array_split(students, threads)))
 
     return match
 
