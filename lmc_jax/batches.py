@@ -82,6 +82,7 @@ def compiled_ahead(
                 ahead.append([pool.submit(program.compile) for program in lowered])
             wait(ahead[position])
             yield group
+            ahead[position].clear()  # a future keeps what it compiled
 
 
 def _lowered(cell: Cell, halvings: int) -> Iterator[jax.stages.Lowered]:

@@ -24,6 +24,7 @@ from lmc_jax.spec import Descent, Minima
 SMALL = 12
 VECTOR = 64  # elements, a multiple of what a loop takes at a time
 NEWER_EMITTERS = "xla_cpu_use_fusion_emitters"
+KEPT = 4  # programs of a kind: a sweep over many teachers must not keep them all
 
 
 def padded_width(m: int) -> int:
@@ -62,7 +63,7 @@ def _options(effort: int) -> dict[str, bool | int]:
     return options
 
 
-@functools.cache
+@functools.lru_cache(KEPT)
 def sampler(k: int, d: int, size: int, source: Minima) -> jax.stages.Wrapped:
     """Program of key data ``[pairs, 2, 2]`` and widths ``[pairs]`` to global minima.
 
@@ -136,7 +137,7 @@ def effort(d: int, size: int, spec: Descent) -> int:
     return 3 if is_small(d, size, spec) else 1
 
 
-@functools.cache
+@functools.lru_cache(KEPT)
 def descender(
     k: int, d: int, size: int, spec: Descent
 ) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
@@ -172,7 +173,7 @@ def descender(
     return sharded(jax.vmap(idle), 0), sharded(descend, effort(d, size, spec))
 
 
-@functools.cache
+@functools.lru_cache(KEPT)
 def measurer(k: int, exponents: tuple[float, float]) -> jax.stages.Wrapped:
     """Program of pairs ``[n, 2, size, d]`` to measures of students and their counts.
 
@@ -196,7 +197,7 @@ def measurer(k: int, exponents: tuple[float, float]) -> jax.stages.Wrapped:
     return sharded(jax.vmap(one), effort=0)
 
 
-@functools.cache
+@functools.lru_cache(KEPT)
 def joiner(k: int, matchings: tuple[str, ...], points: int) -> jax.stages.Wrapped:
     """Program of pairs ``[n, 2, size, d]`` to paths, direct and after each matching.
 

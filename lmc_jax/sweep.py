@@ -7,6 +7,7 @@ sized from the cell alone, so a cell has the same bits in any company.
 """
 
 import functools
+import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -92,6 +93,7 @@ def sweep(
             halvings += 1
             halved(halvings)
             progress(-results.forget())
+        gc.collect()  # programs that were dropped are held in cycles
 
 
 def _computed(
