@@ -34,9 +34,10 @@ def naive_loss(k: int) -> Callable:
 
 
 def main() -> None:
+    shapes = timing.shapes()
     ts = interpolation.times(POINTS.value)
     rows = []
-    for k, m, d, count in timing.shapes():
+    for k, m, d, count in shapes:
         students = pairs(k, m, d, count)
         elements = count * POINTS.value * (m * m + m * k)
 
