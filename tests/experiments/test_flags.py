@@ -46,6 +46,8 @@ if sys.argv[1] == "reproduce":
     module.Path = opened  # it makes a folder for every entrypoint
 elif sys.argv[1] == "bench.networks":
     module.ours = opened
+elif sys.argv[1] == "bench.scaling":
+    module.rate = opened
 elif timing:
     timing.timed = timing.peak = opened
     timing.announce = lambda: None
