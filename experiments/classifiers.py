@@ -78,12 +78,28 @@ def settings(presets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return chosen | {name: value for name, value in given.items() if value is not None}
 
 
-def load(names: Sequence[str]) -> dict[str, datasets.Dataset]:
-    """Data sets by name, downloads shown.
+def load(
+    setting: Mapping[str, Any], architecture: str
+) -> tuple[list[pairs.Cell], dict[str, datasets.Dataset]]:
+    """The grid of the settings and its data sets by name, downloads shown.
+
+    Whatever can be wrong without the data is looked at before they are.
 
     Raises:
-      Refusal: for what is missing or not what it should be.
+      Refusal: for the first thing wrong, missing or not what it should be.
     """
+    names = setting["data"].split(",")
+    cells(setting, {name: datasets.blank(name) for name in names}, architecture)
+    if machine.shard().of == 1 and machine.launched():
+        raise common.Refusal(
+            "the launcher started several processes, and networks are trained by one "
+            "each: give --num_shards and each its --shard_index, or start one"
+        )
+    with common.refusing():
+        for name in names:
+            datasets.located(name, FLAGS.data_dir)
+    machine.prepare()
+    opened(Path(FLAGS.out))
     bar = tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), delay=1)
 
     def progress(file: str, done: int, total: int | None) -> None:
@@ -92,7 +108,8 @@ def load(names: Sequence[str]) -> dict[str, datasets.Dataset]:
         bar.update(done - bar.n)
 
     with bar, common.refusing():
-        return {name: datasets.load(name, FLAGS.data_dir, progress) for name in names}
+        data = {name: datasets.load(name, FLAGS.data_dir, progress) for name in names}
+    return cells(setting, data, architecture), data
 
 
 def cells(
@@ -110,6 +127,10 @@ def cells(
             f"--points={setting['points']}: --barrier=midpoint needs an odd number"
         )
     names = ("steps", "lr", "batch", "optimizer", "schedule", "looks")
+    depths = common.integers(setting["layers"], "layers")
+    widths = common.integers(setting["widths"], "widths")
+    if len(data) * len(depths) * len(widths) > common.MOST_CELLS:
+        raise common.Refusal(f"give lists of at most {common.MOST_CELLS} cells in all")
     grid = [
         pairs.Cell(
             data=name,
@@ -128,8 +149,8 @@ def cells(
             seed=setting["seed"],
         )
         for name in data
-        for layers in common.integers(setting["layers"], "layers")
-        for width in common.integers(setting["widths"], "widths")
+        for layers in depths
+        for width in widths
     ]
     with common.refusing():
         for cell in grid:
@@ -148,8 +169,7 @@ def one_curve(setting: Mapping[str, Any], architecture: str) -> Sequence[store.R
             raise common.Refusal(
                 f"--{name}={setting[name]}: give one; peak_position compares several"
             )
-    data = load([setting["data"]])
-    grid = cells(setting, data, architecture)
+    grid, data = load(setting, architecture)
     grid.sort(key=lambda cell: cell.width)
     return computed(grid, data, setting)
 
@@ -167,19 +187,12 @@ def computed(
     Training leaves a checkpoint at every look, in OUT/unfinished, and goes on from it.
 
     Raises:
-      Refusal: when --out cannot be used, and in one of several processes.
+      Refusal: when --out cannot be used.
       UnsoundJax: when this JAX build fails the self-check.
       OutOfMemory: when the networks of a cell do not fit.
       Done: in a shard that is not the last to end.
     """
-    shard = machine.shard()
-    if shard.of == 1 and machine.launched():
-        raise common.Refusal(
-            "the launcher started several processes, and networks are trained by one "
-            "each: give --num_shards and each its --shard_index, or start one"
-        )
-    machine.prepare()
-    out = opened(Path(FLAGS.out))
+    shard, out = machine.shard(), Path(FLAGS.out)
     unfinished = opened(out / "unfinished")
     cells = list(dict.fromkeys(grid))
     mine = cells[shard.number :: shard.of]

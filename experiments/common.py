@@ -30,6 +30,7 @@ FLAGS = flags.FLAGS
 TRAINED = ("gd", "sgd")
 SOURCES = (*TRAINED, "uniform", "dirichlet", "equal")
 FAILURES = (store.StoreError, environment.UnsoundJax, OutOfMemory, devices.Lost)
+MOST_CELLS = 100_000  # of a grid
 CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
 
 
@@ -205,30 +206,37 @@ def cells(setting: Mapping[str, Any]) -> list[Cell]:
     asked = setting["matching"]
     matchings = words(asked, "matching", MATCHINGS) if asked else []
     grid = []
-    for k in integers(setting["k"], "k"):
-        for m in _widths(k, setting):
-            for name in words(setting["source"], "source", SOURCES):
-                for source in _sources(name, m, setting):
-                    grid.append(
-                        Cell(
-                            k=k,
-                            m=m,
-                            d=k if setting["d"] is None else setting["d"],
-                            source=source,
-                            pairs=setting["pairs"],
-                            seed=setting["seed"],
-                            matchings=tuple(matchings),
-                            points=setting["points"],
-                            pqi=(setting["pqi_p"], setting["pqi_q"]),
-                        )
-                    )
-    with refusing():
-        for cell in grid:
-            cell.validate()
+    for k, m in _shapes(setting):
+        for name in words(setting["source"], "source", SOURCES):
+            for source in _sources(name, m, setting):
+                cell = Cell(
+                    k=k,
+                    m=m,
+                    d=k if setting["d"] is None else setting["d"],
+                    source=source,
+                    pairs=setting["pairs"],
+                    seed=setting["seed"],
+                    matchings=tuple(matchings),
+                    points=setting["points"],
+                    pqi=(setting["pqi_p"], setting["pqi_q"]),
+                )
+                with refusing():
+                    cell.validate()
+                grid.append(cell)
+        if len(grid) > MOST_CELLS:
+            raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
     return grid
 
 
-def _widths(k: int, setting: Mapping[str, Any]) -> list[int]:
+def _shapes(setting: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """Widths of the teacher and of the student."""
+    for k in integers(setting["k"], "k"):
+        for m in widths(k, setting):
+            yield k, m
+
+
+def widths(k: int, setting: Mapping[str, Any]) -> list[int]:
+    """Student widths asked for, as they are or in units of k."""
     if setting["m_over_k"] is None:
         return integers(setting["m"], "m")
     return multiples(setting["m_over_k"], "m_over_k", k)

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Sequence
 
+from lmc_jax.spec import LARGEST
+
 
 class Refusal(Exception):
     """Bad input: one line for the user, exit status 2."""
 
 
-MOST_VALUES = 100_000  # of one list
+MOST_VALUES = 10_000  # of one list
+MOST = 2**53  # of a geometric range: floats hold every integer up to it
 
 
 def integers(text: str, name: str) -> list[int]:
@@ -28,7 +31,7 @@ def integers(text: str, name: str) -> list[int]:
                 f"--{name}={text}: {part!r} is not a number like 5, a range like "
                 "5:100:5 or a geometric range like 5:400:x25, ends in rising order"
             ) from None
-    return list(dict.fromkeys(values))
+    return _distinct(values, text, name)
 
 
 def _range(part: str) -> list[int]:
@@ -46,9 +49,16 @@ def _range(part: str) -> list[int]:
     return _geometric(low, high, int(step[0][1:]))
 
 
+def _distinct(values: Sequence[int], text: str, name: str) -> list[int]:
+    """The values without doubles, in order."""
+    if len(values) > MOST_VALUES:
+        raise Refusal(f"--{name}={text}: give at most {MOST_VALUES} values")
+    return list(dict.fromkeys(values))
+
+
 def _geometric(low: int, high: int, count: int) -> list[int]:
     """``count`` distinct integers from low to high, evenly spaced on a log axis."""
-    if low < 1 or not 2 <= count <= min(high - low + 1, MOST_VALUES):
+    if low < 1 or high > MOST or not 2 <= count <= min(high - low + 1, MOST_VALUES):
         raise ValueError
     values = [low]
     for left in range(count - 1, 0, -1):
@@ -74,16 +84,18 @@ def multiples(text: str, name: str, k: int) -> list[int]:
         except ValueError:
             raise Refusal(
                 f"--{name}={text}: {part!r} is not a multiple of k like 1.5, a range "
-                "like 1:8:0.5 or a geometric range like 1:64:x12, ends in rising order"
+                "like 1:8:0.5 or a geometric range like 1:64:x12, ends in rising order "
+                f"and at most {LARGEST}"
             ) from None
-    return list(dict.fromkeys(math.floor(k * ratio + 0.5) for ratio in ratios))
+    widths = [math.floor(k * ratio + 0.5) for ratio in ratios]
+    return _distinct(widths, text, name)
 
 
 def _ratios(part: str) -> list[float]:
     first, *rest = part.split(":")
     low = float(first)
     high = float(rest[0]) if rest else low
-    if len(rest) > 2 or not 0 < low <= high < math.inf:
+    if len(rest) > 2 or not 1 / LARGEST <= low <= high <= LARGEST:
         raise ValueError
     if len(rest) < 2 or not rest[1].startswith("x"):
         stride = float(rest[1]) if len(rest) == 2 else 1.0

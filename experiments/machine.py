@@ -16,6 +16,7 @@ from lmc_jax import devices, environment, store
 from lmc_jax.spec import Cell
 
 FLAGS = flags.FLAGS
+MOST_SHARDS = 100_000
 
 
 def define() -> None:
@@ -74,6 +75,8 @@ def shard(variables: Mapping[str, str] = os.environ) -> Shard:
         return Shard(0, 1)
     if index is None or number is None:
         raise Refusal("--shard_index and --num_shards go together: give both")
+    if number > MOST_SHARDS:
+        raise Refusal(f"--num_shards={number}: give at most {MOST_SHARDS}")
     if not 0 <= index < number:
         raise Refusal(
             f"shard {index} of {number}: give --num_shards and a --shard_index in "
@@ -133,8 +136,8 @@ def join() -> None:
       Refusal: for flags that cannot be met.
       Lost: when the others do not come.
     """
-    if FLAGS.halvings < 0:
-        raise Refusal(f"--halvings={FLAGS.halvings}: give 0 or more")
+    if not 0 <= FLAGS.halvings <= 30:  # no batch has more than 2^30
+        raise Refusal(f"--halvings={FLAGS.halvings}: give 0 to 30")
     if told() and not jax.distributed.is_initialized():
         try:
             devices.join(

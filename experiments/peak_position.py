@@ -39,8 +39,7 @@ def main() -> None:
     setting = classifiers.settings(PRESETS)
     if not setting["align"]:
         raise common.Refusal("--align=: give one, the peak is that of permuted paths")
-    data = classifiers.load(setting["data"].split(","))
-    grid = classifiers.cells(setting, data, "mlp")
+    grid, data = classifiers.load(setting, "mlp")
     layers = list(dict.fromkeys(cell.layers for cell in grid))
     first, middle = next(iter(data)), layers[len(layers) // 2]
     grid = [cell for cell in grid if cell.data == first or cell.layers == middle]

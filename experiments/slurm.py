@@ -13,11 +13,19 @@ from experiments import common
 from experiments.__main__ import entrypoints
 from lmc_jax import store
 
-SHARDS = flags.DEFINE_integer("shards", 4, "Jobs of the array.", lower_bound=1)
-MINUTES = flags.DEFINE_integer("minutes", 60, "Time limit of a job.", lower_bound=1)
+SHARDS = flags.DEFINE_integer(
+    "shards", 4, "Jobs of the array.", lower_bound=1, upper_bound=1000
+)
+MINUTES = flags.DEFINE_integer(
+    "minutes", 60, "Time limit of a job.", lower_bound=1, upper_bound=1000000
+)
 PARTITION = flags.DEFINE_string("partition", None, "Slurm's partition.")
-GPUS = flags.DEFINE_integer("gpus", 0, "GPUs of a job.", lower_bound=0)
-CORES = flags.DEFINE_integer("cores", 2, "CPU cores of a job.", lower_bound=1)
+GPUS = flags.DEFINE_integer(
+    "gpus", 0, "GPUs of a job.", lower_bound=0, upper_bound=1000
+)
+CORES = flags.DEFINE_integer(
+    "cores", 2, "CPU cores of a job.", lower_bound=1, upper_bound=1000
+)
 LOGS = flags.DEFINE_string("logs", "results/slurm", "Folder of the jobs' logs.")
 CLUSTER = flags.DEFINE_enum("cluster", "slurm", ["slurm", "local"], "local: here.")
 

@@ -67,8 +67,8 @@ def main() -> None:
     if not any(isinstance(cell.source, Descent) for cell in by_width):
         raise common.Refusal("--source: give gd or sgd, with uniform for comparison")
     common.FLAGS["save_weights"].value = True  # for the curvature at the weights
-    scan = {"m": setting["fixed_m"], "lr_times_m": setting["scan"], "source": "gd"}
-    by_rate = common.cells({**setting, **scan})
+    scan = {"m": setting["fixed_m"], "m_over_k": None, "source": "gd"}
+    by_rate = common.cells({**setting, **scan, "lr_times_m": setting["scan"]})
     records = common.computed([*by_width, *by_rate], setting)
     rows = [described(record) for record in records]
     width_rows, rate_rows = rows[: len(by_width)], rows[len(by_width) :]

@@ -68,12 +68,13 @@ def main() -> None:
 def cells(setting: dict) -> tuple[list[Cell], list[Cell], list[Cell]]:
     """Grids of the three parts; the last two with the uniform model at every width."""
     teachers = common.integers(setting["k"], "k")
-    k, narrow = teachers[0], min(common.integers(setting["m"], "m"))
-    if len(teachers) > 1 or k < 2 or narrow <= k:
+    k = teachers[0]
+    if len(teachers) > 1 or k < 2 or min(common.widths(k, setting)) <= k:
         raise common.Refusal("give one --k of at least 2, and widths --m beyond it")
     common.words(setting["source"], "source", ("gd", "sgd"))
     pairs = {"pairs": setting["type_pairs"]}
-    one = {"k": "1", "m": str(setting["m_one"]), "d": setting["d"] or k}
+    width = {"m_over_k": None}  # other widths than those asked for
+    one = {"k": "1", "m": str(setting["m_one"]), "d": setting["d"] or k} | width
     if setting["lr_times_m"] is not None:
         # At k = 1 the same shares of the largest stable learning rate.
         rates = common.numbers(setting["lr_times_m"], "lr_times_m")
@@ -82,7 +83,7 @@ def cells(setting: dict) -> tuple[list[Cell], list[Cell], list[Cell]]:
     stds = common.numbers(str(setting["init_std"]), "init_std")
     first, second, third = (
         [c for std in stds for c in common.cells(setting | part | {"init_std": std})]
-        for part in (pairs | {"m": str(k + 1)}, one, {})
+        for part in (pairs | {"m": str(k + 1)} | width, one, {})
     )
     uniform = pairs | {"source": "uniform", "init_std": 1.0}
     one |= {"lr_times_m": None, "lr": None}

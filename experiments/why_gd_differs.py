@@ -42,6 +42,7 @@ EFFECTS = {
     "by norms": {"color": figures.GREEN, "marker": "s"},
     "by dependence": {"color": figures.BLACK, "marker": "^", "linestyle": ":"},
 }
+MOST = 1000  # repeats
 RESAMPLES = 2000  # of the bootstrap
 
 
@@ -66,9 +67,9 @@ def main() -> None:
 def cells(setting: dict) -> list[Cell]:
     common.words(setting["source"], "source", ("gd", "sgd"))
     known = [f"types_{leftovers}" for leftovers in ("index", "sorted", "opposed")]
-    if setting["matching"] not in known or setting["repeats"] < 1:
+    if setting["matching"] not in known or not 1 <= setting["repeats"] <= MOST:
         raise common.Refusal(
-            f"give one --matching of {', '.join(known)}, and --repeats of at least 1"
+            f"give one --matching of {', '.join(known)}, and --repeats of 1 to {MOST}"
         )
     if min(common.integers(setting["k"], "k")) < 2:
         raise common.Refusal("with k = 1 there is one type: give --k of at least 2")

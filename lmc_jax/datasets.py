@@ -32,6 +32,12 @@ Progress = Callable[[str, int, int | None], object]
 """Told the file, the bytes there are of it, and how many there will be, if known."""
 
 KNOWN = ("mnist", "fashion-mnist", "cifar-10")
+# Training and test images, rows, columns and channels.
+SHAPES = {
+    "mnist": (60_000, 10_000, 28, 28, 1),
+    "fashion-mnist": (60_000, 10_000, 28, 28, 1),
+    "cifar-10": (50_000, 10_000, 32, 32, 3),
+}
 IDX_SHAPES = {
     "train-images-idx3-ubyte": (60_000, 28, 28),
     "train-labels-idx1-ubyte": (60_000,),
@@ -134,6 +140,36 @@ def data_root(given: str | None = None) -> Path:
     return root
 
 
+def located(name: str, data_dir: str | None = None) -> Path:
+    """The folder of a data set, there already unless it is a known one.
+
+    Raises:
+      DataError: for a name that is neither known nor a folder.
+    """
+    root = data_root(data_dir)
+    folder = root / name
+    if not name or Path(name).name != name:
+        raise DataError(f"data set {name!r}: give a name such as mnist, not a path")
+    if name not in KNOWN and not os.path.isdir(folder):
+        raise DataError(
+            f"unknown data set {name!r}: choose {', '.join(KNOWN)}, or a folder of "
+            f"{root} with four IDX files named as MNIST's"
+        )
+    return folder
+
+
+def blank(name: str) -> Dataset:
+    """What is known of a data set by its name, to look at settings before its images.
+
+    No labels, and images of one value that take no memory: as many as a known set has,
+    more and larger than can be for any other.
+    """
+    train, test, *shape = SHAPES.get(name, (2**31, 2**31, 2**12, 2**12, 1))
+    labels = np.empty(0, np.int32)
+    images = [np.broadcast_to(np.uint8(0), (count, *shape)) for count in (train, test)]
+    return Dataset(name, images[0], labels, images[1], labels, "")
+
+
 def load(
     name: str,
     data_dir: str | None = None,
@@ -149,15 +185,7 @@ def load(
     Raises:
       DataError: for what is missing, damaged or of another shape, in one line.
     """
-    root = data_root(data_dir)
-    folder = root / name
-    if not name or Path(name).name != name:
-        raise DataError(f"data set {name!r}: give a name such as mnist, not a path")
-    if name not in KNOWN and not folder.is_dir():
-        raise DataError(
-            f"unknown data set {name!r}: choose {', '.join(KNOWN)}, or a folder of "
-            f"{root} with four IDX files named as MNIST's"
-        )
+    folder = located(name, data_dir)
     note = ""
     if name == "cifar-10":
         train, test, note = _cifar(folder, progress)

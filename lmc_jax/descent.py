@@ -5,6 +5,7 @@ replace the runs that ended. A run that ended is frozen: it keeps its last finit
 weights and no longer disturbs or needs anything.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -54,6 +55,7 @@ def optimizer_named(name: str) -> Optimizer:
     )
 
 
+@functools.cache
 def _needs_only_gradients(factory: Optimizer) -> bool:
     W = jax.ShapeDtypeStruct((2, 2), jnp.float32)
 

@@ -25,6 +25,7 @@ from lmc_jax.evaluation import (
 from lmc_jax.interpolation import times
 from lmc_jax.networks import Network, cnn, mlp
 from lmc_jax.permutations import group_sizes
+from lmc_jax.spec import MOST_POINTS
 from lmc_jax.training import Fits, Training, train
 
 ARCHITECTURES = ("mlp", "cnn")
@@ -32,6 +33,7 @@ ALIGNMENTS = ("weights", "activations")
 ALIGN_IMAGES = 2000  # training images that alignment and statistics look at
 LOOK_IMAGES = 10_000  # training images on which losses are recorded meanwhile
 CLASSES = 10
+MOST = {"layers": 100, "width": 2**24, "points": MOST_POINTS, "pairs": 10_000}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +101,9 @@ class Cell:
         ):
             if name not in known:
                 raise ValueError(f"unknown {kind} {name!r}: choose {', '.join(known)}")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}={getattr(self, name)}: give at most {most}")
         if self.points < 2:
             raise ValueError(f"points={self.points}: a path has at least 2")
         if self.pairs < 1:

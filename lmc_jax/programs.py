@@ -90,7 +90,7 @@ def advancer(k: int, d: int, size: int, spec: Descent) -> Callable:
     dtype = jnp.dtype(spec.precision)
     optimizer_of = descent.optimizer_named(spec.optimizer)
     advance = functools.partial(
-        descent.advance, updates=spec.check_every, limit=spec.steps
+        descent.advance, updates=min(spec.check_every, spec.steps), limit=spec.steps
     )
 
     def one(run, data_key, lr):

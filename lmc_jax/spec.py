@@ -17,6 +17,7 @@ PRECISIONS = ("float32", "float64")
 LARGEST = 2**15  # width or dimension
 MOST_POINTS = 10_001  # of a path
 MOST_PAIRS = 10**7  # of a cell, whose keys and results are held in memory
+MOST_INPUTS = 2**24  # of an update, held in memory at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,28 +191,34 @@ def _validate_descent(source: Descent) -> None:
     for name in ("lr", "tol", "init_std"):
         _positive(name, getattr(source, name))
     for name in ("lr", "init_std"):
-        with np.errstate(over="ignore", under="ignore"):
-            rounded = float(np.dtype(source.precision).type(getattr(source, name)))
-        if not 0 < rounded < math.inf:
-            raise ValueError(
-                f"{name}={getattr(source, name)} is {rounded} in {source.precision}: "
-                "give one within its range"
-            )
+        within(source.precision, name, getattr(source, name))
     for name in ("steps", "check_every", "hold"):
         if getattr(source, name) < 1:
             raise ValueError(f"{name}={getattr(source, name)}: give at least 1")
     _validate_zero_row(source)
-    for name in ("steps", "hold"):
+    for name in ("steps", "check_every", "hold"):
         if getattr(source, name) >= 2**31:
             value = getattr(source, name)
             raise ValueError(f"{name}={value}: give fewer than 2147483648")
-    if source.batch < 0:
-        raise ValueError(f"batch={source.batch}: give 0 (population) or more")
+    if not 0 <= source.batch <= MOST_INPUTS:
+        raise ValueError(
+            f"batch={source.batch}: give 0 (population) to {MOST_INPUTS} inputs"
+        )
 
 
 def _validate_zero_row(source: Descent | Minima) -> None:
     if not 0 <= source.zero_row < math.inf:
         raise ValueError(f"zero_row={source.zero_row}: give a norm, 0 or more")
+
+
+def within(precision: str, name: str, value: float) -> None:
+    """Raises ValueError for a value that is 0 or infinite in this precision."""
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = float(np.dtype(precision).type(value))
+    if not 0 < rounded < math.inf:
+        raise ValueError(
+            f"{name}={value} is {rounded} in {precision}: give one within its range"
+        )
 
 
 def _positive(name: str, value: float) -> None:

@@ -166,8 +166,8 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
         right = fingerprint(record.parameters)
     except _UNPARSABLE as error:
         raise CorruptCell(f"{name} is sealed but no cell: {error!r}") from error
-    if path.name.split(".")[0] != right:
-        raise CorruptCell(f"{name} holds another cell, whose name is {right}")
+    if path.name not in (f"{right}.npz", f"{right}{WEIGHTS}"):
+        raise CorruptCell(f"{name} holds a cell whose name is {right}.npz")
     wanted = "weights" if path.name.endswith(WEIGHTS) else "measurements"
     if (content := meta.get("content", wanted)) != wanted:
         raise CorruptCell(f"{name} holds {content}, not {wanted}: files were mixed up")

@@ -27,7 +27,9 @@ from lmc_jax.evaluation import (
 )
 from lmc_jax.networks import Network
 from lmc_jax.permutations import leaves
+from lmc_jax.spec import within
 
+MOST_LOOKS = 10_000  # whose losses are held in memory
 RESET_IMAGES = 2000  # whose statistics batch normalisations keep
 
 SCHEDULES: dict[str, Callable[[float, int], Any]] = {
@@ -61,6 +63,10 @@ class Training:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1")
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr={self.lr}: give a positive number like 0.05")
+        within("float32", "lr", self.lr)
+        for name, most in (("steps", 2**31 - 1), ("looks", MOST_LOOKS)):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}={getattr(self, name)}: give at most {most}")
         if self.looks > self.steps:
             raise ValueError(f"looks={self.looks}: give at most steps={self.steps}")
         if self.batch > examples:

@@ -221,32 +221,39 @@ def test_refused_values(out, value):
 # What is damaged never comes out.
 
 
-def test_flipped_bits_and_truncations_are_detected(out):
-    path = store.save(out, PARAMETERS, ARRAYS, PROVENANCE)
-    good = path.read_bytes()
+def test_flipped_bits_and_truncations_are_detected(out, capsys):
+    cell = store.save(out, PARAMETERS, ARRAYS, PROVENANCE, {"W": ARRAYS["barrier"]})
     choose = random.Random(0)
-    detected = 0
-    for _ in range(2000):
-        bit = choose.randrange(8 * len(good))
-        damaged = bytearray(good)
-        damaged[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(damaged)
-        with pytest.raises(store.CorruptCell, match=path.name):
-            store.find(out, PARAMETERS)
-        detected += 1
-    print(f"{detected} of 2000 single-bit flips detected")
-    for length in [0, 1, len(good) - 1, *choose.sample(range(len(good)), 297)]:
-        path.write_bytes(good[:length])
-        with pytest.raises(store.CorruptCell, match=path.name):
-            store.find(out, PARAMETERS)
-        detected += 1
-    print(f"{detected - 2000} of 300 truncations detected")
-    assert detected == 2300
-    path.write_bytes(good + b"\0")
-    for look in (store.find, store.stored):
+    flips, cuts = 0, 0
+    for path, look in (
+        (cell, lambda: store.find(out, PARAMETERS)),
+        (cell.with_suffix(store.WEIGHTS), lambda: store.read_weights(cell)),
+    ):
+        good = path.read_bytes()
+        for _ in range(1000):
+            bit = choose.randrange(8 * len(good))
+            damaged = bytearray(good)
+            damaged[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(damaged)
+            with pytest.raises(store.CorruptCell, match=path.name):
+                look()
+            flips += 1
+        for length in [0, 1, len(good) - 1, *choose.sample(range(len(good)), 147)]:
+            path.write_bytes(good[:length])
+            with pytest.raises(store.CorruptCell, match=path.name):
+                look()
+            cuts += 1
+        path.write_bytes(good + b"\0")
         with pytest.raises(store.CorruptCell):
-            look(out, PARAMETERS)
-    path.write_bytes(good)
+            look()
+        path.write_bytes(good)
+        assert look() is not None
+    with capsys.disabled():
+        print(f"\n{flips} of 2000 single-bit flips detected, {cuts} of 300 truncations")
+    cell.write_bytes(cell.read_bytes() + b"\0")
+    with pytest.raises(store.CorruptCell):
+        store.stored(out, PARAMETERS)
+    cell.write_bytes(cell.read_bytes()[:-1])
     assert store.stored(out, PARAMETERS)
     assert not store.stored(out, {**PARAMETERS, "one": "more"})
 
@@ -277,12 +284,24 @@ def test_foreign_and_misnamed_files_are_named(out):
     (record,) = store.records(out, corrupt.append)
     assert record.parameters == {"m": 1}
     messages = [str(error) for error in corrupt]
-    faults = ["0123.npz' is truncated", "copy.npz' holds another", "folder.npz' cannot"]
+    faults = ["0123.npz' is truncated", "copy.npz' holds a cell", "folder.npz' cannot"]
     for fault, message in zip(faults, messages, strict=True):
         assert fault in message
     assert not any("\n" in message for message in messages)
     with pytest.raises(store.CorruptCell, match=r"0123\.npz"):
         store.load(out)
+
+
+@pytest.mark.parametrize("suffix", [".copy.npz", ".weights.copy.npz", ".1.weights.npz"])
+def test_a_stray_copy_is_no_second_cell(out, suffix):
+    good = store.save(out, {"m": 1}, ARRAYS, PROVENANCE)
+    copy = good.with_suffix(suffix)
+    copy.write_bytes(good.read_bytes())
+    with pytest.raises(
+        store.CorruptCell, match=f"holds a cell whose name is {good.stem}"
+    ):
+        store.read(copy)
+    assert len(list(store.records(out, lambda error: None))) == 1
 
 
 def test_another_schema_is_refused(out, monkeypatch):

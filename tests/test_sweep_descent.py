@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from test_sweep import BASE, GD32, GD64, swept
+from test_sweep import BASE, GD32, GD64, assert_same_bits, swept
 
 from lmc_jax import descent, environment, spec, sweep, two_layer
 
@@ -119,6 +119,19 @@ def test_students_narrower_than_the_teacher_are_trained():
     assert (found["steps"] == 250).all()
     assert np.isinf(found["distance"]).all()  # there are no minima to be near to
     assert (found["losses"][..., 0] > 0.01).all()
+
+
+@pytest.mark.parametrize("check_every", [251, 2**31 - 1])
+def test_looks_beyond_the_last_step_cost_no_steps_and_no_bits(check_every):
+    once = dataclasses.replace(BASE, source=dataclasses.replace(GD64, steps=250))
+    cells = [
+        dataclasses.replace(
+            once, source=dataclasses.replace(once.source, check_every=n)
+        )
+        for n in (250, check_every)
+    ]
+    expected, found = (swept([cell])[cell] for cell in cells)
+    assert_same_bits(found, expected)
 
 
 @pytest.mark.parametrize(

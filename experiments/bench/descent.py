@@ -27,6 +27,7 @@ ELEMENT_STEPS = flags.DEFINE_integer(
     2 * 10**7,
     "Elements of a timed run, about: sets its steps.",
     lower_bound=1,
+    upper_bound=10**9,
 )
 
 

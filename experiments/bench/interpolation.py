@@ -10,8 +10,11 @@ from absl import flags
 from experiments.bench import timing
 from experiments.bench.matching import pairs
 from lmc_jax import interpolation, two_layer
+from lmc_jax.spec import MOST_POINTS
 
-POINTS = flags.DEFINE_integer("points", 11, "Positions along a path.", lower_bound=2)
+POINTS = flags.DEFINE_integer(
+    "points", 11, "Positions along a path.", lower_bound=2, upper_bound=MOST_POINTS
+)
 
 
 def naive_loss(k: int) -> Callable:
@@ -31,9 +34,10 @@ def naive_loss(k: int) -> Callable:
 
 
 def main() -> None:
+    shapes = timing.shapes()
     ts = interpolation.times(POINTS.value)
     rows = []
-    for k, m, d, count in timing.shapes():
+    for k, m, d, count in shapes:
         students = pairs(k, m, d, count)
         elements = count * POINTS.value * (m * m + m * k)
 

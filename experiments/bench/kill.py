@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import common
+from experiments import common, compute
 from experiments.lists import Refusal, integers
 from lmc_jax import store
+from lmc_jax.spec import LARGEST
 
-KILLS = flags.DEFINE_integer("kills", 100, "Kills.", lower_bound=1)
+KILLS = flags.DEFINE_integer("kills", 100, "Kills.", lower_bound=1, upper_bound=10**6)
 OUT = flags.DEFINE_string("out", None, "Folder for both sweeps.", required=True)
 flags.register_validator("out", bool, "give a folder")
 WIDTHS = flags.DEFINE_string("m", "2:8", "Widths of the sweep.")
@@ -34,9 +35,12 @@ def command(out: Path) -> list[str]:
 
 
 def main() -> None:
-    if min(integers(WIDTHS.value, "m")) < 1:
-        raise Refusal(f"--m={WIDTHS.value}: give widths of at least 1")
-    whole, killed = (Path(OUT.value, name) for name in ("whole", "killed"))
+    widths = integers(WIDTHS.value, "m")
+    if not 2 <= min(widths) <= max(widths) <= LARGEST:
+        raise Refusal(f"--m={WIDTHS.value}: give widths of 2 to {LARGEST}")
+    whole, killed = (
+        compute.opened(Path(OUT.value, name)) for name in ("whole", "killed")
+    )
     began = time.monotonic()
     subprocess.run(command(whole), check=True, stdout=subprocess.DEVNULL)
     length = min(max(time.monotonic() - began, 6.0), 12.0)

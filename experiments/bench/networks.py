@@ -21,11 +21,18 @@ from lmc_jax.alignment import align_weights
 from lmc_jax.evaluation import Sample
 from lmc_jax.networks import mlp
 from lmc_jax.permutations import permute
+from lmc_jax.spec import LARGEST
 from lmc_jax.training import Training, train
 
-NETWORKS = flags.DEFINE_integer("networks", 8, "Trained at a time.", lower_bound=1)
-STEPS = flags.DEFINE_integer("steps", 1000, "Updates of each.", lower_bound=1)
-WIDTH = flags.DEFINE_integer("width", 64, "Of three hidden layers.", lower_bound=1)
+NETWORKS = flags.DEFINE_integer(
+    "networks", 8, "Trained at a time.", lower_bound=1, upper_bound=10_000
+)
+STEPS = flags.DEFINE_integer(
+    "steps", 1000, "Updates of each.", lower_bound=1, upper_bound=10**9
+)
+WIDTH = flags.DEFINE_integer(
+    "width", 64, "Of three hidden layers.", lower_bound=1, upper_bound=LARGEST
+)
 IMAGES, BATCH, LR = 10_000, 100, 0.05
 
 

@@ -22,19 +22,23 @@ TEACHER = flags.DEFINE_integer(
 STEPS = flags.DEFINE_integer("steps", 20_000, "Steps of a run.", lower_bound=1)
 RUNS = flags.DEFINE_integer("runs", 64, "Runs on each device.", lower_bound=2)
 DEVICES = flags.DEFINE_integer(
-    "devices", 0, "Of this process; 0 compares 1 and 2.", lower_bound=0
+    "devices",
+    0,
+    "Of this process; 0 compares 1 and 2.",
+    lower_bound=0,
+    upper_bound=256,
 )
 REPETITIONS = flags.DEFINE_integer(
-    "repetitions", 5, "Timed sweeps, in turn.", lower_bound=1
+    "repetitions", 5, "Timed sweeps, in turn.", lower_bound=1, upper_bound=10_000
 )
 
 
 def main() -> None:
+    with common.refusing():
+        cell(DEVICES.value or 2).validate()
     if DEVICES.value:
         print(rate(DEVICES.value))
         return
-    with common.refusing():
-        cell(1).validate()
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(REPETITIONS.value):
         for devices in rates:

@@ -23,8 +23,8 @@ PAIRS = flags.DEFINE_integer("pairs", 20, "Pairs a width.", lower_bound=1)
 flags.set_default(timing.REPETITIONS, 3)
 
 SOURCES: dict[str, Callable[[int], Descent | Minima]] = {
-    "gd": lambda m: Descent(lr=2 / m),
-    "sgd": lambda m: Descent(lr=0.5 / m, batch=256, steps=2000),
+    "gd": lambda m: Descent(lr=2 / max(m, 1)),  # m < 1 is refused with the cell
+    "sgd": lambda m: Descent(lr=0.5 / max(m, 1), batch=256, steps=2000),
     "uniform": lambda m: Minima(),
 }
 PROGRAMS = programs.sampler, programs.descender, programs.measurer, programs.joiner

@@ -18,6 +18,7 @@ from experiments.lists import Refusal, integers
 from lmc_jax import store
 
 CELLS = flags.DEFINE_string("cells", "10,1000", "Cells of each sweep, 3 at least.")
+MOST = 5000  # their rates are given on a command line
 SWEEP = (
     "--k=2 --d=2 --m=8 --lr_times_m=1 --fixed_m=8 --pairs=20 --tol=1e-4 --hold=1 "
     "--steps=2000 --check_every=100"
@@ -26,8 +27,8 @@ SWEEP = (
 
 def main() -> None:
     sizes = integers(CELLS.value, "cells")
-    if min(sizes) < 3:
-        raise Refusal(f"--cells={CELLS.value}: give at least 3")
+    if not 3 <= min(sizes) <= max(sizes) <= MOST:
+        raise Refusal(f"--cells={CELLS.value}: give 3 to {MOST}")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for cells in sizes:

@@ -15,10 +15,18 @@ from experiments import common
 from experiments.lists import Refusal
 from lmc_jax import environment
 from lmc_jax.numerics import matmul
+from lmc_jax.spec import LARGEST
 
 REPETITIONS = flags.DEFINE_integer(
-    "repetitions", 7, "Timed runs of each variant.", lower_bound=3
+    "repetitions",
+    7,
+    "Timed runs of each variant.",
+    lower_bound=3,
+    upper_bound=10_000,
 )
+
+
+MOST_NUMBERS = 2**28  # of a batch of students, 2 GiB
 
 
 def define_shapes() -> None:
@@ -46,6 +54,11 @@ def shapes() -> list[tuple[int, int, int, int]]:
             raise Refusal(
                 f"--shapes={text}: give 1 <= k <= m, k <= d and a batch that divides "
                 f"over {devices} devices"
+            )
+        if max(m, d) > LARGEST or count * m * d > MOST_NUMBERS:
+            raise Refusal(
+                f"--shapes={text}: give m and d of at most {LARGEST}, and batches of "
+                f"at most {MOST_NUMBERS} weights"
             )
         found.append((k, m, d, count))
     if not found:

@@ -50,7 +50,7 @@ def run(name, data, out, *arguments, **variables):
     command = [sys.executable, "-m", f"experiments.{name}", *TINY.split(), *arguments]
     environment = {**os.environ, "LMC_JAX_DATA": str(data), **variables}
     return subprocess.run(
-        [*command, f"--out={out}"],
+        [*command[:3], f"--out={out}", *command[3:]],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -91,6 +91,11 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
         ("--data=easy,hard", "give one; peak_position compares several"),
         ("--widths=0", "give at least three sizes of 1"),
         ("--layers=1", "layers=1: give at least 2"),
+        ("--layers=1000000000", "layers=1000000000: give at most 100"),
+        ("--widths=100000000", "width=100000000: give at most"),
+        ("--steps=2147483648", "steps=2147483648: give at most 2147483647"),
+        ("--looks=10001", "looks=10001: give at most 10000"),
+        ("--lr=1e308", "lr=1e+308 is inf in float32"),
         ("--train_images=61", "train_images=61: easy has 60"),
         ("--align=luck", "--align: unknown 'luck'"),
         ("--norm=group", "a norm among none, layer, batch"),
@@ -109,6 +114,25 @@ def test_bad_input_is_one_line_and_status_2(argument, said, data, tmp_path):
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--pairs=0", "pairs=0: give at least 1"),
+        ("--layers=9", "images of 28 × 28 with 8 poolings"),
+        ("--train_images=60001", "train_images=60001: mnist has 60000"),
+        ("--batch=61", "batch=61: give at most the 60 training images"),
+        ("--num_shards=2", "go together"),
+        ("--out=/proc/lmc_jax", "/proc/lmc_jax"),
+    ],
+)
+def test_flags_are_looked_at_before_a_data_set_is(argument, said, tmp_path):
+    done = run("cifar10_cnn", tmp_path, tmp_path / "o", "--data=mnist", argument)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())  # nothing was downloaded
 
 
 def test_a_learning_rate_at_which_all_diverge_has_no_peak_but_a_table(data, tmp_path):

@@ -156,7 +156,7 @@ def check(name, out, *arguments):
 
 
 def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
-    tiny = ("--k=2", "--m=6", "--m_one=6", "--pairs=10", "--type_pairs=10")
+    tiny = ("--k=2", "--m_over_k=3", "--m_one=6", "--pairs=10", "--type_pairs=10")
     content, table = check("uniformity", tmp_path, *TINY, *tiny, "--init_std=0.1")
     claims = {claim["claim"].split(" (")[0]: claim for claim in content["claims"]}
     types = claims["every type is equally likely to be the doubled one"]
