@@ -185,13 +185,15 @@ def _sampled(pair: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scales = np.abs(pair).max(axis=2)  # of each neuron; squares stay within range
     rows = pair / np.where(scales > 0, scales, 1)[..., None]
     hidden = np.maximum(x @ rows.swapaxes(1, 2), 0)  # [2, n, m]
-    squares = np.mean(np.square(hidden), axis=1)
+    sizes = np.mean(np.square(hidden), axis=1)
     hidden -= hidden.mean(axis=1, keepdims=True)
-    variances = np.mean(np.square(hidden), axis=1)
-    varies = variances > ROUNDING * squares
-    hidden *= (varies / np.sqrt(np.where(varies, variances, 1)))[:, None]
-    own = hidden.swapaxes(1, 2) @ hidden / len(x)
-    return hidden[0].T @ hidden[1] / len(x), own
+    products = hidden.swapaxes(1, 2) @ hidden / len(x)
+    # Of the same sums as the products: 1 with itself, up to rounding, for any n.
+    variances = np.diagonal(products, axis1=1, axis2=2)
+    varies = variances > ROUNDING * sizes
+    deviations = np.sqrt(np.where(varies, variances, np.inf))
+    own = products / (deviations[:, :, None] * deviations[:, None])
+    return hidden[0].T @ hidden[1] / len(x) / np.outer(*deviations), own
 
 
 def _checked_inputs(x: ArrayLike, d: int) -> np.ndarray:
