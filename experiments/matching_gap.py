@@ -34,18 +34,25 @@ def main() -> None:
     grid = common.cells(setting | {"matching": ""})
     if any(cell.m < cell.k for cell in grid):
         raise common.Refusal("global minima exist for m >= k only: give larger --m")
+    if setting["pairs"] < 2:
+        raise common.Refusal(f"--pairs={setting['pairs']}: give at least 2 to compare")
     common.FLAGS["save_weights"].value = True
     rows: list[dict] = []
+    kept: list[tuple[str, int]] = []
     for record in common.computed(grid, setting):
-        rows += compared(record, names)
+        found = compared(record, names)
+        rows += found
+        of = record.parameters
+        cell = f"k = {of['k']}, m = {of['m']}, {of['source']['name']}"
+        kept.append((cell, found[0]["pairs"] if found else 0))
     if not rows:
-        raise common.Refusal("no pair converged: give more --steps")
+        raise common.Refusal("no cell has two pairs to compare: give more --steps")
     print(common.table([line(row) for row in rows]))
     out = common.FLAGS.out
     csv, _ = common.write_summary(out)
     table = csv.with_name("matching_gap.csv")
     store.write_csv(table, [flat(row) for row in rows])
-    text = caption(rows, setting)
+    text = caption(rows, setting, kept)
     common.finish("matching_gap", draw(rows), text, claims(rows), csv, table)
 
 
@@ -231,7 +238,9 @@ def _widths(axes, rows: Sequence[dict]) -> None:
 # --- words ---------------------------------------------------------------------------
 
 
-def caption(rows: Sequence[dict], setting: dict) -> str:
+def caption(
+    rows: Sequence[dict], setting: dict, kept: Sequence[tuple[str, int]]
+) -> str:
     return (
         f"{common.convention(setting, curves.sizes(rows))} Ratios of means to the best "
         f"of all m! permutations up to m = {WIDEST}, beyond to swap descent on the "
@@ -239,25 +248,25 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
         "swaps: descent on the midpoint from Algorithm 1 (opposed). No permutation "
         "lies below the lower bound. Trained students (d = "
         f"{setting['d'] or 'k'}, from N(0, {setting['init_std']}²) to loss < "
-        f"{setting['tol']:g}) are put on their axes. {_left_out(rows, setting)} The "
+        f"{setting['tol']:g}) are put on their axes. {_left_out(kept, setting)} The "
         "direct path is in the table only. Bottom: time a pair in a batch, compilation "
         "not counted. Learning rates and scales are ours, the paper's are lost."
     )
 
 
-def _left_out(rows: Sequence[dict], setting: dict) -> str:
-    """How many pairs ``projected.minima_of`` left out, by cell."""
-    kept = {(row["k"], row["m"], row["source"]): row["pairs"] for row in rows}
-    missing = {cell: setting["pairs"] - pairs for cell, pairs in kept.items()}
+def _left_out(kept: Sequence[tuple[str, int]], setting: dict) -> str:
+    """How many pairs of each cell ``projected.minima_of`` left out; of some all."""
     some = [
-        f"{count} (k = {k}, m = {m}, {source})"
-        for (k, m, source), count in missing.items()
-        if count
+        f"{setting['pairs'] - pairs} ({cell})"
+        for cell, pairs in kept
+        if 0 < pairs < setting["pairs"]
     ]
+    hidden = [cell for cell, pairs in kept if not pairs]
+    without = f" Not shown, with less than two others: {'; '.join(hidden)}."
     return (
         "Left out everywhere are pairs with a run that has zero rows, misses a type or "
-        f"did not converge: {', '.join(some) or 'none'} of {setting['pairs']} each; a "
-        "cell with less than two others is not shown."
+        f"did not converge: {', '.join(some) or 'none'} of {setting['pairs']} each."
+        f"{without if hidden else ''}"
     )
 
 

@@ -124,7 +124,7 @@ def _near(name: str, rows: Sequence[dict]) -> list[dict]:
     """Whether a matching is near the optimum at every point that has one."""
     tried = [row for row in rows if row["reference"] == "exhaustive"]
     found = [(row, statistics(row)["ratio"]) for row in tried]
-    found = [(row, ratio) for row, ratio in found if not np.isnan(ratio[0])]
+    found = [(row, ratio) for row, ratio in found if not np.isnan(ratio).any()]
     if not found:
         return []
     worst, ratio = max(found, key=lambda pair: pair[1][0])

@@ -21,6 +21,7 @@ common.define_output("planted")
 common.define_cells()
 flags.DEFINE_string("noise", None, "Sizes of the noise relative to the weights: 0.1,1.")
 flags.DEFINE_integer("refine_to", None, "Largest width at which swaps are tried.")
+LOUDEST = 1e100  # beyond it matchings refuse the weights
 SOURCES = ("gaussian", "uniform", "gd")
 LOOKS = matchers.LOOKS | {
     "exhaustive": {"color": figures.BLACK, "marker": "*", "linestyle": "-."}
@@ -40,20 +41,29 @@ def main() -> None:
     names = common.words(setting["matching"], "matching", [*LOOKS])
     sources = common.words(setting["source"], "source", SOURCES)
     noises = [0.0, *common.numbers(setting["noise"], "noise")]
-    stored = [name for name in sources if name != "gaussian"] or ["uniform"]
-    grid = common.cells(setting | {"source": ",".join(stored), "matching": ""})
+    if max(noises) > LOUDEST:
+        raise common.Refusal(f"--noise={setting['noise']}: give at most {LOUDEST:g}")
+    stored = [name for name in sources if name != "gaussian"]
+    # Gaussian students take shape and keys of a cell only; trained ones have any width.
+    asked = setting | {"source": ",".join(stored or ["gd"]), "matching": ""}
+    grid = common.cells(asked)
+    widths = {cell.m for cell in grid}
+    if not any(_tried(name, m, setting) for name in names for m in widths):
+        raise common.Refusal(
+            f"--matching={setting['matching']}: none is tried at these widths; give "
+            f"--m up to {WIDEST} for exhaustive, up to --refine_to for refine"
+        )
     common.FLAGS["save_weights"].value = True
-    records = common.computed(grid, setting)
+    records = common.computed(grid if stored else [], setting)
     students = {
         (cell.source.name, cell.k, cell.m): _stored(record)
-        for cell, record in zip(grid, records, strict=True)
+        for cell, record in zip(grid if stored else [], records, strict=True)
     }
     for cell in grid if "gaussian" in sources else []:
         students["gaussian", cell.k, cell.m] = _gaussian(cell)
     rows = [
         {"source": source, "k": k, "m": m} | row
         for (source, k, m), W in students.items()
-        if source in sources
         for row in rates(W, k, setting, names, noises)
     ]
     print(common.table([line(row) for row in rows]))
@@ -89,9 +99,12 @@ def rates(W, k, setting, names, noises) -> list[dict]:
     for noise in noises:
         pairs = planted(rng, W.astype(np.float64), noise)
         for name in names:
-            match = _matcher(name, k, W.shape[1], setting)
-            if match is None:
+            if not _tried(name, W.shape[1], setting):
                 continue
+            known = matchers.matchers(
+                k, W.shape[1], common.FLAGS.barrier, setting["points"]
+            )
+            match = known[name]
             perm, info = match(pairs.students)
             shares = recovery(W, pairs.order, perm)
             mean, low, high = mean_interval(shares)
@@ -103,12 +116,10 @@ def rates(W, k, setting, names, noises) -> list[dict]:
     return rows
 
 
-def _matcher(name: str, k: int, m: int, setting):
-    if name == "exhaustive" and m > WIDEST:
-        return None
-    if name == "refine" and m > setting["refine_to"]:
-        return None
-    return matchers.matchers(k, m, common.FLAGS.barrier, setting["points"])[name]
+def _tried(name: str, m: int, setting: dict) -> bool:
+    """Whether a matching is tried at a width."""
+    most = {"exhaustive": WIDEST, "refine": setting["refine_to"]}
+    return m <= most.get(name, m)
 
 
 # --- planting ------------------------------------------------------------------------

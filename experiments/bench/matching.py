@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from scipy.optimize import linear_sum_assignment
 
 from experiments.bench import timing
 from lmc_jax import environment, minima
@@ -35,6 +36,16 @@ def pooled(students: np.ndarray, threads: int) -> Callable[[], list]:
     return match
 
 
+def solver(students: np.ndarray) -> Callable[[], list]:
+    """SciPy's assignment alone, of products that are known."""
+    gains = students[:, 0] @ students[:, 1].swapaxes(1, 2)
+
+    def match():
+        return [linear_sum_assignment(gain, maximize=True) for gain in gains]
+
+    return match
+
+
 def by_optax(pair: Array) -> Array:
     """Weight matching of one pair on the device."""
     gains = matmul(pair[0], pair[1].T)
@@ -51,7 +62,10 @@ def main() -> None:
     rows = []
     for k, m, d, count in timing.shapes():
         students = pairs(k, m, d, count)
-        calls = {"weights, 1 thread": pooled(students, 1)}
+        calls = {
+            "weights, 1 thread": pooled(students, 1),
+            "SciPy's solver alone, 1 thread": solver(students),
+        }
         for name, mapped in (("vmap", jax.vmap), ("map", one_by_one)):
             # On one device: its loops are not made for sharded arrays.
             call = timing.ready(jax.jit(mapped(by_optax)), students)

@@ -1,7 +1,8 @@
 """Activation matching: units that fire together (Li et al. 2015; Benzing et al. 2022).
 
 Each group on its own: the linear assignment that maximises the sum of correlations
-between the activations of paired units over given examples.
+between the activations of paired units over given examples. Units that no correlation
+tells apart may then be told apart by their weights.
 """
 
 import functools
@@ -14,17 +15,26 @@ import numpy as np
 from jax import Array
 from scipy.optimize import linear_sum_assignment
 
+from lmc_jax.alignment.alike import ALIKE, dealt, labels
+from lmc_jax.alignment.distances import counted, of_group, scaled
 from lmc_jax.numerics import matmul
+from lmc_jax.permutations import Spec, group_axes
 
 Activations = Callable[[Any, Array], dict[str, Array]]
 """Weights and examples to activations ``[n, ..., units]`` by group."""
 
 ROUNDING = 1e-12  # of a variance, relative to the mean square: below it is none
 CHUNK = 500  # examples a step: their activations stay in the cache
+SWEEPS = 200  # over groups with alike units; a few are needed, the distance only falls
 
 
 def align_activations(
-    activations: Activations, first: Any, second: Any, x: Array
+    activations: Activations,
+    first: Any,
+    second: Any,
+    x: Array,
+    *,
+    spec: Spec | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Permutations of the second network after which its units fire as the first's.
 
@@ -34,19 +44,77 @@ def align_activations(
       first: pytree of weights.
       second: the same structure.
       x: examples ``[n, ...]``.
+      spec: permutation specification of the same groups. With it units alike, whose
+        activations are equal up to a factor or do not vary, are paired by the least
+        distance of their weights (``alike.dealt``), group after group until none
+        falls: with several such groups a local optimum.
 
     Returns:
       ``(perms, info)``: int32 ``[units]`` by group, and by group the correlations
       ``[units]`` of the paired units.
 
     Raises:
-      ValueError: as ``correlations``.
+      ValueError: as ``correlations``, and with ``spec`` as ``align_weights``.
     """
-    perms, paired = {}, {}
-    for group, matrix in correlations(activations, first, second, x).items():
-        places, perm = linear_sum_assignment(matrix, maximize=True)
-        perms[group], paired[group] = perm.astype(np.int32), matrix[places, perm]
+    gains = correlations(activations, first, second, x)
+    perms = {
+        group: linear_sum_assignment(matrix, maximize=True)[1].astype(np.int32)
+        for group, matrix in gains.items()
+    }
+    if spec is not None and any(map(_undecided, gains.values(), perms.values())):
+        own = [correlations(activations, side, side, x) for side in (first, second)]
+        _tell_apart(perms, gains, own, first, second, spec)
+    paired = {
+        group: matrix[np.arange(len(matrix)), perms[group]]
+        for group, matrix in gains.items()
+    }
     return perms, paired
+
+
+def _undecided(gains: np.ndarray, perm: np.ndarray) -> bool:
+    """Whether two pairs could swap partners at about the same correlations.
+
+    Alike units can; without them their correlations, which cost as much as those that
+    are known twice over, are not needed.
+    """
+    paired = gains[:, perm]
+    close = np.abs(paired - np.diag(paired)) < np.sqrt(10 * ALIKE)
+    return bool(np.any((close & close.T).sum(axis=1) > 1))
+
+
+def _tell_apart(perms, gains, own, first, second, spec) -> None:
+    """Deals the partners of alike units again, in place."""
+    found = {group: (labels(own[0][group]), labels(own[1][group])) for group in perms}
+    alike = {
+        group: both
+        for group, both in found.items()
+        if any(np.bincount(side).max() > 1 for side in both)
+    }
+    if not alike:
+        return
+    ours, theirs = (scaled(counted(side, spec))[0] for side in (first, second))
+    groups = {
+        path: [tiled.group for _, tiled in group_axes(spec[path])] for path in ours
+    }
+
+    def deal(group, most):
+        """By the arrays with one axis of the group, and of at most ``most`` in all."""
+        paths = [p for p, over in groups.items() if over.count(group) == 1]
+        paths = [path for path in paths if len(groups[path]) <= most]
+        costs = of_group(group, paths, ours, theirs, spec, perms)
+        perms[group] = dealt(
+            perms[group], gains[group], alike[group], lambda i, j: costs[np.ix_(i, j)]
+        )
+
+    for group in alike:  # first by what depends on no other group
+        deal(group, 1)
+    every = max(map(len, groups.values()))
+    for _ in range(SWEEPS):
+        before = dict(perms)
+        for group in alike:
+            deal(group, every)
+        if all(np.array_equal(before[group], perms[group]) for group in alike):
+            break
 
 
 def correlations(

@@ -1,7 +1,7 @@
 """Linear assignment on weights and on activations, on the host.
 
-SciPy's solver: ``optax.assignment.hungarian_algorithm`` took 2.4 to 19 times as long at
-m = 8 to 512 on CPU, and does not notice NaN.
+SciPy's solver: ``optax.assignment.hungarian_algorithm`` took about 3 to 10 times as
+long on the same products at m = 8 to 128 on CPU, and does not notice NaN.
 """
 
 import functools
@@ -15,21 +15,19 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from lmc_jax.alignment.activations import ROUNDING, Activations
+from lmc_jax.alignment.alike import dealt, labels
 from lmc_jax.kernels import relu_kernel
 from lmc_jax.matching import networks
 from lmc_jax.matching.pairs import (
     Info,
     Perm,
     Students,
-    checked,
     described,
     weight_distance,
     whole,
 )
 from lmc_jax.numerics import LARGEST, matmul, unit
 from lmc_jax.permutations import Spec
-
-ALIKE = 1e-12  # angles up to 2e-6, where correlations within rounding of 1 begin
 
 
 def assign(gains: np.ndarray) -> np.ndarray:
@@ -45,6 +43,16 @@ def assign(gains: np.ndarray) -> np.ndarray:
         scipy.optimize.linear_sum_assignment(gain, maximize=True)[1] for gain in gains
     ]
     return np.stack(matched).astype(np.int32)
+
+
+def squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """|aᵢ - bⱼ|² of rows ``[n, d]`` and ``[m, d]``: ``[n, m]``."""
+    return scipy.spatial.distance.cdist(first, second, "sqeuclidean")
+
+
+def _of_some(pair: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """``squares`` of some neurons of the first and some of the second student."""
+    return squares(pair[0, rows], pair[1, others])
 
 
 def match_weights(
@@ -79,17 +87,23 @@ def match_weights(
     """
     if not whole(seed) or seed < 0:
         raise ValueError(f"seed={seed!r}: give an integer of at least 0")
-    if spec is not None:
+    if spec is None and len(leave_out):
+        raise ValueError("leave_out names arrays of networks: give spec with it")
+    if spec is not None and (len(leave_out) or not networks.two_layer(spec)):
         return networks.by_weights(students, spec, leave_out, seed)
-    students = checked(students)
-    # Each student divided by a power of two: the best permutation is the same, nothing
-    # is rounded, and squares of small weights do not vanish. Squares of differences,
-    # not products: 0 for equal neurons alone, so that short ones find their like.
+    students, handed = networks.one_layer(students, spec)
+    # Squares of differences, not products: 0 for equal neurons alone, so that short
+    # ones find their like.
+    distances = [squares(first, second) for first, second in _scaled(students)]
+    perm = assign(-np.stack(distances))
+    return handed(perm), described("weight distance", weight_distance(students, perm))
+
+
+def _scaled(students: np.ndarray) -> np.ndarray:
+    """Each student divided by a power of two: the best permutation is the same, nothing
+    is rounded, and squares of small weights do not vanish."""
     powers = np.frexp(np.abs(students).max(axis=(2, 3), keepdims=True))[1]
-    squares = functools.partial(scipy.spatial.distance.cdist, metric="sqeuclidean")
-    scaled = np.ldexp(students, -powers)
-    perm = assign(-np.stack([squares(first, second) for first, second in scaled]))
-    return perm, described("weight distance", weight_distance(students, perm))
+    return np.ldexp(students, -powers)
 
 
 def match_activations(
@@ -103,8 +117,10 @@ def match_activations(
 
     Objective: Σᵢ corr(relu(wᵢ·x), relu(w'_{perm[i]}·x)) (Li et al. 2015; Benzing et al.
     2022), for networks the sum over groups. A correlation does not see the norm of a
-    neuron: neurons of a two-layer student that are equally correlated with all others,
-    as those of one direction are, meet by rank, largest first.
+    neuron: neurons alike, those that a chain of correlations 1 up to rounding links and
+    those that do not vary, have their partners dealt again by the least weight
+    distance, at the same total correlation up to rounding. For parallel neurons this
+    is pairing by norm, largest first.
 
     Args:
       students: real ``[pairs, 2, m, d]``; with ``spec`` a pytree of networks, each
@@ -132,22 +148,24 @@ def match_activations(
         return networks.by_activations(students, spec, activations, x)
     students, handed = networks.one_layer(students, spec)
     if x is None:
-        gains, own, sizes = map(np.asarray, _gaussian(students))
+        gains, own = map(np.asarray, _gaussian(students))
     else:
         x = _checked_inputs(x, students.shape[-1])
         parts = [_sampled(pair, x) for pair in students]
-        gains, own, sizes = (np.stack(part) for part in zip(*parts, strict=True))
+        gains, own = (np.stack(part) for part in zip(*parts, strict=True))
     perm = assign(gains)
-    pairs = zip(gains, own, sizes, perm, strict=True)
-    perm = np.stack([_ranked(*pair) for pair in pairs])
+    for pair, both in enumerate(_scaled(students)):
+        alike = labels(own[pair, 0]), labels(own[pair, 1])
+        distances = functools.partial(_of_some, both)
+        perm[pair] = dealt(perm[pair], gains[pair], alike, distances)
     total = np.take_along_axis(gains, perm[..., None], axis=2).sum(axis=(1, 2))
     return handed(perm), described("correlation", total)
 
 
 @jax.jit
-def _gaussian(students: Array) -> tuple[Array, Array, Array]:
+def _gaussian(students: Array) -> tuple[Array, Array]:
     """Over x ~ N(0, I): correlations ``[pairs, m, m]`` across students and ``[pairs, 2,
-    m, m]`` within, and, up to a factor, deviations ``[pairs, 2, m]`` of activations."""
+    m, m]`` within."""
     directions, norms = unit(students)
 
     def correlations(first, second):
@@ -159,62 +177,23 @@ def _gaussian(students: Array) -> tuple[Array, Array, Array]:
 
     both = directions, norms
     first, second = (tuple(part[:, i] for part in both) for i in range(2))
-    return correlations(first, second), correlations(both, both), norms
+    return correlations(first, second), correlations(both, both)
 
 
-def _sampled(
-    pair: np.ndarray, x: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sampled(pair: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same over inputs ``[n, d]`` for one pair."""
     scales = np.abs(pair).max(axis=2)  # of each neuron; squares stay within range
     rows = pair / np.where(scales > 0, scales, 1)[..., None]
     hidden = np.maximum(x @ rows.swapaxes(1, 2), 0)  # [2, n, m]
-    squares = np.mean(np.square(hidden), axis=1)
+    sizes = np.mean(np.square(hidden), axis=1)
     hidden -= hidden.mean(axis=1, keepdims=True)
-    variances = np.mean(np.square(hidden), axis=1)
-    varies = variances > ROUNDING * squares
-    sizes = np.sqrt(np.where(varies, variances, 0))
-    hidden *= (varies / np.where(varies, sizes, 1))[:, None]
-    own = hidden.swapaxes(1, 2) @ hidden / len(x)
-    return hidden[0].T @ hidden[1] / len(x), own, sizes * scales
-
-
-def _ranked(
-    gains: np.ndarray, own: np.ndarray, sizes: np.ndarray, perm: np.ndarray
-) -> np.ndarray:
-    """``perm`` with neurons that correlate alike ranked by their sizes, on both sides.
-
-    Alike are neurons of one student with correlation 1, up to ``ALIKE``: rounding
-    decides between their partners.
-    """
-    first, second = (_representatives(matrix) for matrix in own)
-    gains = gains[np.ix_(first, second)]
-    size, other = sizes
-    inverse = np.argsort(_rank(gains, first, size, other, perm))
-    back = _rank(gains.T, second, other, size, inverse)
-    return np.argsort(back).astype(np.int32)
-
-
-def _representatives(own: np.ndarray) -> np.ndarray:
-    """The first neuron ``[m]`` that each is alike, itself where there is none."""
-    return np.argmax((own > 1 - ALIKE) | np.eye(len(own), dtype=bool), axis=1)
-
-
-def _rank(
-    gains: np.ndarray,
-    groups: np.ndarray,
-    size: np.ndarray,
-    size_of_partner: np.ndarray,
-    perm: np.ndarray,
-) -> np.ndarray:
-    """Of a group's rows the largest gets the partner of most gain, then size."""
-    ranked = np.array(perm)
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
-        partners = perm[rows]
-        best = np.lexsort((-size_of_partner[partners], -gains[group, partners]))
-        ranked[rows[np.argsort(-size[rows], kind="stable")]] = partners[best]
-    return ranked
+    products = hidden.swapaxes(1, 2) @ hidden / len(x)
+    # Of the same sums as the products: 1 with itself, up to rounding, for any n.
+    variances = np.diagonal(products, axis1=1, axis2=2)
+    varies = variances > ROUNDING * sizes
+    deviations = np.sqrt(np.where(varies, variances, np.inf))
+    own = products / (deviations[:, :, None] * deviations[:, None])
+    return hidden[0].T @ hidden[1] / len(x) / np.outer(*deviations), own
 
 
 def _checked_inputs(x: ArrayLike, d: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 Each pair on its own, by ``alignment``; a network of one array is a two-layer student.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -27,13 +27,23 @@ from lmc_jax.permutations import Perms, Spec, group_sizes, leaves, permute
 ByGroup = dict[str, np.ndarray]  # int32 [pairs, units]
 
 
+def two_layer(spec: Spec) -> bool:
+    """Whether a specification is that of a two-layer student: one array, the axes of
+    neurons (a group) and of inputs (None), in either order."""
+    if not isinstance(spec, Mapping) or len(spec) != 1:
+        return False
+    [entries] = spec.values()
+    if not isinstance(entries, tuple | list) or len(entries) != 2:
+        return False
+    return None in entries and any(isinstance(entry, str) for entry in entries)
+
+
 def one_layer(
     students: Students, spec: Spec | None
 ) -> tuple[np.ndarray, Callable[[np.ndarray], Perm]]:
     """Students as ``checked``, and how permutations of their rows are handed back.
 
-    With a specification the students are a pytree of one array, its axes after
-    ``[pairs, 2]`` the neurons' (a group) and the inputs' (None), in either order.
+    With a specification the students are a pytree of one array, as ``two_layer`` says.
 
     Raises:
       ValueError: for a specification of anything else, as ``unstacked`` and
@@ -42,18 +52,17 @@ def one_layer(
     if spec is None:
         return checked(students), lambda perm: perm
     unstacked(students, spec)
-    [entries, *others] = spec.values()
-    groups = [entry for entry in entries if isinstance(entry, str)]
-    if others or len(entries) != 2 or len(groups) != 1 or None not in entries:
+    if not two_layer(spec):
         raise ValueError(
             f"a network of {len(spec)} arrays: this matching is defined for two-layer "
             "students, one array with the axes (group, None) or (None, group); give "
             "others to match_weights, or to match_activations with activations"
         )
-    [array] = leaves(students).values()
+    [array], [entries] = leaves(students).values(), spec.values()
     if entries[0] is None:
         array = np.swapaxes(np.asarray(array), 2, 3)
-    return checked(array), lambda perm: {groups[0]: perm}
+    [group] = [entry for entry in entries if entry is not None]
+    return checked(array), lambda perm: {group: perm}
 
 
 def unmoved(students: Any, spec: Spec) -> tuple[ByGroup, Info]:
@@ -88,24 +97,45 @@ def by_activations(
     """``align_activations`` of every pair.
 
     Raises:
-      ValueError: for activations of other groups than the specification's, and as
-        ``unstacked``.
+      ValueError: for activations of other groups than the specification's, or that
+        cannot be had of x, and as ``unstacked``.
     """
     perms, totals = [], []
+    if not callable(activations):
+        kind = type(activations).__name__
+        raise ValueError(f"activations of type {kind}: give a function of (weights, x)")
     if not all(real(np.asarray(leaf)) for leaf in jax.tree.leaves(x)):
         raise ValueError("examples that are no real numbers: give x [n, ...]")
-    for first, second in unstacked(students, spec):
-        found, paired = align_activations(activations, first, second, x)
-        sizes = group_sizes(first, spec)
-        units = {group: len(perm) for group, perm in found.items()}
-        if units != sizes:
-            raise ValueError(
-                f"activations of {units} units, but groups of {sizes} in the "
-                "specification: give those of every group, [n, ..., units]"
-            )
+    pairs = unstacked(students, spec)
+    sizes = group_sizes(pairs[0][0], spec)
+    units = _units(activations, pairs[0][0], x)
+    if units != sizes:
+        raise ValueError(
+            f"activations of {units} units, but groups of {sizes} in the "
+            "specification: give those of every group, [n, ..., units]"
+        )
+    for first, second in pairs:
+        found, paired = align_activations(activations, first, second, x, spec=spec)
         perms.append(found)
         totals.append(sum(float(parts.sum()) for parts in paired.values()))
     return stacked(perms), described("correlation", np.array(totals))
+
+
+def _units(activations: Activations, weights: Any, x: Any) -> dict[str, int]:
+    """Units by group of the activations of a network, which is not computed."""
+    try:
+        shapes = jax.eval_shape(activations, weights, x)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        first = str(error).partition("\n")[0]
+        raise ValueError(f"activations(weights, x) cannot be had: {first}") from error
+    if not isinstance(shapes, dict) or not all(
+        getattr(found, "shape", ()) for found in shapes.values()
+    ):
+        raise ValueError(
+            "activations(weights, x) gives no dict of arrays: give [n, ..., units] of "
+            "each group"
+        )
+    return {group: found.shape[-1] for group, found in shapes.items()}
 
 
 def unstacked(students: Any, spec: Spec) -> list[tuple[Any, Any]]:

@@ -9,6 +9,7 @@ import pytest
 
 from lmc_jax.alignment import align_activations, align_weights, merge, repair
 from lmc_jax.alignment.activations import correlations
+from lmc_jax.alignment.distances import squares
 from lmc_jax.interpolation import lerp
 from lmc_jax.networks import NORMS, cnn, mlp
 from lmc_jax.permutations import Tiled, group_sizes, permute
@@ -126,6 +127,71 @@ def test_one_hidden_layer_reaches_the_best_of_all_orders():
         for order in map(np.array, itertools.permutations(range(5)))
     )
     assert info.objective[-1] == pytest.approx(best, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["decades", "copies"])
+def test_short_units_and_near_copies_are_recovered(kind):
+    network = mlp((4, 64, 64, 3))
+    weights = drawn(network, 14)
+    rng = np.random.default_rng(15)
+    first, second = (weights[layer] for layer in ("hidden1", "hidden2"))
+    if kind == "decades":
+        sizes = 10 ** rng.uniform(-9, 0, 64)
+        first["kernel"] *= sizes
+        first["bias"] *= sizes
+        second["kernel"] *= sizes[:, None]
+    else:
+        for array in (first["kernel"].T, first["bias"], second["kernel"]):
+            array[1::2] = array[::2] + 1e-8 * array[1::2]
+    moved, back = planted(network, weights, 16)
+    perms, info = align_weights(weights, moved, network.spec)
+    assert info.converged
+    for group, perm in perms.items():
+        np.testing.assert_array_equal(perm, back[group])
+
+
+@pytest.mark.parametrize("factor", [0, 1])
+def test_descent_ends_where_units_are_equal(factor):
+    network = mlp((4, 32, 32, 32, 3))
+    ends = []
+    for seed in (17, 18):
+        weights = jax.tree.map(lambda leaf: factor * leaf, drawn(network, seed))
+        for layer in ("hidden1", "hidden2", "hidden3"):  # of four units, eight times
+            weights[layer] = jax.tree.map(
+                lambda leaf: leaf[..., np.arange(32) % 4], weights[layer]
+            )
+        ends.append(planted(network, weights, seed)[0])
+    _, info = align_weights(*ends, network.spec)
+    assert info.converged
+    assert (np.diff(info.objective) >= 0).all()
+    assert len(info.objective) < 30
+
+
+def test_units_of_few_directions_are_recovered_in_every_layer():
+    network = mlp((1, 32, 32, 32, 2))
+    weights = drawn(network, 19)
+    for layer in weights.values():
+        layer["bias"][:] = 0
+    moved, back = planted(network, weights, 20)
+    x = np.random.default_rng(21).normal(size=(300, 1))
+
+    def activations(weights, x):
+        return jax.tree.map(jax.nn.relu, network.hidden(weights, x))
+
+    perms, paired = align_activations(activations, weights, moved, x, spec=network.spec)
+    for group, perm in perms.items():
+        np.testing.assert_array_equal(perm, back[group])
+    _, plain = align_activations(activations, weights, moved, x)
+    for group, found in paired.items():
+        assert found.sum() == pytest.approx(plain[group].sum(), rel=1e-12)
+
+
+def test_distances_are_those_of_differences():
+    rng = np.random.default_rng(22)
+    first = rng.normal(size=(7, 5)) * 10 ** rng.uniform(-9, 0, (7, 1))
+    second = np.concatenate([first, first[:3] * (1 + 1e-9), 0 * first[:1]])
+    expected = np.square(first[:, None] - second).sum(axis=-1)
+    np.testing.assert_allclose(squares(first, second), expected, rtol=1e-12)
 
 
 def test_arrays_left_out_do_not_count():

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.matching_gap_claims import _near
+
 PYTHON = (sys.executable, "-m")
 ROOT = Path(__file__).resolve().parents[2]
 GAP = "--k=2 --m=4,10 --pairs=4 --steps=4000 --tol=1e-4 --points=5"
@@ -92,12 +94,46 @@ def test_planted_permutations_are_found_without_noise(tmp_path):
     assert np.mean(noisy) < 0.9
 
 
+def test_cells_that_vanish_are_named_and_nothing_is_judged_by_them(tmp_path):
+    settings = "--k=1 --m=2 --pairs=2 --steps=1 --points=3 --matching=types_index"
+    done = entrypoint("matching_gap", tmp_path, settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    _, judged = content(tmp_path, "matching_gap")
+    claims = json.loads((tmp_path / "matching_gap.claims.json").read_text())
+    assert (
+        "Not shown, with less than two others: k = 1, m = 2, gd." in claims["caption"]
+    )
+    assert False not in [claim["holds"] for claim in judged]
+
+
+def test_ratios_without_interval_are_not_judged():
+    rows = [
+        {"matching": "weights", "reference": "exhaustive", "pairs": 2, "k": 1, "m": 2}
+        | {"heights": np.array(heights), "best": np.array(heights)}
+        | {"lower": np.zeros(2), "source": "uniform"}
+        for heights in ([0.0, 1.0], [1.0, 2.0])
+    ]
+    assert _near("weights", rows[:1]) == []
+    [claim] = _near("weights", rows)
+    assert claim["holds"]
+    assert claim["n"] == 2
+
+
+def test_gaussian_students_may_be_narrower_than_the_teacher(tmp_path):
+    settings = "--k=4 --d=4 --m=3 --pairs=2 --source=gaussian --matching=weights"
+    done = entrypoint("planted", tmp_path, settings)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("name", "flag", "said"),
     [
         ("matching_gap", "--matching=hungarian", "'hungarian'"),
         ("matching_gap", "--source=gd --m=1", "m >= k"),
+        ("matching_gap", "--pairs=1", "give at least 2"),
         ("planted", "--noise=0", "give positive numbers"),
+        ("planted", "--noise=0.1,1e200", "give at most 1e+100"),
+        ("planted", "--m=10 --matching=exhaustive", "up to 9 for exhaustive"),
         ("planted", "--source=sgd", "'sgd'"),
     ],
 )

@@ -243,6 +243,90 @@ def test_planted_permutations_of_distinct_neurons_are_recovered(m, kind):
         np.testing.assert_array_equal(perm, expected, err_msg=name)
 
 
+def chain(rng, n, m, step):
+    """Plane neurons at angles ``step`` apart, their norms 1 ... m in any order."""
+    angles = step * np.arange(m)
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    norms = rng.permuted(np.tile(np.arange(1.0, m + 1), (n, 1)), axis=1)
+    return norms[..., None] * directions
+
+
+def near(rng, n, m, size):
+    """Neurons that differ from one by ``size``."""
+    return rng.normal(size=(n, 1, D)) + size * rng.normal(size=(n, m, D))
+
+
+def of_one_norm(rng, n, m):
+    W = near(rng, n, m, 1e-8)
+    return W / np.linalg.norm(W, axis=2, keepdims=True)
+
+
+ALIKE = {
+    **{
+        f"chain of {m}, {step:g}": functools.partial(chain, n=8, m=m, step=step)
+        for m in (3, 5, 16)
+        for step in (1e-6, 5e-7, 1e-7)
+    },
+    "directions 1e-8 apart": functools.partial(of_one_norm, n=4, m=64),
+    "one neuron and 1e-6": functools.partial(near, n=1, m=512, size=1e-6),
+    "one neuron and 1e-8": functools.partial(near, n=1, m=512, size=1e-8),
+}
+
+
+def by_data(W, x):
+    """Activation matching of students as networks of one array."""
+    perm, _ = match_activations(
+        {"W": W},
+        x,
+        spec={"W": ("hidden", None)},
+        activations=lambda weights, x: {"hidden": jax.nn.relu(x @ weights["W"].T)},
+    )
+    return perm["hidden"]
+
+
+@pytest.mark.parametrize("draw", ALIKE.values(), ids=ALIKE.keys())
+def test_neurons_that_no_correlation_tells_apart_are_recovered(draw):
+    rng = np.random.default_rng(12)
+    pairs, expected = planted(rng, draw(rng))
+    x = rng.normal(size=(2000, pairs.shape[-1]))
+    for name, perm in (
+        ("closed form", match_activations(pairs)[0]),
+        ("over data", match_activations(pairs, x)[0]),
+        ("of a network", by_data(pairs, x)),
+        ("weights", match_weights(pairs)[0]),
+    ):
+        np.testing.assert_array_equal(perm, expected, err_msg=name)
+
+
+def test_rounding_of_many_inputs_tells_no_neurons_apart():
+    rng = np.random.default_rng(13)
+    pairs, expected = planted(rng, np.asarray(uniform_minima(2, 16)))
+    x = rng.normal(size=(60_000, D))
+    np.testing.assert_array_equal(match_activations(pairs, x)[0], expected)
+    np.testing.assert_array_equal(by_data(pairs, x), expected)
+
+
+def test_neurons_dead_on_all_inputs_are_recovered():
+    rng = np.random.default_rng(14)
+    W = rng.normal(size=(4, 12, D))
+    W[:, ::2] = -np.abs(W[:, ::2])
+    pairs, expected = planted(rng, W)
+    x = rng.random((300, D)) + 0.1
+    np.testing.assert_array_equal(match_activations(pairs, x)[0], expected)
+    np.testing.assert_array_equal(by_data(pairs, x), expected)
+
+
+@pytest.mark.parametrize("over", [None, INPUTS])
+def test_alike_neurons_cost_no_correlation(over):
+    """Of other students, to which they do not stand alike."""
+    students = np.random.default_rng(15).normal(size=(6, 2, 6, D))
+    students[:, 0, 3:] = 2 * students[:, 0, :3]
+    students[:3, 0, 3:] += 1e-7 * students[:3, 0, :3, ::-1]
+    nudged = students + 1e-9 * np.random.default_rng(16).normal(size=students.shape)
+    value, other = (match_activations(W, over)[1].value for W in (students, nudged))
+    np.testing.assert_allclose(value, other, atol=1e-7)
+
+
 @pytest.mark.parametrize("name", [*MATCHERS][1:7])
 def test_planted_permutations_are_recovered_up_to_equal_neurons(name):
     rng = np.random.default_rng(5)

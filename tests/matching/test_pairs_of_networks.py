@@ -153,6 +153,18 @@ def test_arrays_left_out_do_not_count():
     np.testing.assert_array_equal(found[0][1].value, found[1][1].value)
 
 
+def test_paths_to_leave_out_that_do_not_fit_are_one_clear_line():
+    network, _ = NETWORKS["mlp"]
+    for students, spec, said in (
+        (drawn(network, 0), network.spec, r"leave_out=\['none'\]: give paths"),
+        ({"layer": {"kernel": np.ones((2, 2, 5, D))}}, LAYER, "give paths"),
+        (np.ones((2, 2, 5, D)), None, "give spec with it"),
+    ):
+        with pytest.raises(ValueError, match=said) as caught:
+            match_weights(students, spec=spec, leave_out=["none"])
+        assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["types", "activations", "exhaustive", "refine"])
 def test_what_has_no_meaning_for_networks_is_one_clear_line(name):
     network, _ = NETWORKS["mlp"]
@@ -234,11 +246,17 @@ def test_activations_that_do_not_fit_are_one_clear_line():
     def some(weights, x):
         return {"hidden1": x}
 
+    whole = {"activations": network.hidden, "spec": network.spec, "x": x}
+
     for given, said in (
         ({"activations": network.hidden}, "give spec and inputs"),
         ({"activations": network.hidden, "spec": network.spec}, "give spec and inputs"),
         ({"activations": some, "spec": network.spec, "x": x}, "of every group"),
         ({"activations": some, "spec": network.spec, "x": "a"}, "give x"),
+        (whole | {"activations": 3}, "of type int: give a function"),
+        (whole | {"activations": lambda weights, x: x}, "no dict of arrays"),
+        (whole | {"activations": lambda weights, x: {"hidden1": 1}}, "no dict of"),
+        (whole | {"x": np.ones((40, 7))}, "cannot be had"),
     ):
         with pytest.raises(ValueError, match=said) as caught:
             match_activations(students, **given)
