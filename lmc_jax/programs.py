@@ -24,7 +24,7 @@ from lmc_jax.spec import Descent, Minima
 SMALL = 12
 VECTOR = 64  # elements, a multiple of what a loop takes at a time
 NEWER_EMITTERS = "xla_cpu_use_fusion_emitters"
-KEPT = 4  # programs of a kind: a sweep over many teachers must not keep them all
+KEPT = 16  # programs of a kind: a sweep over many teachers must not keep them all
 
 
 def padded_width(m: int) -> int:

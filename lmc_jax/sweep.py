@@ -85,7 +85,8 @@ def sweep(
     groups: dict[Any, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(_program(cell), []).append(cell)
-    for group in compiled_ahead(list(groups.values()), lambda: halvings):  # noqa: B023
+    ahead = compiled_ahead(list(groups.values()), lambda: halvings)
+    for number, group in enumerate(ahead, 1):
         results = _Results(group, save, weights)
         while not _computed(results, halvings, progress):
             if batch_shape(group[0], halvings) == (2, 2):
@@ -93,7 +94,8 @@ def sweep(
             halvings += 1
             halved(halvings)
             progress(-results.forget())
-        gc.collect()  # programs that were dropped are held in cycles
+        if number % programs.KEPT == 0:
+            gc.collect()  # programs that were dropped are held in cycles
 
 
 def _computed(
