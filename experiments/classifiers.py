@@ -208,7 +208,8 @@ def computed(
     with machine.profiled(), tqdm(total=updates, unit="step", disable=silent) as bar:
         for cell in missing:
             bar.set_description(f"{cell.data}, {cell.layers} layers of {cell.width}")
-            _compute(cell, data[cell.data], out, unfinished, origin, bar)
+            own = origin | {"note": data[cell.data].note}
+            _compute(cell, data[cell.data], out, unfinished, own, bar)
     if shard.of > 1:
         all_here(shard, lacking(out, cells))
     return store.Records(out, [cell.parameters() for cell in grid])

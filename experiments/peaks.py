@@ -40,7 +40,7 @@ def report(
     print(common.table(points(table)))
     csv = Path(common.FLAGS.out, "summary.csv")
     store.write_csv(csv, table)
-    said = caption(table, records, setting)
+    said = f"{caption(table, records, setting)} {numbers(table)}"
     claims = [*peak_claims(table, paper), direct_claim(table, paper)]
     common.finish(name, draw_barriers(table), said, claims, csv)
     claims = benefit_claims(table, "Figure 8" if paper else "")
@@ -127,8 +127,10 @@ def caption(
     first = cells[0]
     kept = sorted({row["kept"] for row in rows})
     pairs = f"{kept[0]}" if len(kept) == 1 else f"{kept[0]} to {kept[-1]}"
+    notes = {r.parameters["data"]: r.provenance.get("note") for r in records}
     data = " and ".join(
-        f"{name} ({count:,} training, {tested:,} test images)"
+        f"{name} ({count:,} training, {tested:,} test images"
+        + (f"; {notes[name]})" if notes[name] else ")")
         for name, count, tested in dict.fromkeys(
             (cell["data"], cell["train_images"], cell["test_images"]) for cell in cells
         )
@@ -140,7 +142,8 @@ def caption(
     ]
     kind = KINDS[first["architecture"]]
     norm = "" if first["norm"] == "none" else f", {first['norm']} normalisation"
-    layers = " and ".join(dict.fromkeys(str(cell["layers"]) for cell in cells))
+    *depths, deepest = dict.fromkeys(str(cell["layers"]) for cell in cells)
+    layers = f"{', '.join(depths)} and {deepest}" if depths else deepest
     return (
         f"Barrier ({common.FLAGS.barrier}, {first['points']} points) of mean negative "
         f"log-likelihood in nats and of error, float64. Means over n = {pairs} "
@@ -149,6 +152,22 @@ def caption(
         f"{setting['optimizer']}, learning rate {setting['lr']:g} "
         f"({setting['schedule']}), batch {setting['batch']}, He initialisation; mean "
         f"test accuracy {1 - max(ends):.1%} to {1 - min(ends):.1%}."
+    )
+
+
+def numbers(rows: Sequence[dict]) -> str:
+    """Mean test NLL barriers of every path, and training NLL, at every width."""
+    said = []
+    for path in dict.fromkeys(row["path"] for row in rows):
+        curve = classifiers.select(rows, path=path, sample="test", metric="nll")
+        means = ", ".join(f"{row['barrier_mean']:.3g}" for row in curve)
+        said.append(f"{LOOKS[path][0]} {means}")
+    widths = ", ".join(str(row["width"]) for row in curve)
+    own = classifiers.select(rows, path="direct", sample="train", metric="nll")
+    ends = ", ".join(f"{row['end_mean']:.3g}" for row in own)
+    return (
+        f"Test NLL barriers at widths {widths}: {'; '.join(said)}; training NLL of the "
+        f"networks {ends}."
     )
 
 
