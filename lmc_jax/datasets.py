@@ -9,13 +9,15 @@ A data root holds one folder a data set:
 
 The root is the one given, else ``LMC_JAX_DATA``, else ``lmc_jax`` in the user's cache
 folder. What is missing of the known sets is downloaded into it. Their content is
-compared with published hashes; a pickle is opened only once its hash is right.
+compared with published hashes; a pickle is opened only once its hash is right. No hash
+is published of CIFAR-10's extracted binary files: their classes are counted.
 """
 
 import contextlib
 import gzip
 import hashlib
 import io
+import itertools
 import os
 import tarfile
 import zlib
@@ -121,8 +123,8 @@ def data_root(given: str | None = None) -> Path:
         ("LMC_JAX_DATA", os.environ.get("LMC_JAX_DATA")),
     ):
         if text:
-            root = Path(text).expanduser()
-            if not root.is_dir():
+            root = Path(os.path.expanduser(text))
+            if not os.path.isdir(root):  # Path's raises for names too long
                 raise DataError(
                     f"{source}={text} is no folder: give the one that holds mnist/, "
                     "fashion-mnist/ or cifar-10/, or make it and they are downloaded"
@@ -148,7 +150,7 @@ def located(name: str, data_dir: str | None = None) -> Path:
     """
     root = data_root(data_dir)
     folder = root / name
-    if not name or Path(name).name != name:
+    if name in ("", "..") or Path(name).name != name:
         raise DataError(f"data set {name!r}: give a name such as mnist, not a path")
     if name not in KNOWN and not os.path.isdir(folder):
         raise DataError(
@@ -226,7 +228,10 @@ def _idx(path: Path, digest: str | None, progress: Progress) -> np.ndarray:
     found = _first(path, zipped)
     if found is None:
         if digest is None:
-            raise DataError(f"{path} is missing, and {zipped.name} as well")
+            raise DataError(
+                f"{path} is missing, and {zipped.name} as well: put into {path.parent} "
+                f"your IDX files, gzipped or not, named {', '.join(IDX_SHAPES)}"
+            )
 
         def right(content: bytes) -> bool:
             with contextlib.suppress(DataError):
@@ -264,22 +269,61 @@ def _cifar(folder: Path, progress: Progress) -> tuple[Labelled, Labelled, str]:
             _check(path / name, content, "md5", md5)
             batches.append(_cifar_batch(path / name, content))
     else:
-        names = [f"{name}.bin" for name in CIFAR_PICKLES]
-        if not (path / names[1]).exists() and _is_reencoded(path):
-            names = [f"{name}.bin" for name in CIFAR_REENCODED]
+        paths = [path / f"{name}.bin" for name in CIFAR_PICKLES]
+        if not os.path.exists(paths[1]) and _is_reencoded(path):
+            paths = [path / f"{name}.bin" for name in CIFAR_REENCODED]
             note = "10,000 training images, re-encoded from JPEG copies"
-        batches = [_cifar_batch(path / name, _read(path / name)) for name in names]
+        batches = [_cifar_batch(path, _read(path)) for path in paths]
+        if not note:
+            _check_cifar(paths, batches)
     *training, test = (_labelled(folder, *batch) for batch in batches)
     images, labels = (np.concatenate(arrays) for arrays in zip(*training, strict=True))
     return (images, labels), test, note
 
 
 def _is_reencoded(folder: Path) -> bool:
-    """Whether the folder holds the known copy of two batches."""
-    return all(
-        _hash("sha256", _read(folder / f"{name}.bin")) == digest
-        for name, digest in CIFAR_REENCODED.items()
-    )
+    """Whether the folder holds the known copy of two batches.
+
+    Raises:
+      DataError: when one of the two is that of the copy and the other is not.
+    """
+    right = {}
+    for name, digest in CIFAR_REENCODED.items():
+        path = folder / f"{name}.bin"
+        right[path] = _hash("sha256", _read(path)) == digest
+    if any(right.values()) and not all(right.values()):
+        good, bad = sorted(right, key=right.__getitem__, reverse=True)
+        raise DataError(
+            f"{bad} is corrupt: it is not the content known of the copy that "
+            f"{good.name} is from; put that in its place, or remove {folder} to have "
+            "the archive downloaded"
+        )
+    return all(right.values())
+
+
+def _check_cifar(paths: list[Path], batches: list[Labelled]) -> None:
+    """Checks binary batches, whose hashes are not published; the last is the test's.
+
+    Raises:
+      DataError: when two have the same images, or when classes are not equally frequent
+        in the test batch, or in all training batches together, as they are in CIFAR-10.
+    """
+    folder = paths[0].parent
+    remedy = f"put the published one there, or remove {folder} to have it downloaded"
+    for i, j in itertools.combinations(range(len(paths)), 2):
+        if np.array_equal(batches[i][0], batches[j][0]):
+            raise DataError(f"{paths[j]} has the images of {paths[i].name}: {remedy}")
+    *training, test = (labels for _, labels in batches)
+    together = f"{paths[0]} to {paths[-2].name}"
+    for name, labels in ((paths[-1], test), (together, np.concatenate(training))):
+        each = len(labels) // records.CIFAR_CLASSES
+        counts = np.bincount(labels, minlength=records.CIFAR_CLASSES)
+        if (wrong := counts != each).any():
+            label = wrong.argmax()
+            raise DataError(
+                f"{name}: {counts[label]} images of class {label}, CIFAR-10 has "
+                f"{each}: {remedy}"
+            )
 
 
 def _cifar_batch(path: Path, content: bytes) -> Labelled:
@@ -292,7 +336,7 @@ def _cifar_batch(path: Path, content: bytes) -> Labelled:
 def _cifar_archive(path: Path, progress: Progress) -> list[Labelled]:
     """The batches of an archive, which is downloaded where it is missing."""
     kind, digest = CIFAR_ARCHIVES[path.name]
-    if not path.exists():
+    if not os.path.exists(path):
         _fetch(
             "cifar-10", path, lambda content: _hash(kind, content) == digest, progress
         )
@@ -312,7 +356,7 @@ def _cifar_archive(path: Path, progress: Progress) -> list[Labelled]:
 
 def _first(*candidates: Path) -> Path | None:
     """The first that exists."""
-    return next((path for path in candidates if path.exists()), None)
+    return next((path for path in candidates if os.path.exists(path)), None)
 
 
 def _read(path: Path) -> bytes:

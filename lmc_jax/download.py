@@ -20,6 +20,7 @@ TIMEOUT = 30.0  # seconds without a byte
 PAUSE = 1.0  # seconds before the second try of a mirror, doubled before each further
 PIECE = 1 << 16  # bytes between two reports
 _FAULTS = (OSError, http.client.HTTPException)
+_LONGEST = 200  # letters of what a server said
 
 
 class DownloadError(Exception):
@@ -102,11 +103,13 @@ def _from_mirror(
             else:
                 continue
         except urllib.error.URLError as error:
-            fault = str(error.reason)
+            fault = _line(error.reason)
             continue
         except _FAULTS as error:
-            fault = str(error) or type(error).__name__
+            fault = _line(error) or type(error).__name__
             continue
+        except ValueError as error:  # a redirect to no address, a length of no number
+            return _line(error)
         file.seek(0)
         if right(file.read()):
             return ""
@@ -115,6 +118,12 @@ def _from_mirror(
         if not resumed:  # a wrong beginning may have been someone else's
             return fault
     return fault
+
+
+def _line(fault: object) -> str:
+    """One line of a fault that may quote whatever a server sent."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(fault))
+    return " ".join(text.split())[:_LONGEST]
 
 
 def _receive(
@@ -131,6 +140,8 @@ def _receive(
             have = 0
             file.truncate(0)
         length = answer.headers.get("Content-Length")
+        if length and not length.isdecimal():
+            raise ValueError(f"it announces {length!r} bytes")
         total = have + int(length) if length else None
         while piece := answer.read(PIECE):
             file.write(piece)

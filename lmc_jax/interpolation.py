@@ -1,6 +1,6 @@
 """The straight path between two sets of weights, and the barrier along it.
 
-Works for any pytree of weights and any loss of it.
+Works for any pytree of arrays and any loss of it that JAX can trace.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,15 @@ def times(points: int = 11) -> Array:
 
 
 def lerp(start: Any, end: Any, t: Array) -> Any:
-    """(1 - t) start + t end, leaf by leaf; exact at t = 0 and t = 1."""
+    """(1 - t) start + t end, leaf by leaf; exact at t = 0 and t = 1.
+
+    Leaves that are no floating numbers, such as a count of steps or a mask, are those
+    of ``start`` before t = 1, and those of ``end`` there.
+    """
 
     def mix(a, b):
+        if not jnp.issubdtype(a.dtype, jnp.inexact):
+            return jnp.where(t == 1, b, a)
         weight = jnp.asarray(t, a.dtype)  # the path keeps the precision of the weights
         return (1 - weight) * a + weight * b
 
@@ -35,8 +41,8 @@ def path_losses(loss: Callable[[Any], Array], start: Any, end: Any, ts: Array) -
     """Losses along the straight path, one position at a time (bounded memory).
 
     Args:
-      loss: weights to a scalar.
-      start: pytree of weights, reached at t = 0.
+      loss: weights to a scalar; traced by JAX, so made of its operations.
+      start: pytree of arrays, reached at t = 0; mixed as by ``lerp``.
       end: pytree of the same structure, reached at t = 1.
       ts: positions ``[T]``.
 

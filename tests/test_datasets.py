@@ -103,6 +103,12 @@ def test_the_root_is_the_flag_then_the_variable_then_the_cache(tmp_path, monkeyp
         datasets.data_root()
 
 
+@pytest.mark.parametrize("root", ["d" * 300, "/d" * 3000, "~nobody-of-this-name/d"])
+def test_roots_that_cannot_be_are_one_line(root):
+    for name in ("mnist", "mine"):
+        refused(name, root, f"--data_dir={root} is no folder")
+
+
 WHOLE = packed(arrays()[0])
 DAMAGED = {
     "truncated:": WHOLE[:-7],
@@ -156,9 +162,11 @@ def test_counts_and_shapes_that_do_not_fit_are_refused(tmp_path, shapes, said):
 def test_missing_files_and_unknown_names_are_refused(tmp_path):
     write(tmp_path, "mine", map(packed, arrays()))
     (tmp_path / "mine" / FILES[1]).unlink()
-    refused("mine", tmp_path, FILES[1], "missing")
+    refused("mine", tmp_path, f"{FILES[1]} is missing", "put into", *FILES)
     refused("minst", tmp_path, "unknown data set 'minst'", "mnist, fashion-mnist")
-    refused("../mine", tmp_path, "not a path")
+    for name in ("../mine", "..", ".", "", "mine/", str(tmp_path / "mine")):
+        refused(name, tmp_path, f"data set {name!r}: give a name", "not a path")
+    refused("m" * 300, tmp_path, "unknown data set 'mmm")
 
 
 # --- CIFAR-10 ------------------------------------------------------------------------
@@ -171,10 +179,11 @@ def batches(monkeypatch):
     """CIFAR-10 of a few records: the bytes of each batch, binary and pickled."""
     monkeypatch.setattr(records, "CIFAR_BATCH", RECORDS)
     rng = np.random.default_rng(1)
+    drawn = rng.permutation(np.arange(5 * RECORDS) % 10), rng.permutation(RECORDS) % 10
+    drawn = np.concatenate(drawn).astype(np.uint8).reshape(6, RECORDS)
     made = {}
-    for name in datasets.CIFAR_PICKLES:
+    for name, labels in zip(datasets.CIFAR_PICKLES, drawn, strict=True):
         rows = rng.integers(256, size=(RECORDS, 3072)).astype(np.uint8)
-        labels = rng.integers(10, size=RECORDS).astype(np.uint8)
         binary = np.concatenate([labels[:, None], rows], axis=1).tobytes()
         batch = {"data": rows, "labels": labels.tolist(), "batch_label": name}
         pickled = pickle.dumps(batch, protocol=3)
@@ -242,6 +251,55 @@ def test_incomplete_and_wrong_cifar_batches_are_refused(tmp_path, batches):
     refused("cifar-10", tmp_path, str(path), "must be 0 to 9")
     path.unlink()
     refused("cifar-10", tmp_path, "data_batch_4.bin is missing", str(folder))
+
+
+def test_binary_batches_must_have_the_counts_of_cifar(tmp_path, batches):
+    folder = tmp_path / "cifar-10" / "cifar-10-batches-bin"
+    put(folder, batches, 0)
+    for name, others in (("test_batch", ""), ("data_batch_5", "data_batch_1.bin to ")):
+        path = folder / f"{name}.bin"
+        whole = path.read_bytes()
+        path.write_bytes(bytes([(whole[0] + 1) % 10]) + whole[1:])
+        each = 2 if name == "test_batch" else 10
+        parts = (f"{others}{name}.bin: ", f"CIFAR-10 has {each}: put", str(folder))
+        refused("cifar-10", tmp_path, *parts)
+        path.write_bytes(whole)
+    load("cifar-10", str(tmp_path))
+
+
+def test_two_binary_batches_of_the_same_images_are_refused(tmp_path, batches):
+    folder = tmp_path / "cifar-10" / "cifar-10-batches-bin"
+    put(folder, batches, 0)
+    for name in list(batches)[4::-1]:
+        (folder / f"{name}.bin").unlink()
+        (folder / f"{name}.bin").symlink_to("test_batch.bin")
+        refused("cifar-10", tmp_path, ".bin has the images of data_batch_")
+
+
+@pytest.fixture
+def reencoded(tmp_path, batches, monkeypatch):
+    """The folder of a known copy of two batches."""
+    names = ("data_batch_1", "test_batch")
+    for name in names:
+        digest = hashlib.sha256(batches[name][0]).hexdigest()
+        monkeypatch.setitem(datasets.CIFAR_REENCODED, name, digest)
+    folder = tmp_path / "cifar-10" / "cifar-10-batches-bin"
+    put(folder, {name: batches[name] for name in names}, 0)
+    return folder
+
+
+def test_a_known_copy_is_read_with_a_note(tmp_path, reencoded):
+    found = load("cifar-10", str(tmp_path))
+    assert "re-encoded" in found.note
+    assert len(found.train_labels) == RECORDS
+
+
+@pytest.mark.parametrize("name", ["data_batch_1.bin", "test_batch.bin"])
+def test_a_flipped_bit_of_a_known_copy_is_refused_by_name(tmp_path, reencoded, name):
+    content = bytearray((reencoded / name).read_bytes())
+    content[5000] ^= 1
+    (reencoded / name).write_bytes(content)
+    refused("cifar-10", tmp_path, f"{reencoded / name} is corrupt", "not the content")
 
 
 class _Bomb:

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from lmc_jax import download
+from lmc_jax import datasets, download
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 
@@ -15,8 +15,8 @@ CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 class Server(http.server.ThreadingHTTPServer):
     """Serves ``content`` as ``plan`` says, one entry a request, the last for ever.
 
-    An entry is a status, or how many bytes to send before the connection is cut (None:
-    all of them). ``ranges`` is whether it knows the Range header.
+    An entry is a status, how many bytes to send before the connection is cut (None:
+    all of them), or the whole answer. ``ranges`` is whether it knows the Range header.
     """
 
     def __init__(self, plan, content=CONTENT, ranges=True):
@@ -35,6 +35,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         step = server.plan.pop(0) if len(server.plan) > 1 else server.plan[0]
         wanted = self.headers.get("Range")
         server.asked.append(wanted)
+        if isinstance(step, bytes):
+            self.wfile.write(step)
+            return
         status, cut = step if isinstance(step, tuple) else (200, step)
         if status != 200:
             self.send_error(status)
@@ -161,6 +164,37 @@ def test_when_all_mirrors_fail_one_line_says_what_each_did(serve, target, unused
     assert f"{dead}: " in said
     assert "refused" in said
     assert not [*target.parent.iterdir()]
+
+
+NONSENSE = {
+    "a length of no number": b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\nno",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nwrong",
+    "a negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nwrong",
+    "a redirect to nowhere": b"HTTP/1.1 302 Found\r\nLocation: http://[bad\r\n\r\n",
+    "a redirect to no port": b"HTTP/1.1 302 Found\r\nLocation: http://a:b/\r\n\r\n",
+    "no status line": b"\x1b[2J" + b"garbage " * 1000 + b"\r\n\r\n",
+    "no status": b"HTTP/1.1 abc OK\r\n\r\n",
+    "no version": b"HTTP/x.y 200 OK\r\n\r\n",
+    "a broken chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("answer", NONSENSE)
+def test_nonsense_leads_to_the_next_mirror_or_to_one_line(
+    serve, target, answer, monkeypatch
+):
+    lying, honest = serve([NONSENSE[answer]]), serve([None])
+    download.fetch([lying.url, honest.url], target, right)
+    assert alone(target)
+    monkeypatch.setitem(datasets.MIRRORS, "mnist", (f"{lying.url}/",))
+    with pytest.raises(datasets.DataError) as caught:
+        datasets.load("mnist", str(target.parent))
+    said = str(caught.value)
+    assert said.isprintable()
+    assert len(said) < 1000
+    assert "mnist: train-images-idx3-ubyte.gz is missing: looked in " in said
+    assert "as --data_dir or LMC_JAX_DATA" in said
 
 
 @pytest.fixture

@@ -75,6 +75,30 @@ def test_path_is_straight(dtype):
             np.testing.assert_allclose(leaf, a + t * (b - a), rtol=0, atol=atol)
 
 
+def test_leaves_that_are_no_floating_numbers_are_not_mixed(dtype):
+    def network(seed):
+        rng = np.random.default_rng(seed)
+        return {
+            "w": jnp.asarray(rng.normal(size=3), dtype),
+            "steps": jnp.asarray(rng.integers(2**62, size=2)),
+            "mask": jnp.asarray([seed == 0, True]),
+            "key": jax.random.key(seed),
+        }
+
+    start, end = network(0), network(1)
+    for t, expected in [(0, start), (0.7, start), (1, end)]:
+        found = jax.jit(lerp)(start, end, jnp.asarray(t, dtype))
+        for name in ("steps", "mask", "key"):
+            assert found[name].dtype == start[name].dtype
+            assert (found[name] == expected[name]).all()
+
+    def loss(tree):
+        return tree["w"][tree["mask"].argmax()]
+
+    losses = path_losses(loss, start, end, times())
+    assert (losses[0], losses[-1]) == (loss(start), loss(end))
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_losses_of_a_pytree_along_the_default_times(precision):
     start, end = networks(jnp.dtype(precision))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.tree_util import keystr
 
+from lmc_jax.alignment.activations import ROUNDING
 from lmc_jax.permutations import Spec
 
 
@@ -45,14 +46,16 @@ def repair(
       x: examples ``[n, ...]``.
 
     Returns:
-      The same pytree. A unit whose input does not vary is shifted, not scaled.
+      The same pytree. A unit whose input does not vary, but for rounding of its own
+      size or of that at the ends, is shifted, not scaled.
     """
     ends = [_moments(hidden(weights, x)) for weights in (first, second)]
     for group, (scale, shift) in affine.items():
-        weight = jnp.asarray(t, ends[0][group].dtype)
+        weight = jnp.asarray(t, jnp.float64)
         target = (1 - weight) * ends[0][group] + weight * ends[1][group]
         own = _moments(hidden(between, x))[group]
-        varies = own[1] > 0
+        largest = jnp.maximum(jnp.square(own).sum(0), jnp.square(target[1]))
+        varies = jnp.square(own[1]) > ROUNDING * largest
         gain = jnp.where(varies, target[1] / jnp.where(varies, own[1], 1), 1)
         axis = spec[scale].index(group)
         factors = {scale: _along(gain, axis, len(spec[scale])), shift: gain}
@@ -67,19 +70,23 @@ def _along(values: Array, axis: int, axes: int) -> Array:
 
 
 def _affine(weights: Any, factors: dict[str, Array], shifts: dict[str, Array]) -> Any:
-    """The arrays at some paths multiplied, then shifted."""
+    """The arrays at some paths multiplied, then shifted; their dtypes stay."""
 
     def change(path, array):
         name = keystr(path, simple=True, separator="/")
-        return array * factors.get(name, 1) + shifts.get(name, 0)
+        if name not in factors:
+            return array
+        changed = array.astype(jnp.float64) * factors[name] + shifts.get(name, 0)
+        return changed.astype(array.dtype)
 
     return jax.tree_util.tree_map_with_path(change, weights)
 
 
 def _moments(hidden: Mapping[str, Array]) -> dict[str, Array]:
-    """Mean and standard deviation of each unit, ``[2, units]`` by group."""
+    """Mean and standard deviation of each unit, float64 ``[2, units]`` by group."""
     found = {}
     for group, values in hidden.items():
+        values = values.astype(jnp.float64)
         axes = tuple(range(values.ndim - 1))
         found[group] = jnp.stack([values.mean(axes), values.std(axes)])
     return found

@@ -248,6 +248,32 @@ def test_repaired_networks_have_the_statistics_between_those_of_the_ends(kind, n
         assert np.abs(plain[group] - wanted).max() > 1e-3
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_repair_does_not_scale_what_varies_by_rounding_alone(precision):
+    network, (n, size) = mlp((20, 16, 5)), (1000, 20)
+    x = np.random.default_rng(13).normal(size=(n, size)).astype(precision)
+    first, second = (
+        jax.tree.map(lambda leaf: leaf.astype(precision), drawn(network, seed))
+        for seed in (14, 15)
+    )
+    layer, (scale, shift) = next(iter(network.affine.items()))
+    kernel, bias = scale.split("/"), shift.split("/")
+    between = jax.tree.map(np.array, lerp(first, second, jnp.float64(0.5)))
+    tiny = 1e-17 if precision == "float64" else 1e-9
+    between[kernel[0]][kernel[1]][:, :2] *= tiny  # next to a bias, and next to none
+    between[bias[0]][bias[1]][1] = 0
+    given = (network.hidden, network.spec, network.affine, first, second)
+    mended = jax.jit(lambda between: repair(*given, between, 0.5, x))(between)
+    before, after = (tree[kernel[0]][kernel[1]] for tree in (between, mended))
+    assert after.dtype == precision
+    np.testing.assert_array_equal(after[:, :2], before[:, :2])
+    assert (np.abs(after[:, 2:] - before[:, 2:]).max(0) > 0).all()
+    start, stop, found = (
+        network.hidden(tree, x)[layer].mean(0) for tree in (first, second, mended)
+    )
+    np.testing.assert_allclose(found, (start + stop) / 2, atol=1e-5)
+
+
 def test_batch_statistics_taken_anew_standardise_every_unit():
     make, shape = KINDS["cnn"]
     network = make("batch")
