@@ -20,7 +20,11 @@ ROUNDING = 1e-12  # of the distances of the units that move
 def counted(
     weights: Any, spec: Spec, leave_out: Collection[str] = ()
 ) -> dict[str, np.ndarray]:
-    """The arrays with permuted axes, in float64."""
+    """The arrays with permuted axes, in float64.
+
+    Raises:
+      ValueError: for arrays that are not finite or beyond 1e150.
+    """
     arrays = {
         path: np.asarray(array, np.float64)
         for path, array in leaves(weights).items()
