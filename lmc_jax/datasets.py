@@ -14,24 +14,30 @@ is published of CIFAR-10's extracted binary files: their classes are counted.
 """
 
 import contextlib
-import gzip
 import hashlib
 import io
 import itertools
 import os
 import tarfile
-import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from lmc_jax import download, records
+from lmc_jax import records
+from lmc_jax.data_files import (
+    DataError,
+    Progress,
+    check,
+    digest_of,
+    fetch,
+    first,
+    naming,
+    plain,
+    read,
+)
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images and labels
-Progress = Callable[[str, int, int | None], object]
-"""Told the file, the bytes there are of it, and how many there will be, if known."""
 
 KNOWN = ("mnist", "fashion-mnist", "cifar-10")
 # Training and test images, rows, columns and channels.
@@ -83,18 +89,6 @@ CIFAR_ARCHIVES = {
     ),
     "cifar-10-binary.tar.gz": ("md5", "c32a1d4ab5d03f1284b67883e8d87530"),
 }
-MIRRORS = {
-    "mnist": (
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    ),
-    "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-    "cifar-10": ("https://www.cs.toronto.edu/~kriz/",),
-}
-
-
-class DataError(ValueError):
-    """Data that is missing or not as it should be: which file, and what would help."""
 
 
 class Dataset(NamedTuple):
@@ -225,7 +219,7 @@ def _labelled(folder: Path, images: np.ndarray, labels: np.ndarray) -> Labelled:
 def _idx(path: Path, digest: str | None, progress: Progress) -> np.ndarray:
     """The array of one of the files of ``IDX_SHAPES``; no digest: one's own file."""
     name, zipped = path.parent.name, path.with_name(f"{path.name}.gz")
-    found = _first(path, zipped)
+    found = first(path, zipped)
     if found is None:
         if digest is None:
             raise DataError(
@@ -235,13 +229,13 @@ def _idx(path: Path, digest: str | None, progress: Progress) -> np.ndarray:
 
         def right(content: bytes) -> bool:
             with contextlib.suppress(DataError):
-                return _hash("sha256", _plain(zipped, content)) == digest
+                return digest_of("sha256", plain(zipped, content)) == digest
             return False
 
-        _fetch(name, zipped, right, progress)
+        fetch(name, zipped, right, progress)
         found = zipped
-    content = _plain(found, _read(found))
-    with _naming(found):
+    content = plain(found, read(found))
+    with naming(found):
         array = records.idx(content)
     if digest is not None:
         if array.shape != IDX_SHAPES[path.name]:
@@ -250,14 +244,14 @@ def _idx(path: Path, digest: str | None, progress: Progress) -> np.ndarray:
                 f"{IDX_SHAPES[path.name]}: remove the file to have it downloaded, or "
                 "give your own data another folder name"
             )
-        _check(found, content, "sha256", digest)
+        check(found, content, "sha256", digest)
     return array
 
 
 def _cifar(folder: Path, progress: Progress) -> tuple[Labelled, Labelled, str]:
     """Training and test arrays, and what is to be said of them."""
     extracted = folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"
-    path = _first(*extracted, *(folder / name for name in CIFAR_ARCHIVES))
+    path = first(*extracted, *(folder / name for name in CIFAR_ARCHIVES))
     note = ""
     if path is None or path.name in CIFAR_ARCHIVES:
         path = path or folder / next(iter(CIFAR_ARCHIVES))
@@ -265,15 +259,15 @@ def _cifar(folder: Path, progress: Progress) -> tuple[Labelled, Labelled, str]:
     elif path.name == "cifar-10-batches-py":
         batches = []
         for name, md5 in CIFAR_PICKLES.items():
-            content = _read(path / name)
-            _check(path / name, content, "md5", md5)
+            content = read(path / name)
+            check(path / name, content, "md5", md5)
             batches.append(_cifar_batch(path / name, content))
     else:
         paths = [path / f"{name}.bin" for name in CIFAR_PICKLES]
         if not os.path.exists(paths[1]) and _is_reencoded(path):
             paths = [path / f"{name}.bin" for name in CIFAR_REENCODED]
             note = "10,000 training images, re-encoded from JPEG copies"
-        batches = [_cifar_batch(path, _read(path)) for path in paths]
+        batches = [_cifar_batch(path, read(path)) for path in paths]
         if not note:
             _check_cifar(paths, batches)
     *training, test = (_labelled(folder, *batch) for batch in batches)
@@ -290,7 +284,7 @@ def _is_reencoded(folder: Path) -> bool:
     right = {}
     for name, digest in CIFAR_REENCODED.items():
         path = folder / f"{name}.bin"
-        right[path] = _hash("sha256", _read(path)) == digest
+        right[path] = digest_of("sha256", read(path)) == digest
     if any(right.values()) and not all(right.values()):
         good, bad = sorted(right, key=right.__getitem__, reverse=True)
         raise DataError(
@@ -329,7 +323,7 @@ def _check_cifar(paths: list[Path], batches: list[Labelled]) -> None:
 def _cifar_batch(path: Path, content: bytes) -> Labelled:
     """A batch of either version; a pickle's hash has been checked."""
     read = records.cifar_binary if path.suffix == ".bin" else records.cifar_pickle
-    with _naming(path):
+    with naming(path):
         return read(content)
 
 
@@ -337,11 +331,14 @@ def _cifar_archive(path: Path, progress: Progress) -> list[Labelled]:
     """The batches of an archive, which is downloaded where it is missing."""
     kind, digest = CIFAR_ARCHIVES[path.name]
     if not os.path.exists(path):
-        _fetch(
-            "cifar-10", path, lambda content: _hash(kind, content) == digest, progress
+        fetch(
+            "cifar-10",
+            path,
+            lambda content: digest_of(kind, content) == digest,
+            progress,
         )
-    content = _read(path)
-    _check(path, content, kind, digest)
+    content = read(path)
+    check(path, content, kind, digest)
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
         batches = {
             Path(member.name).stem: _cifar_batch(path / member.name, file.read())
@@ -352,71 +349,3 @@ def _cifar_archive(path: Path, progress: Progress) -> list[Labelled]:
 
 
 # --- files ---------------------------------------------------------------------------
-
-
-def _first(*candidates: Path) -> Path | None:
-    """The first that exists."""
-    return next((path for path in candidates if os.path.exists(path)), None)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path.name} is missing: looked for it in {path.parent}; put it there, or "
-            "remove that folder to have the archive downloaded"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _plain(path: Path, content: bytes) -> bytes:
-    """The content of a file, uncompressed where its name ends in .gz."""
-    if path.suffix != ".gz":
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path} is damaged ({error}): remove it, or put a whole one in its place"
-        ) from error
-
-
-def _hash(kind: str, content: bytes) -> str:
-    return hashlib.new(kind, content, usedforsecurity=False).hexdigest()
-
-
-def _check(path: Path, content: bytes, kind: str, digest: str) -> None:
-    if (found := _hash(kind, content)) != digest:
-        raise DataError(
-            f"{path} is not the published file: its {kind} is {found}, not {digest}; "
-            "remove it, or put the published one in its place"
-        )
-
-
-@contextlib.contextmanager
-def _naming(path: object) -> Iterator[None]:
-    """Turns a fault of content into one of a file."""
-    try:
-        yield
-    except records.RecordError as error:
-        raise DataError(f"{path} {error}") from error
-
-
-def _fetch(
-    name: str, path: Path, right: Callable[[bytes], bool], progress: Progress
-) -> None:
-    """Downloads a file of a known data set, or says how else to get it."""
-    urls = [mirror + path.name for mirror in MIRRORS[name]]
-    try:
-        path.parent.mkdir(exist_ok=True)
-        download.fetch(
-            urls, path, right, lambda done, total: progress(path.name, done, total)
-        )
-    except (OSError, download.DownloadError) as error:
-        raise DataError(
-            f"{name}: {path.name} is missing: looked in {path.parent}, and could not "
-            f"download it: {error}; put the file there, or give the folder that holds "
-            f"{name}/ as --data_dir or LMC_JAX_DATA"
-        ) from error

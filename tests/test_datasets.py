@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmc_jax import datasets, download, records
+from lmc_jax import data_files, datasets, download, records
 from lmc_jax.datasets import IDX_SHAPES, DataError, load
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -375,7 +375,7 @@ def mirror(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "PAUSE", 0)
     url = f"http://127.0.0.1:{server.server_port}/"
     for name in datasets.KNOWN:
-        monkeypatch.setitem(datasets.MIRRORS, name, (url,))
+        monkeypatch.setitem(data_files.MIRRORS, name, (url,))
     yield folder
     server.shutdown()
     thread.join()

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from lmc_jax import datasets, download
+from lmc_jax import data_files, datasets, download
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 
@@ -187,7 +187,7 @@ def test_nonsense_leads_to_the_next_mirror_or_to_one_line(
     lying, honest = serve([NONSENSE[answer]]), serve([None])
     download.fetch([lying.url, honest.url], target, right)
     assert alone(target)
-    monkeypatch.setitem(datasets.MIRRORS, "mnist", (f"{lying.url}/",))
+    monkeypatch.setitem(data_files.MIRRORS, "mnist", (f"{lying.url}/",))
     with pytest.raises(datasets.DataError) as caught:
         datasets.load("mnist", str(target.parent))
     said = str(caught.value)
