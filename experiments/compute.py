@@ -85,10 +85,8 @@ def lacking(out: Path, cells: Sequence[Any]) -> np.ndarray:
     for i, cell in enumerate(cells):
         parameters = cell.parameters()
         try:
-            missing[i] = not store.stored(out, parameters)
-            if FLAGS.save_weights and not missing[i]:
-                path = store.cell_path(out, parameters)
-                missing[i] = store.read_weights(path) is None
+            weights = FLAGS.save_weights
+            missing[i] = not store.stored(out, parameters, weights=weights)
         except store.CorruptCell as error:
             print(f"warning: {error}; computing it again", file=sys.stderr)
             missing[i] = True

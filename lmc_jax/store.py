@@ -182,11 +182,16 @@ def read_weights(cell: str | Path) -> Record | None:
     return read(path) if path.exists() else None
 
 
-def stored(out: str | Path, parameters: Values) -> bool:
-    """Whether the cell with these parameters is there and whole; raises as `read`."""
+def stored(out: str | Path, parameters: Values, *, weights: bool = False) -> bool:
+    """Whether the cell with these parameters is there and whole; raises as `read`.
+
+    With `weights` those beside it as well.
+    """
     path = cell_path(out, parameters)
-    if there := path.exists():
-        _read(path, with_arrays=False)
+    files = [path, path.with_suffix(WEIGHTS)] if weights else [path]
+    if there := all(file.exists() for file in files):
+        for file in files:
+            _read(file, with_arrays=False)
     return there
 
 
@@ -230,19 +235,19 @@ class Records(Sequence[Record]):
     """
 
     def __init__(self, out: str | Path, cells: Sequence[Values]):
-        self.paths = [cell_path(out, parameters) for parameters in cells]
+        self.out, self.cells = out, cells
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.cells)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Record]: ...
+    def __getitem__(self, index: slice) -> "Records": ...
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return [read(path) for path in self.paths[index]]
-        return read(self.paths[index])
+            return Records(self.out, self.cells[index])
+        return read(cell_path(self.out, self.cells[index]))
 
 
 def load(out: str | Path) -> list[Record]:

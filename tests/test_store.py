@@ -254,8 +254,15 @@ def test_flipped_bits_and_truncations_are_detected(out, capsys):
     with pytest.raises(store.CorruptCell):
         store.stored(out, PARAMETERS)
     cell.write_bytes(cell.read_bytes()[:-1])
-    assert store.stored(out, PARAMETERS)
+    assert store.stored(out, PARAMETERS, weights=True)
     assert not store.stored(out, {**PARAMETERS, "one": "more"})
+    weights = cell.with_suffix(store.WEIGHTS)
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    assert store.stored(out, PARAMETERS)
+    with pytest.raises(store.CorruptCell):
+        store.stored(out, PARAMETERS, weights=True)
+    weights.unlink()
+    assert not store.stored(out, PARAMETERS, weights=True)
 
 
 def test_forged_seals_crash_nothing(out):
