@@ -15,13 +15,14 @@ SHARED = {"data": "cifar-10", "layers": "3", "optimizer": "momentum", "lr": 0.02
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED
     | {
-        "widths": "2,3,4,6,8",
+        "widths": "2,4,8",
         "align": "activations",
         "train_images": 2_000,
         "test_images": 500,
-        "pairs": 3,
-        "steps": 200,
+        "pairs": 2,
+        "steps": 300,
         "looks": 1,
+        "points": 5,
     },
     "paper": SHARED | {"widths": "2,4,8,12,16,24,32,48,64"},
 }

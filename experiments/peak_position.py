@@ -22,12 +22,12 @@ SHARED = {"data": "mnist,fashion-mnist,cifar-10", "align": "activations"}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED
     | {
-        "widths": "4,6,8,12,16",
+        "widths": "4,8,16",
         "layers": "2,3,5",
         "train_images": 2_000,
         "test_images": 1_000,
-        "pairs": 3,
-        "steps": 250,
+        "pairs": 2,
+        "steps": 400,
         "looks": 1,
     },
     "paper": SHARED | {"widths": "4,8,12,16,24,32,48,64,100", "layers": "2,3,4,5"},

@@ -246,6 +246,7 @@ def benefit_claims(rows: Sequence[dict], paper: str) -> list[dict]:
         curve = classifiers.select(rows, path=path, sample="test", metric="nll")
         low, high = (f(curve, key=lambda r: r["normalized_mean"]) for f in (min, max))
         enough = len(curve) > 1 and min(row["kept"] for row in curve) >= FEWEST_PAIRS
+        gap = high["normalized_low"] - low["normalized_high"]  # NaN without intervals
         judged.append(
             {
                 "paper": paper,
@@ -257,9 +258,7 @@ def benefit_claims(rows: Sequence[dict], paper: str) -> list[dict]:
                 "rule": "the intervals of the smallest and the largest ratio do not "
                 f"meet; at least {FEWEST_PAIRS} pairs",
                 "n": low["kept"],
-                "holds": bool(low["normalized_high"] < high["normalized_low"])
-                if enough
-                else None,
+                "holds": bool(gap > 0) if enough and gap == gap else None,
             }
         )
     return judged
