@@ -16,8 +16,9 @@ from experiments import common, curves, sparse_barriers
 from experiments.edges import edges
 from experiments.sparsity_claims import MEASURES, rate_claims, width_claims
 from lmc_jax import descent, figures, stability, store
-from lmc_jax.measures import mean_interval
+from lmc_jax.measures import ratio_intervals
 from lmc_jax.spec import Cell, Descent
+from lmc_jax.summary import RESAMPLES
 
 common.define_output("sparsity")
 common.define_cells()
@@ -124,9 +125,11 @@ def described(record: store.Record) -> dict[str, Any]:
         "pqi_rows": arrays["pqi_rows"][ended],
         "zero_fraction": arrays["zero_rows"][ended] / m,
     }
-    for name, value in values.items():
-        ends = zip(("mean", "low", "high"), mean_interval(value), strict=True)
-        row |= {f"{name}_{end}": found for end, found in ends}
+    stacked = np.stack(list(values.values()), axis=1)
+    found = ratio_intervals(stacked, np.ones_like(stacked), resamples=RESAMPLES)
+    for name, interval in zip(values, found.tolist(), strict=True):
+        ends = zip(("mean", "low", "high"), interval, strict=True)
+        row |= {f"{name}_{end}": value for end, value in ends}
     return row
 
 

@@ -15,6 +15,7 @@ cells whole, and two writers of one cell cannot hurt each other.
 
 import csv
 import errno
+import functools
 import io
 import json
 import os
@@ -158,10 +159,13 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
         other = f"{name} is sealed as {mark.decode(errors='replace')!r}"
         raise StoreError(f"{other}, not schema {SCHEMA}: use another output directory")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            meta = json.loads(archive["meta.json"])
-            names = set(archive.files) - {"meta.json"} if with_arrays else ()
-            arrays = {key: archive[key] for key in sorted(names)}
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            meta = json.loads(archive.read("meta.json"))
+            names = set(archive.namelist()) - {"meta.json"} if with_arrays else ()
+            arrays = {
+                name.removesuffix(".npy"): _array(archive.read(name))
+                for name in sorted(names)
+            }
         record = Record(meta["parameters"], arrays, meta["provenance"])
         right = fingerprint(record.parameters)
     except _UNPARSABLE as error:
@@ -171,9 +175,23 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
     wanted = "weights" if path.name.endswith(WEIGHTS) else "measurements"
     if (content := meta.get("content", wanted)) != wanted:
         raise CorruptCell(f"{name} holds {content}, not {wanted}: files were mixed up")
-    for array in arrays.values():
-        array.setflags(write=False)
     return record
+
+
+def _array(member: bytes) -> np.ndarray:
+    """What ``np.load`` gives; it parses every header anew, half of its time here."""
+    begin = 10 + int.from_bytes(member[8:10], "little")
+    dtype, shape = _header(member[:begin])
+    return np.ndarray(shape, dtype, member, begin)
+
+
+@functools.lru_cache(maxsize=1024)
+def _header(start: bytes) -> tuple[np.dtype, tuple[int, ...]]:
+    file = io.BytesIO(start)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("no array of NumPy's format 1.0")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return dtype, shape
 
 
 def read_weights(cell: str | Path) -> Record | None:
