@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 
 from lmc_jax.alignment.activations import ROUNDING, Activations
 from lmc_jax.alignment.alike import dealt, labels
+from lmc_jax.alignment.distances import squares
 from lmc_jax.kernels import relu_kernel
 from lmc_jax.matching import networks
 from lmc_jax.matching.pairs import (
@@ -43,11 +44,6 @@ def assign(gains: np.ndarray) -> np.ndarray:
         scipy.optimize.linear_sum_assignment(gain, maximize=True)[1] for gain in gains
     ]
     return np.stack(matched).astype(np.int32)
-
-
-def squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """|aᵢ - bⱼ|² of rows ``[n, d]`` and ``[m, d]``: ``[n, m]``."""
-    return scipy.spatial.distance.cdist(first, second, "sqeuclidean")
 
 
 def _of_some(pair: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -81,7 +81,7 @@ def align_types(
       to about half of ``index`` for m well above k.
 
     Neurons without type (zero rows) are leftovers. Neurons of equal type and norm are
-    ranked by a combination of their weights, equal ones keep row order.
+    ranked by combinations of their weights, equal ones keep row order.
 
     Args:
       pair: students ``[2, rows, d]``, float32 or float64; rows from ``m`` on must be
@@ -101,15 +101,15 @@ def align_types(
     kinds = types(pair, k)  # [2, m]
     norms = safe_norm(pair)  # [2, m]
     # Distinct neurons of equal norm meet by it, wherever they stand.
-    weights = jnp.sin(jnp.arange(1, pair.shape[-1] + 1, dtype=pair.dtype))
-    ties = jnp.sum(pair * weights, axis=-1)  # [2, m]
+    angles = jnp.arange(1, pair.shape[-1] + 1, dtype=pair.dtype)
+    ties = [jnp.sum(pair * wave(angles), axis=-1) for wave in (jnp.sin, jnp.cos)]
     tally = counts(kinds, k + 1)  # [2, k + 1], typeless last
     shared = jnp.min(tally, axis=0).at[k].set(0)
     starts = (jnp.cumsum(tally, axis=1) - tally).astype(jnp.int32)
     index = rows.astype(norms.dtype)
 
     def arrange(kind, norm, tie, start, order):
-        by_type = jnp.lexsort((tie, -norm, kind))
+        by_type = jnp.lexsort((*tie, -norm, kind))
         rank = jnp.zeros_like(rows).at[by_type].set(rows - start[kind[by_type]])
         matched = rank < shared[kind]
         rest = index if leftovers == "index" else order * norm

@@ -256,8 +256,8 @@ def near(rng, n, m, size):
     return rng.normal(size=(n, 1, D)) + size * rng.normal(size=(n, m, D))
 
 
-def of_one_norm(rng, n, m):
-    W = near(rng, n, m, 1e-8)
+def of_one_norm(rng, n, m, size):
+    W = near(rng, n, m, size)
     return W / np.linalg.norm(W, axis=2, keepdims=True)
 
 
@@ -267,7 +267,8 @@ ALIKE = {
         for m in (3, 5, 16)
         for step in (1e-6, 5e-7, 1e-7)
     },
-    "directions 1e-8 apart": functools.partial(of_one_norm, n=4, m=64),
+    "directions 1e-8 apart": functools.partial(of_one_norm, n=4, m=64, size=1e-8),
+    "directions 1e-12 apart": functools.partial(of_one_norm, n=4, m=512, size=1e-12),
     "one neuron and 1e-6": functools.partial(near, n=1, m=512, size=1e-6),
     "one neuron and 1e-8": functools.partial(near, n=1, m=512, size=1e-8),
 }
@@ -294,6 +295,7 @@ def test_neurons_that_no_correlation_tells_apart_are_recovered(draw):
         ("over data", match_activations(pairs, x)[0]),
         ("of a network", by_data(pairs, x)),
         ("weights", match_weights(pairs)[0]),
+        ("types", match_types(pairs, pairs.shape[-1])[0]),
     ):
         np.testing.assert_array_equal(perm, expected, err_msg=name)
 
