@@ -22,7 +22,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pairs": 2,
         "steps": 300,
         "looks": 1,
-        "points": 5,
     },
     "paper": SHARED | {"widths": "2,4,8,12,16,24,32,48,64"},
 }
