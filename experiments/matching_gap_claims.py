@@ -27,7 +27,8 @@ def statistics(row: dict) -> dict[str, tuple[float, float, float]]:
 def _gap(found: np.ndarray, lower: np.ndarray) -> tuple[float, float, float]:
     if found.mean() < ROUNDING:
         return 0.0, 0.0, 0.0
-    return ratio_interval(found - lower, found)
+    above = found - lower
+    return ratio_interval(np.where(np.abs(above) < ROUNDING, 0, above), found)
 
 
 def optimal(row: dict) -> float:

@@ -16,7 +16,6 @@ from jax.typing import ArrayLike
 
 from lmc_jax.alignment.activations import ROUNDING, Activations
 from lmc_jax.alignment.alike import dealt, labels
-from lmc_jax.alignment.distances import squares
 from lmc_jax.kernels import relu_kernel
 from lmc_jax.matching import networks
 from lmc_jax.matching.pairs import (
@@ -46,6 +45,15 @@ def assign(gains: np.ndarray) -> np.ndarray:
     return np.stack(matched).astype(np.int32)
 
 
+def squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """|aᵢ - bⱼ|² of rows ``[n, d]`` and ``[m, d]``: ``[n, m]``.
+
+    From differences throughout: at these sizes 2 to 3 times as fast as
+    ``alignment.distances.squares``, which is for long rows.
+    """
+    return scipy.spatial.distance.cdist(first, second, "sqeuclidean")
+
+
 def _of_some(pair: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """``squares`` of some neurons of the first and some of the second student."""
     return squares(pair[0, rows], pair[1, others])
@@ -62,8 +70,9 @@ def match_weights(
 
     Objective: Σᵢ |wᵢ - w'_{perm[i]}|². On the barrier of global minima it is no better
     than Algorithm 1 with leftovers in index order, because every pair of neurons of
-    different types costs it the same. For networks of several groups the distance of
-    all arrays with permuted axes, at a local optimum of ``alignment.align_weights``.
+    different types costs it the same. Differences below 1e-160 of a student's largest
+    weight count as none. For networks of several groups the distance of all arrays with
+    permuted axes, at a local optimum of ``alignment.align_weights``.
 
     Args:
       students: real ``[pairs, 2, m, d]``; with ``spec`` a pytree of networks, each
@@ -88,8 +97,7 @@ def match_weights(
     if spec is not None and (len(leave_out) or not networks.two_layer(spec)):
         return networks.by_weights(students, spec, leave_out, seed)
     students, handed = networks.one_layer(students, spec)
-    # Squares of differences, not products: 0 for equal neurons alone, so that short
-    # ones find their like.
+    # Squares of differences, not products: short neurons find their like too.
     distances = [squares(first, second) for first, second in _scaled(students)]
     perm = assign(-np.stack(distances))
     return handed(perm), described("weight distance", weight_distance(students, perm))

@@ -81,7 +81,8 @@ def align_types(
       to about half of ``index`` for m well above k.
 
     Neurons without type (zero rows) are leftovers. Neurons of equal type and norm are
-    ranked by combinations of their weights, equal ones keep row order.
+    ranked by two combinations of their weights, and keep row order where these agree as
+    well: equal ones, and such as differ by little more than rounding, 1e-13 of a norm.
 
     Args:
       pair: students ``[2, rows, d]``, float32 or float64; rows from ``m`` on must be
