@@ -15,6 +15,8 @@ from lmc_jax.theory import require, widths
 
 Floats = NDArray[np.float64]
 
+MOST = 1e100  # neurons of a type: products stay in the range of float64
+
 
 def gauss_newton(counts: ArrayLike, d: int) -> Floats:
     """Nonzero spectrum of the Hessian at a global minimum, as a dense matrix.
@@ -33,7 +35,7 @@ def gauss_newton(counts: ArrayLike, d: int) -> Floats:
       ``[k d, k d]``, symmetric, positive semidefinite.
 
     Raises:
-      ValueError: for counts that are negative, not finite or of another shape.
+      ValueError: for counts that are negative, above 1e100 or of another shape.
     """
     n = _counts(counts)
     if n.ndim != 1 or d < n.size:
@@ -62,7 +64,7 @@ def gauss_newton_sharpness(counts: ArrayLike) -> Floats:
       ``[...]``; 0 where no neuron is left.
 
     Raises:
-      ValueError: for counts that are negative, not finite, or none.
+      ValueError: for counts that are negative, above 1e100, or none.
     """
     n = _counts(counts)
     rows = np.sort(n, axis=-1).reshape(-1, n.shape[-1])
@@ -111,7 +113,7 @@ def zero_fraction_bound(lr: ArrayLike, m: ArrayLike, k: int) -> Floats:
       k: teacher width.
 
     Returns:
-      Common shape of ``lr`` and ``m``, in [0, 1).
+      Common shape of ``lr`` and ``m``, in [0, 1].
 
     Raises:
       ValueError: for η <= 0, or m < k.
@@ -187,7 +189,7 @@ def _counts(counts: ArrayLike) -> Floats:
     n = np.asarray(counts, np.float64)
     if n.ndim == 0 or n.shape[-1] == 0:
         raise ValueError(f"counts must be [..., k] with k >= 1, got {list(n.shape)}")
-    require(np.isfinite(n) & (n >= 0), n, "counts must be finite and >= 0")
+    require((n >= 0) & (n <= MOST), n, f"counts must be from 0 to {MOST:g}")
     return n
 
 

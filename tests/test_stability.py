@@ -158,7 +158,9 @@ def test_zero_fraction_staircase():
     [
         (lambda: stability.gauss_newton([1, 2, 3], 2), "k <= d = 2"),
         (lambda: stability.gauss_newton([[1, 2]], 2), r"got shape \[1, 2\]"),
-        (lambda: stability.gauss_newton_sharpness([1, -1]), "finite and >= 0, got -1"),
+        (lambda: stability.gauss_newton_sharpness([1, -1]), "from 0 to 1e.100, got -1"),
+        (lambda: stability.gauss_newton_sharpness([1e300, 1]), "got 1e.300"),
+        (lambda: stability.gauss_newton_sharpness([np.nan, 1]), "got nan"),
         (lambda: stability.gauss_newton_sharpness(3), r"counts must be \[..., k\]"),
         (lambda: stability.balanced_sharpness(0), "teacher width k .* got 0"),
         (lambda: stability.critical_learning_rate(3, 5), "width m .* got 3"),
