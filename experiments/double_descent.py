@@ -182,7 +182,8 @@ def claims(k: int, rate: str, group: dict[str, list[dict]]) -> list[dict]:
 
 def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
     wide = [row for row in curve if row["m"] >= 1.5 * k]
-    least = min((row["solved"] for row in wide), default=None)
+    least = min((row["solved"] for row in wide), default=0.0)
+    shown = f"at least {least:.0%} of the runs below {SOLVED:g}" if wide else "no width"
     narrow = {
         row["m"]: f"{row['solved']:.0%}" for row in curve if k <= row["m"] < 1.5 * k
     }
@@ -190,13 +191,12 @@ def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
     return {
         "paper": "",
         "claim": f"students of width m >= 1.5k fit the teacher (k = {k}, η = {rate})",
-        "measured": f"at least {least:.0%} of the runs below {SOLVED:g}; for "
-        f"k <= m < 1.5k: {narrow}; the others stay, median and range by m, at "
-        f"{stuck or 'no loss: there are none'}",
+        "measured": f"{shown}; for k <= m < 1.5k: {narrow}; the others stay, median "
+        f"and range by m, at {stuck or 'no loss: there are none'}",
         "rule": "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4, "
         "diverged ones among those that do not",
         "n": 2 * min((row["pairs"] for row in wide), default=0),
-        "holds": None if least is None else bool(least >= 0.95),
+        "holds": bool(least >= 0.95) if wide else None,
     }
 
 

@@ -24,7 +24,9 @@ RULE = (
     "corrected form, named below the statement and judged by its own rule in a row of "
     "its own, holds in every case where the statement fails, and fails in none. "
     f"“{FAILS}”: in some case neither it nor a corrected form holds; how many cases "
-    f"hold is said. “{NOT_RUN}”: no case could be judged at these settings."
+    f"hold is said. “{NOT_RUN}”: no case could be judged at these settings, or the "
+    "entrypoint left no result. An order that is claimed does not hold where intervals "
+    "meet, if the rule does not say otherwise."
 )
 
 # What else the paper says, in words that no result can be held against.
@@ -53,21 +55,30 @@ class Figure(NamedTuple):
         return self.stem.name
 
 
-Cases = list[tuple[str, dict[str, Any]]]
+class Case(NamedTuple):
+    """A claim in one case, named by the parentheses at its end, of one figure."""
+
+    name: str
+    claim: dict[str, Any]
+    figure: Figure
 
 
 class Statement(NamedTuple):
     """A claim in all its cases, and in those of its corrected form where it has one."""
 
     text: str
-    cases: Cases
-    corrections: Cases
-    figures: list[Figure]
+    cases: list[Case]
+    corrections: list[Case]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Where it is judged, in order."""
+        return list({case.figure.stem: case.figure for case in self.cases}.values())
 
     @property
     def paper(self) -> str:
         """Where the paper says it; empty beyond the paper."""
-        places = dict.fromkeys(claim["paper"] for _, claim in self.cases)
+        places = dict.fromkeys(case.claim["paper"] for case in self.cases)
         return ", ".join(place for place in places if place)
 
     @property
@@ -80,14 +91,18 @@ class Statement(NamedTuple):
             return NOT_RUN
         if all(self.judged):
             return HOLDS
-        failed = {case for case, claim in self.cases if claim["holds"] is False}
-        saved = {case for case, claim in self.corrections if claim["holds"]}
+        failed = {_place(case) for case in self.cases if case.claim["holds"] is False}
+        saved = {_place(case) for case in self.corrections if case.claim["holds"]}
         corrected = failed <= saved and all(_judged(self.corrections))
         return CORRECTED if corrected else FAILS
 
 
-def _judged(cases: Cases) -> list[bool]:
-    found = (claim["holds"] for _, claim in cases)
+def _place(case: Case) -> tuple[Path, str]:
+    return case.figure.stem, case.name
+
+
+def _judged(cases: Sequence[Case]) -> list[bool]:
+    found = (case.claim["holds"] for case in cases)
     return [holds for holds in found if holds is not None]
 
 
@@ -107,13 +122,11 @@ def statements(found: Iterable[Figure]) -> list[Statement]:
     groups: dict[str, Statement] = {}
     for figure in found:
         for claim in figure.claims:
-            text, case = split_case(claim["claim"])
+            text, name = split_case(claim["claim"])
+            case = Case(name, claim, figure)
             if "corrects" in claim:
-                groups[claim["corrects"]].corrections.append((case, claim))
-            statement = groups.setdefault(text, Statement(text, [], [], []))
-            statement.cases.append((case, claim))
-            if figure not in statement.figures:
-                statement.figures.append(figure)
+                groups[claim["corrects"]].corrections.append(case)
+            groups.setdefault(text, Statement(text, [], [])).cases.append(case)
     return list(groups.values())
 
 
@@ -133,14 +146,14 @@ def split_case(claim: str) -> tuple[str, str]:
 
 
 def page(
-    title: str, found: Sequence[Figure], failed: Mapping[str, str], provenance: Mapping
+    title: str, found: Sequence[Figure], missing: Mapping[str, str], provenance: Mapping
 ) -> str:
     """The whole page.
 
     Args:
       title: its heading.
       found: figures in the order of the page.
-      failed: last line of what each entrypoint said that failed.
+      missing: why there is nothing of an entrypoint, by its name.
       provenance: names and values, see ``environment.provenance``.
     """
     every = statements(found)
@@ -149,9 +162,8 @@ def page(
     parts = [
         f"<h1>{_text(title)}</h1>",
         f"<p>{_text(RULE)}</p>",
-        *(f"<p><b>{_text(n)} failed:</b> {_text(s)}</p>" for n, s in failed.items()),
         "<h2>What the paper claims</h2>",
-        _table(paper),
+        _table(paper, [_left_out(name, why) for name, why in missing.items()]),
         "<p>Not judged:</p>",
         "<ul>",
         *(f"<li>{_text(sentence)}</li>" for sentence in UNJUDGED),
@@ -174,32 +186,42 @@ def page(
     )
 
 
-def _table(rows: Sequence[Statement]) -> str:
+def _table(rows: Sequence[Statement], left_out: Sequence[str] = ()) -> str:
     names = ("paper", "statement and what was measured", "verdict", "n", "figure")
     head = "".join(f"<th>{name}</th>" for name in names)
-    body = "".join(_row(statement) for statement in rows)
-    return f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>"
+    body = "".join([*(_row(statement) for statement in rows), *left_out])
+    return (
+        f"<div class='wide'><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _left_out(name: str, why: str) -> str:
+    """The row of an entrypoint without results."""
+    said = f"All that <code>{_text(name)}</code> judges: {_text(why)}"
+    return f"<tr><td></td><td>{said}</td>{_verdict(NOT_RUN)}<td>0</td><td></td></tr>"
+
+
+def _verdict(verdict: str, note: str = "") -> str:
+    return f"<td><b class='{verdict.replace(' ', '-')}'>{verdict}</b>{note}</td>"
 
 
 def _row(statement: Statement) -> str:
-    sizes = [claim["n"] for _, claim in statement.cases]
+    sizes = [case.claim["n"] for case in statement.cases]
     least, most = min(sizes), max(sizes)
     size = f"{least}" if least == most else f"{least} to {most}"
     if not most and statement.judged:
         size = "computed"  # without sampling
-    kind = statement.verdict.replace(" ", "-")
     links = (
         f"<a href='#{_text(figure.name)}'>{_text(figure.name)}</a>"
         for figure in statement.figures
     )
-    cells = (
-        _text(statement.paper),
-        f"{_text(statement.text)}{_cases(statement.cases)}{_corrected(statement)}",
-        f"<b class='{kind}'>{statement.verdict}</b>{_count(statement.judged)}",
-        size,
-        "<br>".join(links),
+    said = f"{_text(statement.text)}{_cases(statement)}{_corrected(statement)}"
+    return (
+        f"<tr><td>{_text(statement.paper)}</td><td>{said}</td>"
+        f"{_verdict(statement.verdict, _count(statement.judged))}"
+        f"<td>{size}</td><td>{'<br>'.join(links)}</td></tr>"
     )
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _count(judged: Sequence[bool]) -> str:
@@ -209,28 +231,34 @@ def _count(judged: Sequence[bool]) -> str:
 
 def _corrected(statement: Statement) -> str:
     """The corrected forms, each with the number of its cases that hold."""
-    groups: dict[str, Cases] = {}
-    for case, claim in statement.corrections:
-        groups.setdefault(split_case(claim["claim"])[0], []).append((case, claim))
+    groups: dict[str, list[Case]] = {}
+    for case in statement.corrections:
+        groups.setdefault(split_case(case.claim["claim"])[0], []).append(case)
     return "".join(
         f"<p><b>Corrected:</b> {_text(text)}{_count(_judged(cases))}</p>"
         for text, cases in groups.items()
     )
 
 
-def _cases(cases: Cases) -> str:
+def _cases(statement: Statement) -> str:
+    """What was measured, by which rules, and the commands that measure it again."""
     verdicts = {True: HOLDS, False: FAILS, None: NOT_RUN}
-    items = "".join(
-        f"<li>{_text(case)}{': ' if case else ''}{_text(claim['measured'])} — "
-        f"<i>{verdicts[claim['holds']]}</i></li>"
-        for case, claim in cases
-    )
-    rules = dict.fromkeys(claim["rule"] for _, claim in cases)
-    rule = "".join(f"<p><small>Rule: {_text(rule)}.</small></p>" for rule in rules)
-    shown = f"<ul>{items}</ul>{rule}"
-    if len(cases) < 3:
+    several = len(statement.figures) > 1
+    items = ""
+    for name, claim, figure in statement.cases:
+        place = ", ".join(filter(None, (figure.name if several else "", name)))
+        items += (
+            f"<li>{_text(place)}{': ' if place else ''}{_text(claim['measured'])} — "
+            f"<i>{verdicts[claim['holds']]}</i></li>"
+        )
+    rules = dict.fromkeys(case.claim["rule"] for case in statement.cases)
+    commands = dict.fromkeys(figure.command for figure in statement.figures)
+    notes = [f"Rule: {_text(rule)}." for rule in rules]
+    notes += [f"<code>{_text(command)}</code>" for command in commands]
+    shown = f"<ul>{items}</ul>" + "".join(f"<p><small>{n}</small></p>" for n in notes)
+    if len(statement.cases) < 3:
         return shown
-    return f"<details><summary>{len(cases)} cases</summary>{shown}</details>"
+    return f"<details><summary>{len(statement.cases)} cases</summary>{shown}</details>"
 
 
 def _figure(figure: Figure) -> str:
@@ -239,6 +267,7 @@ def _figure(figure: Figure) -> str:
     return (
         f"<figure id='{name}'><h3>{name}</h3>"
         f"<img alt='{name}' src='data:image/png;base64,{picture}'>"
+        f"<figcaption>{_text(figure.caption)}</figcaption>"
         f"<pre>{_text(figure.command)}</pre></figure>"
     )
 
@@ -265,13 +294,14 @@ p { margin: 0.4rem 0; }
 b.holds { color: #00694c; } b.holds-with-a-correction { color: #8a5a00; }
 b.does-not-hold { color: #a33f00; } b.not-run { color: #666; }
 figure { margin: 1.5rem 0; } img { max-width: 100%; height: auto; }
+figcaption { font-size: 0.85rem; } code { overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f3f3f3;
   padding: 0.5rem; font-size: 0.8rem; }
 dt { font-weight: bold; } dd { margin: 0 0 0.3rem 1rem; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { table, tbody, tr, td { display: block; border: 0; }
-  tr:first-child { display: none; } td { padding: 0.1rem 0; }
+  thead { display: none; } td { padding: 0.1rem 0; }
   td:nth-child(4)::before { content: "n: "; }
   tr { border-bottom: 1px solid #ccc; padding: 0.6rem 0; } }
 @media print { body { max-width: none; font-size: 11px; }
-  figure, tr { break-inside: avoid; } }
+  figure, li { break-inside: avoid; } }
 """

@@ -57,9 +57,10 @@ def main() -> None:
             if said := run(name, out / name):
                 failed[name] = said
                 print(f"warning: {name} failed: {said}", file=sys.stderr)
-    found = [figure for name in chosen for figure in report.figures(out / name)]
-    path = write(out, found, failed)
-    print(common.table([line(s) for s in report.statements(found)]))
+    found, missing = results(out, failed)
+    path = write(out, found, missing)
+    rows = [line(statement) for statement in report.statements(found)]
+    print(common.table(rows) if rows else "no results")
     print("files:", path, sep="\n  ")
     if failed:
         raise store.StoreError(f"{', '.join(failed)} failed: run the command again")
@@ -86,10 +87,26 @@ def run(name: str, out: Path) -> str:
     return said[-1] if said else f"exit status {status}"
 
 
-def write(out: Path, found: Sequence[report.Figure], failed: dict[str, str]) -> Path:
+def results(
+    out: Path, failed: dict[str, str]
+) -> tuple[list[report.Figure], dict[str, str]]:
+    """All figures in OUT, of earlier runs too, and why some entrypoints have none."""
+    found: list[report.Figure] = []
+    missing = {}
+    for name in ENTRYPOINTS:
+        if name in failed:
+            missing[name] = failed[name]
+        elif figures := report.figures(out / name):
+            found += figures
+        else:
+            missing[name] = "not asked for yet, see --only"
+    return found, missing
+
+
+def write(out: Path, found: Sequence[report.Figure], missing: dict[str, str]) -> Path:
     title = "Linear mode connectivity of two-layer networks: claims and measurements"
     environment.configure()
-    text = report.page(title, found, failed, environment.provenance())
+    text = report.page(title, found, missing, environment.provenance())
     path = out / "report.html"
     store.write_atomic(path, text.encode())
     return path

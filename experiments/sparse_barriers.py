@@ -62,8 +62,9 @@ def _claim(dense: tuple[dict, np.ndarray], sparse: tuple[dict, np.ndarray]) -> d
         "claim": "zero rows lower the permuted barrier, at equal width and start "
         f"(m = {low['m']})",
         "measured": f"{shown[0]}, against {shown[1]}",
-        "rule": "of the rates with zero rows the one with most converged runs, against "
-        "the largest rate without: its interval lies below",
+        "rule": "of the rates with zero rows, more than half a one a student by the "
+        "whole interval, the one with most converged runs, against the largest rate "
+        "with less than half a one: its interval lies below",
         "n": min(len(before), len(after)),
         "holds": bool(drop > 0) if drop == drop else None,
     }

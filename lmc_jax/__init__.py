@@ -5,6 +5,9 @@ ground up: ``numerics``, ``kernels``; ``two_layer``, ``minima``; ``descent``,
 ``matching``, ``interpolation``; ``measures``, ``theory``, ``stability``; ``sweep``; and
 on the host ``store``, ``summary``, ``simulation``, ``figures``, ``environment``.
 
+"The paper", here and in every docstring, is K. Zhan, P. Li and L. Wu, Analyzing the
+Role of Permutation Invariance in Linear Mode Connectivity, arXiv:2503.06001 (2025).
+
 Call `configure` first. A grid is made of `Cell`s, whose students are trained
 (`Descent`) or sampled (`Minima`); `simulate` computes it in memory, `load` reads one
 that an entrypoint left on disk. The matchings take students ``[pairs, 2, m, d]`` to

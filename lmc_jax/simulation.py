@@ -34,9 +34,12 @@ def simulate(cells: Iterable[Cell], definition: str = "lerp") -> dict[str, np.nd
     """
     if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("simulate needs float64: call lmc_jax.configure() first")
-    grid = list(dict.fromkeys(cells))
-    for cell in grid:
+    asked = list(cells)
+    for cell in asked:
+        if not isinstance(cell, Cell):
+            raise ValueError(f"{cell!r} is no cell: give lmc_jax.Cell")
         cell.validate()
+    grid = list(dict.fromkeys(asked))
     barrier(times(3), times(3), definition)  # refuses an unknown one
     found: list[Record] = []
 

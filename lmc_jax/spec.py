@@ -1,11 +1,16 @@
 """What a cell of a sweep is: all that determines its numbers, and nothing else.
 
+The setting is that of the paper (Assumption 1), the sources are gradient descent and
+the uniform model of global minima (Assumption 3, Lemma 8).
+
 Making one checks nothing; ``Cell.validate`` raises ValueError for the cell and for its
 source.
 """
 
 import dataclasses
+import json
 import math
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +23,11 @@ LARGEST = 2**15  # width or dimension
 MOST_POINTS = 10_001  # of a path
 MOST_PAIRS = 10**7  # of a cell, whose keys and results are held in memory
 MOST_INPUTS = 2**24  # of an update, held in memory at once
+_KINDS: dict[Any, tuple[type, str]] = {
+    int: (Integral, "an integer"),
+    float: (Real, "a number"),
+    str: (str, "a name"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +128,9 @@ class Cell:
     def parameters(self) -> dict[str, Any]:
         """The cell as plain JSON types, with the name of its source."""
         parameters = dataclasses.asdict(self)
-        parameters["matchings"] = list(self.matchings)
-        parameters["pqi"] = list(self.pqi)
         parameters["source"]["name"] = self.source.name
-        return parameters
+        # Tuples become lists, NumPy's numbers Python's.
+        return json.loads(json.dumps(parameters, default=lambda value: value.item()))
 
     def validate(self) -> None:
         """Looks at every value.
@@ -129,6 +138,14 @@ class Cell:
         Raises:
           ValueError: in one line, for the first that cannot be computed as asked.
         """
+        _typed(self)
+        if not isinstance(self.source, Descent | Minima):
+            raise ValueError(f"source={self.source!r}: give a Descent or Minima")
+        _typed(self.source)
+        if not _tuple_of(str, self.matchings):
+            raise ValueError(f"matchings={self.matchings!r}: give a tuple of names")
+        if not _tuple_of(Real, self.pqi) or len(self.pqi) != 2:
+            raise ValueError(f"pqi={self.pqi!r}: give a tuple of two numbers")
         for name in ("k", "m", "pairs"):
             value = getattr(self, name)
             if value < 1:
@@ -169,6 +186,18 @@ class Cell:
             _validate_descent(self.source)
 
 
+def _typed(values: Cell | Descent | Minima) -> None:
+    for field in dataclasses.fields(values):
+        kind, words = _KINDS.get(field.type, (object, ""))
+        value = getattr(values, field.name)
+        if not isinstance(value, kind):
+            raise ValueError(f"{field.name}={value!r}: give {words}")
+
+
+def _tuple_of(kind: type, value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(part, kind) for part in value)
+
+
 def _known(what: str, name: str, names) -> None:
     if name not in names:
         raise ValueError(f"unknown {what} {name!r}: choose among {', '.join(names)}")
@@ -181,6 +210,8 @@ def _validate_minima(source: Minima, cell: Cell) -> None:
             "choose larger m or the sources gd, sgd"
         )
     if source.alpha != "equal":
+        if not isinstance(source.alpha, Real):
+            raise ValueError(f'alpha={source.alpha!r}: give a number or "equal"')
         _positive("alpha", source.concentration)
     _validate_zero_row(source)
 

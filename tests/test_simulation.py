@@ -13,6 +13,10 @@ SAMPLED = Cell(k=2, m=4, d=2, source=Minima(), pairs=3, matchings=("types_index"
 TRAINED = dataclasses.replace(SAMPLED, m=3, source=Descent(lr=0.5, steps=200))
 
 
+def changed(**values):
+    return dataclasses.replace(SAMPLED, **values)
+
+
 @pytest.mark.parametrize("definition", ["lerp", "max"])
 def test_columns_are_those_of_the_sweep_on_disk(tmp_path, definition):
     store.open_store(tmp_path)
@@ -34,8 +38,10 @@ def test_columns_are_those_of_the_sweep_on_disk(tmp_path, definition):
     ("cells", "definition", "reason"),
     [
         ([], "lerp", "no cells: give at least one"),
-        ([dataclasses.replace(SAMPLED, m=1)], "lerp", "m=1 < k=2"),
+        ([changed(m=1)], "lerp", "m=1 < k=2"),
         ([SAMPLED], "height", "unknown barrier 'height'"),
+        (["a"], "lerp", "'a' is no cell"),
+        ([changed(matchings=["refine"])], "lerp", "give a tuple of names"),
     ],
 )
 def test_refusals_come_before_anything_is_computed(
@@ -52,3 +58,10 @@ def test_refusals_come_before_anything_is_computed(
 def test_float64_is_asked_for():
     with jax.enable_x64(False), pytest.raises(ValueError, match="configure"):
         simulate([SAMPLED])
+
+
+def test_numbers_of_numpy_are_numbers():
+    source = Descent(lr=np.float64(0.5), steps=np.int32(200))
+    twin = changed(m=np.int64(3), seed=np.uint32(0), source=source)
+    assert twin.parameters() == TRAINED.parameters()
+    np.testing.assert_equal(simulate([twin]), simulate([TRAINED]))

@@ -77,7 +77,7 @@ def test_cases_add_up_to_one_verdict(tmp_path, cases, corrected, verdict):
     found = report.figures(tmp_path)
     statement, *others = report.statements(found)
     assert statement.verdict == verdict
-    assert [case for case, _ in statement.cases] == ["k = 0", "k = 1"]
+    assert [case.name for case in statement.cases] == ["k = 0", "k = 1"]
     assert len(statement.corrections) == len(corrected)
     # A corrected form is a statement too, in a row of its own.
     assert [other.text for other in others] == ["it falls slowly"] * bool(corrected)
@@ -95,6 +95,20 @@ def test_a_statement_has_one_verdict_from_all_its_figures(tmp_path):
     page = report.page("T", report.figures(tmp_path), {}, {})
     assert "<small>(holds in 1 of 2 cases)</small>" in page
     assert page.count("href='#two'") == 1
+    assert "<li>two, b: 1 &lt; 2" in page
+    assert page.count("<code>python -m two</code>") == 1
+
+
+def test_a_correction_counts_in_its_own_figure_only(tmp_path):
+    falls, slowly = "it falls (k = 5)", "it falls slowly (k = 5)"
+    figure(
+        tmp_path, "one", claim(falls, False), claim(slowly, None, corrects="it falls")
+    )
+    figure(
+        tmp_path, "two", claim(falls, True), claim(slowly, True, corrects="it falls")
+    )
+    statement, _ = report.statements(report.figures(tmp_path))
+    assert statement.verdict == "does not hold"
 
 
 def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
@@ -102,8 +116,9 @@ def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
     found = report.figures(tmp_path)
     page = report.page("T & U", found, {"two": "it <broke>"}, {"jax": "<1>"})
     assert "a &lt; b &amp; c" in page
-    assert "it &lt;broke&gt;" in page
+    assert "All that <code>two</code> judges: it &lt;broke&gt;" in page
     assert "not run" in page
+    assert "<figcaption>c</figcaption>" in page
     assert "python -m one" in page
     assert not re.search(r"(?:src|href)=['\"](?!#|data:)", page)
     assert "data:image/png;base64," in page
@@ -132,8 +147,33 @@ common.run(reproduce.main)
     assert len(runs[0]) == 2
     assert runs[0] == runs[1]
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "<b>wrong failed:</b> error: k=0" in page
+    assert "All that <code>wrong</code> judges: error: k=0" in page
     assert "<figure id='overlap'>" in page
+
+
+def test_results_of_earlier_runs_stay_in_the_report(tmp_path):
+    """And those of an entrypoint that fails now do not count."""
+    code = f"""
+import sys
+from experiments import common, reproduce
+reproduce.ENTRYPOINTS = {{"overlap": ["overlap", "--k=0"], "rate": ["barrier_rate"]}}
+sys.argv = ["reproduce", "--only=overlap", "--out={tmp_path}"]
+common.run(reproduce.main)
+"""
+    for name in ("overlap", "rate"):
+        (tmp_path / name).mkdir()
+        figure(tmp_path / name, name, claim(f"{name} falls", True))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "rate falls" in done.stdout
+    assert "overlap falls" not in done.stdout
+    (tmp_path / "rate" / "rate.claims.json").unlink()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.startswith("no results\n")
+    page = (tmp_path / "report.html").read_text()
+    assert "All that <code>rate</code> judges: not asked for yet" in page
 
 
 def test_every_figure_family_is_reproduced():
