@@ -55,7 +55,7 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
     Raises:
       ValueError: unless the specification is a mapping that names every array of
         ``weights`` and no other, with an entry for each axis, and groups have one size
-        throughout.
+        throughout, at least 1.
     """
     if not isinstance(spec, Mapping):
         raise ValueError(
@@ -89,6 +89,9 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
                     f"group {entry!r} has {sizes[entry]} units, but an axis of array "
                     f"{path!r} has {length}"
                 )
+    for group, units in sizes.items():
+        if units < 1:
+            raise ValueError(f"group {group!r} has no units: give at least one")
     for path, entries in spec.items():
         for entry, length in zip(entries, arrays[path].shape, strict=True):
             if not isinstance(entry, Tiled):

@@ -50,7 +50,7 @@ NEIGHBORS = {
     "stability": {"theory"},
     "networks": {"networks"},
     "matching": {"interpolation", "alignment", "matching"},
-    "alignment": {"alignment"},
+    "alignment": {"alignment", "interpolation"},
 }
 # What is imported from outside beside the standard library, where it is limited.
 OUTSIDE = {

@@ -23,13 +23,17 @@ def counted(
     """The arrays with permuted axes, in float64.
 
     Raises:
-      ValueError: for arrays that are not finite or beyond 1e150.
+      ValueError: for arrays that are not real, not finite or beyond 1e150.
     """
-    arrays = {
-        path: np.asarray(array, np.float64)
+    found = {
+        path: array
         for path, array in leaves(weights).items()
         if any(spec[path]) and path not in leave_out
     }
+    for path, array in found.items():
+        if np.iscomplexobj(array):
+            raise ValueError(f"array {path!r} is complex: give real weights")
+    arrays = {path: np.asarray(array, np.float64) for path, array in found.items()}
     for path, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"array {path!r} holds NaN or infinity: nothing to align")

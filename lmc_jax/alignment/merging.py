@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
+import jax.numpy as jnp
 
+from lmc_jax.interpolation import lerp
 from lmc_jax.permutations import Perms, Spec, permute
 
 
@@ -31,7 +32,8 @@ def merge(
         ``lambda a, b: align_weights(a, b, spec)``.
 
     Returns:
-      ``(merged, merging)``: the mean weights, and how the others were aligned.
+      ``(merged, merging)``: the mean weights, in their dtypes, leaves that are no
+      floating numbers from the reference; and how the others were aligned.
 
     Raises:
       ValueError: for a specification that does not fit, and what ``align`` raises.
@@ -42,7 +44,7 @@ def merge(
         permute(other, spec, perms)
         for other, perms in zip(others, merging.perms, strict=True)
     ]
-    merged = jax.tree.map(
-        lambda *arrays: sum(arrays[1:], arrays[0]) / len(arrays), reference, *moved
-    )
+    merged = reference
+    for count, weights in enumerate(moved, 2):
+        merged = lerp(merged, weights, jnp.asarray(1 / count))
     return merged, merging

@@ -4,15 +4,20 @@ Maximises Σ ⟨A, π(B)⟩ over all arrays with permuted axes, which is to mini
 distance between A and π(B): with all groups but one held, the objective is linear in
 the permutation of that group, and a linear assignment finds its best. It is posed in
 distances, which tell short units and near copies apart where products round.
+
+The descent starts from a first pass over the groups, each matched by those arrays alone
+that run over groups matched before: the arrays of all others say nothing yet. From the
+identity, which asks them too, narrow and deep networks often end in a local optimum
+even where an exact copy is to be found.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lmc_jax.alignment.distances import counted, nearer, of_group, scaled
-from lmc_jax.permutations import Spec, group_axes, group_sizes
+from lmc_jax.permutations import Spec, group_axes, group_sizes, reorder
 
 SWEEPS = 200  # over all groups; a few dozen are needed, the distance only falls
 
@@ -20,8 +25,8 @@ SWEEPS = 200  # over all groups; a few dozen are needed, the distance only falls
 class Descent(NamedTuple):
     """How a coordinate descent went.
 
-    objective: Σ ⟨A, π(B)⟩ at the start and after every assignment; it never falls, and
-      stays where a rise is below its rounding.
+    objective: Σ ⟨A, π(B)⟩ after the first pass and after every assignment; it never
+      falls, and stays where a rise is below its rounding.
     converged: whether no group alone can do better.
     """
 
@@ -39,7 +44,8 @@ def align_weights(
 ) -> tuple[dict[str, np.ndarray], Descent]:
     """Permutations of the second network that bring its weights near the first's.
 
-    A local optimum, found from the identity; groups are visited in a random order.
+    A local optimum, found from a first pass over the groups, which finds exact copies
+    of distinct units; then groups are visited in a random order.
 
     Args:
       first: pytree of arrays, any float dtype.
@@ -53,7 +59,7 @@ def align_weights(
 
     Raises:
       ValueError: for a specification that does not fit, unknown paths to leave out,
-        and weights that are not finite or beyond 1e150.
+        and weights that are not real, not finite or beyond 1e150.
       ArithmeticError: should the distance ever rise, which would be a fault here.
     """
     sizes = group_sizes(first, spec)
@@ -82,19 +88,21 @@ def align_weights(
                 )
             uses[group].append(path)
     perms = {group: np.arange(units, dtype=np.int32) for group, units in sizes.items()}
+    groups = {path: {name for _, (name, _) in group_axes(spec[path])} for path in ours}
+    for group, paths in _anchored(ours, groups, set(sizes)):
+        costs = of_group(group, paths, ours, theirs, spec, perms)
+        perms[group], _ = nearer(costs, perms[group])
     known: dict[str, np.ndarray] = {}  # distances that stay: in arrays of one group
     moving: dict[str, list[str]] = {}
     neighbours: dict[str, set[str]] = {}
     for group, paths in uses.items():
-        groups = {
-            path: {name for _, (name, _) in group_axes(spec[path])} for path in paths
-        }
         alone = [path for path in paths if len(groups[path]) == 1]
         known[group] = of_group(group, alone, ours, theirs, spec, perms)
         moving[group] = [path for path in paths if path not in alone]
-        neighbours[group] = set().union(*groups.values()) - {group}
+        neighbours[group] = set().union(*(groups[path] for path in paths)) - {group}
     rng = np.random.default_rng(seed)
-    objective = [sum(float(np.vdot(ours[path], theirs[path])) for path in ours)]
+    moved = {path: reorder(theirs[path], spec[path], perms) for path in ours}
+    objective = [sum(float(np.vdot(ours[path], moved[path])) for path in ours)]
     unsettled = set(perms)  # groups whose neighbours moved since their assignment
     for _ in range(SWEEPS):
         for group in rng.permutation(sorted(unsettled)):
@@ -109,3 +117,22 @@ def align_weights(
         if not unsettled:
             break
     return perms, Descent(np.ldexp(objective, power + other_power), not unsettled)
+
+
+def _anchored(
+    arrays: dict[str, np.ndarray], groups: dict[str, set[str]], left: set[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Groups, and the arrays that run over one and over groups before it only.
+
+    Next is always the group for which these arrays hold the most numbers.
+    """
+    while left:
+        paths = {
+            group: [
+                p for p in groups if group in groups[p] and groups[p] & left == {group}
+            ]
+            for group in sorted(left)
+        }
+        group = max(paths, key=lambda name: sum(arrays[p].size for p in paths[name]))
+        yield group, paths[group]
+        left = left - {group}
