@@ -183,8 +183,11 @@ def draw(types: Sequence[dict], ones: Sequence[dict], wide: Sequence[dict]):
     names = [name for name in conditions(wide) if name != "uniform model"]
     styles = {"uniform model": {"color": figures.BLACK, "marker": "x"}}
     for i, name in enumerate(dict.fromkeys([*conditions(types), *names])):
-        color = figures.CYCLE[i % 6]  # the seventh is black
-        styles[name] = {"color": color, "marker": figures.MARKERS[i % 7]}
+        styles[name] = {
+            "color": figures.CYCLE[i % 6],  # the seventh is black
+            "marker": figures.MARKERS[i % 7],
+            "linestyle": "-" if i < 6 else "--",
+        }
     _draw_types(axes[0, 0], types, styles)
     _draw_norms(axes[0, 1], axes[1, 0], ones, styles)
     _draw_dispersion(axes[1, 1], wide, styles)
@@ -218,7 +221,8 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
         if row["runs"]:
             each = [mean_interval(rank, resamples=400) for rank in m * row["shares"].T]
             values = zip(*each, strict=True)
-            figures.points(ranked, expected, *values, **look, linestyle="none")
+            dots = look | {"linestyle": "none"}
+            figures.points(ranked, expected, *values, **dots)
         figures.points(
             distances, [i], [row["mean"]], [row["low"]], [row["high"]], **look
         )
@@ -228,11 +232,14 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
     top = max(row["limit"] for row in rows)
     text = f"exceeded by {LEVEL:.0%} of uniform samples"
     distances.axhline(top, color=figures.BLACK, linestyle="--", label=text)
+    many = len(rows) > 6
+    parting = ", " if many else "\n"
     labels = [
-        f"{row['η/η*']:.2g} η*\nσ = {row['σ']:g}" if trained(row) else "uniform"
+        f"{row['η/η*']:.2g} η*{parting}σ = {row['σ']:g}" if trained(row) else "uniform"
         for row in rows
     ]
-    distances.set_xticks(range(len(rows)), labels, fontsize=7)
+    turned = {"rotation": 45, "ha": "right"} if many else {}
+    distances.set_xticks(range(len(rows)), labels, fontsize=7, **turned)
     distances.set(ylabel="KS distance", title=f"k = 1, m = {m}: distance to the model")
     distances.set(ylim=(0, None), xlim=(-0.5, len(rows) - 0.5))
     distances.legend()
