@@ -270,6 +270,7 @@ def _cifar(folder: Path, progress: Progress) -> tuple[Labelled, Labelled, str]:
         batches = [_cifar_batch(path, read(path)) for path in paths]
         if not note:
             _check_cifar(paths, batches)
+            note = "extracted files, for which no hash is published"
     *training, test = (_labelled(folder, *batch) for batch in batches)
     images, labels = (np.concatenate(arrays) for arrays in zip(*training, strict=True))
     return (images, labels), test, note
