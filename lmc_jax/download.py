@@ -91,17 +91,17 @@ def _from_mirror(
     for attempt in range(TRIES):
         if attempt:
             time.sleep(PAUSE * 2 ** (attempt - 1))
-        resumed = file.seek(0, os.SEEK_END) > 0
+        # Whether this try alone makes the file, and all of it: it is what they give.
+        sure = file.seek(0, os.SEEK_END) == 0
         try:
-            _receive(url, file, progress)
+            sure = _receive(url, file, progress) and sure
         except urllib.error.HTTPError as error:
             fault = f"HTTP status {error.code}"
             if error.code < 500 and error.code not in (408, 416, 429):
                 return fault  # it will say the same again
-            if error.code == 416:  # there is no rest: what is there is all, or wrong
-                resumed = True
-            else:
+            if error.code != 416:
                 continue
+            sure = False  # there is no rest: what is there is all, or wrong
         except urllib.error.URLError as error:
             fault = _line(error.reason)
             continue
@@ -115,7 +115,7 @@ def _from_mirror(
             return ""
         file.truncate(0)
         fault = "what it gives is not the published file (wrong checksum)"
-        if not resumed:  # a wrong beginning may have been someone else's
+        if sure:  # else its beginning may be someone else's, or its end cut off
             return fault
     return fault
 
@@ -128,8 +128,11 @@ def _line(fault: object) -> str:
 
 def _receive(
     url: str, file: BinaryIO, progress: Callable[[int, int | None], object]
-) -> None:
-    """Appends the rest of the file, or all of it where a server knows no ranges."""
+) -> bool:
+    """Appends the rest of the file, or all of it where a server knows no ranges.
+
+    Returns whether the server said how much that is.
+    """
     have = file.seek(0, os.SEEK_END)
     headers = {"User-Agent": "lmc_jax", "Accept-Encoding": "identity"}
     if have:
@@ -150,3 +153,4 @@ def _receive(
         file.flush()
         if total is not None and have < total:
             raise OSError(f"the connection was cut at {have} of {total} bytes")
+    return total is not None

@@ -109,6 +109,13 @@ def test_a_cut_connection_goes_on_where_it_was(serve, target):
     assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
 
 
+def test_a_cut_answer_of_unknown_length_is_asked_for_again(serve, target):
+    server = serve([b"HTTP/1.0 200 OK\r\n\r\n" + CONTENT[:300_000], None])
+    download.fetch([server.url], target, right)
+    assert alone(target)
+    assert server.asked == [None, None]
+
+
 def test_a_server_without_ranges_begins_anew(serve, target):
     server = serve([300_000, None], ranges=False)
     download.fetch([server.url], target, right)
