@@ -96,7 +96,9 @@ def run(main: Callable[..., None], *arguments: str) -> None:
                 machine.leave(1)
             raise
 
-    gc.freeze()  # what is imported stays; to look at it cost a tenth of a redraw
+    # What is imported stays: to look at it, and often, costs a tenth of a redraw.
+    gc.freeze()
+    gc.set_threshold(100_000)
     # JAX and font libraries log through absl; their notes are not the user's.
     logging.set_verbosity(logging.WARNING)
     app.run(guarded, flags_parser=parse)

@@ -77,7 +77,12 @@ def fingerprint(parameters: Values) -> str:
     Numbers equal in value are the same parameter: 1.0 and 1 name one cell; True, "1" do
     not. Raises StoreError where `parameters` are not `Values`.
     """
-    same = json.loads(_canonical(parameters, "parameters"), parse_float=_number)
+    return _name(_canonical(parameters, "parameters"))
+
+
+@functools.lru_cache(maxsize=4096)  # a cell is named several times in a redraw
+def _name(text: str) -> str:
+    same = json.loads(text, parse_float=_number)
     return sha256(_canonical(same, "parameters").encode()).hexdigest()[:20]
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy  # its parts load when first used
 from jax import Array
-from scipy.optimize import linear_sum_assignment
 
 from lmc_jax.alignment.alike import ALIKE, dealt, labels
 from lmc_jax.alignment.distances import counted, of_group, scaled
@@ -58,8 +58,8 @@ def align_activations(
     """
     gains = correlations(activations, first, second, x)
     perms = {
-        group: linear_sum_assignment(matrix, maximize=True)[1].astype(np.int32)
-        for group, matrix in gains.items()
+        group: scipy.optimize.linear_sum_assignment(gain, maximize=True)[1].astype("i4")
+        for group, gain in gains.items()
     }
     if spec is not None and any(map(_undecided, gains.values(), perms.values())):
         own = [correlations(activations, side, side, x) for side in (first, second)]
