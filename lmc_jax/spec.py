@@ -127,9 +127,9 @@ class Cell:
 
     def parameters(self) -> dict[str, Any]:
         """The cell as plain JSON types, with the name of its source."""
-        parameters = dataclasses.asdict(self)
-        parameters["source"]["name"] = self.source.name
-        # Tuples become lists, NumPy's numbers Python's.
+        source = vars(self.source) | {"name": self.source.name}
+        parameters = vars(self) | {"source": source}
+        # A copy of all; tuples become lists, NumPy's numbers Python's.
         return json.loads(json.dumps(parameters, default=lambda value: value.item()))
 
     def validate(self) -> None:
