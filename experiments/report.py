@@ -37,11 +37,11 @@ UNJUDGED = (
     "it does little (Figure 8): the numbers are missing in the text that we have.",
     "That Dirichlet or equal weights model the simplex as well (Appendix B.1): no "
     "measure is named; --source=dirichlet,equal draws their curves.",
-    "Why the barrier falls before m = k: that students too narrow to fit match different "
-    "subsets of the teacher (Figure 4); no measure of such subsets is named.",
+    "Why the barrier falls before m = k: that students too narrow to fit match "
+    "different subsets of the teacher (Figure 4); no measure of them is named.",
     "That PQI grows slowly below the threshold of the learning rate (Figure 6): its "
     "curve is drawn, how slow is not said.",
-    "That the set of Lemma 2 is compact: it is a product of simplices by its form.",
+    "That the set of Lemma 2 is compact: by its form it is a finite union of products of simplices.",
     "That the number of teacher neurons models how complex data are (Appendix B.4).",
     "What it says of the proofs and figures of other papers.",
 )
