@@ -41,7 +41,8 @@ UNJUDGED = (
     "different subsets of the teacher (Figure 4); no measure of them is named.",
     "That PQI grows slowly below the threshold of the learning rate (Figure 6): its "
     "curve is drawn, how slow is not said.",
-    "That the set of Lemma 2 is compact: by its form it is a finite union of products of simplices.",
+    "That the set of Lemma 2 is compact: by its form it is a finite union of products "
+    "of simplices.",
     "That the number of teacher neurons models how complex data are (Appendix B.4).",
     "What it says of the proofs and figures of other papers.",
 )
