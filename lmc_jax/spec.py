@@ -100,8 +100,9 @@ class Minima:
 class Cell:
     """One point of a grid: independent pairs of students ``[m, d]`` of one kind.
 
-    The teacher has the first k axes as neurons; the loss is ½ E[(f - f*)²] with inputs
-    x ~ N(0, I_d). Hashable; equal cells have the same numbers, bit for bit on CPU.
+    The teacher has the first k axes as neurons (paper, Assumption 1); the loss is
+    ½ E[(f - f*)²] with inputs x ~ N(0, I_d). Hashable; equal cells have the same
+    numbers, bit for bit on CPU.
 
     Attributes:
       k: teacher width.
