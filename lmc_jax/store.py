@@ -166,11 +166,8 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             meta = json.loads(archive.read("meta.json"))
-            names = set(archive.namelist()) - {"meta.json"} if with_arrays else ()
-            arrays = {
-                name.removesuffix(".npy"): _array(archive.read(name))
-                for name in sorted(names)
-            }
+            keys = sorted({*archive.namelist()} - {"meta.json"}) if with_arrays else []
+            arrays = {key[: -len(".npy")]: _array(archive.read(key)) for key in keys}
         record = Record(meta["parameters"], arrays, meta["provenance"])
         right = fingerprint(record.parameters)
     except _UNPARSABLE as error:
