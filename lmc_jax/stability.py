@@ -138,16 +138,24 @@ def zero_fraction(lr: ArrayLike, m: int, k: int) -> Floats:
       ValueError: for η <= 0, m < k, or m that is no integer.
     """
     lr = _learning_rates(lr)
-    active = np.arange(k, int(widths(m, k)) + 1)
-    # λ_max is convex and symmetric in n: of all n with the same sum the most balanced
-    # has the least, and that grows with the sum.
-    balanced = active[:, None] // k + (np.arange(k) < active[:, None] % k)
-    limits = 2 / gauss_newton_sharpness(balanced)  # falling
+    limits = _limits(int(widths(m, k)), k)
     stable = np.searchsorted(-limits, -lr, side="right")
     return np.where(stable > 0, 1 - (k - 1 + stable) / m, np.nan)[()]
 
 
 # Parts.
+
+
+@functools.lru_cache
+def _limits(m: int, k: int) -> Floats:
+    """Largest stable learning rates of minima with k, ..., m neurons that are not zero.
+
+    λ_max is convex and symmetric in n: of all n with the same sum the most balanced has
+    the least, and that grows with the sum, so that the limits fall.
+    """
+    active = np.arange(k, m + 1)
+    balanced = active[:, None] // k + (np.arange(k) < active[:, None] % k)
+    return 2 / gauss_newton_sharpness(balanced)
 
 
 @functools.cache
