@@ -190,9 +190,10 @@ def _array(member: bytes) -> np.ndarray:
 @functools.lru_cache(maxsize=1024)
 def _header(start: bytes) -> tuple[np.dtype, tuple[int, ...]]:
     file = io.BytesIO(start)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("no array of NumPy's format 1.0")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    version = np.lib.format.read_magic(file)
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if version != (1, 0) or fortran or dtype.hasobject:
+        raise ValueError("no plain array of NumPy's format 1.0, rows first")
     return dtype, shape
 
 
@@ -249,10 +250,7 @@ def records(
 
 
 class Records(Sequence[Record]):
-    """Cells of the given parameters, each read when it is looked at, none kept.
-
-    Reading raises as `read`.
-    """
+    """Cells of the given parameters, each read, by `read`, when it is looked at."""
 
     def __init__(self, out: str | Path, cells: Sequence[Values]):
         self.out, self.cells = out, cells

@@ -279,6 +279,14 @@ def test_forged_seals_crash_nothing(out):
             store.read(path)
 
 
+@pytest.mark.parametrize("array", [np.array([None]), np.ones((2, 3), order="F")])
+def test_members_that_are_no_plain_arrays_are_refused(array):
+    member = io.BytesIO()
+    np.lib.format.write_array(member, array)
+    with pytest.raises(ValueError, match="no plain array"):
+        store._array(member.getvalue())
+
+
 def test_foreign_and_misnamed_files_are_named(out):
     good = store.save(out, {"m": 1}, ARRAYS, PROVENANCE)
     cells = good.parent
