@@ -1,5 +1,6 @@
 """The store: what goes in comes out, and what is damaged never does."""
 
+import io
 import os
 import random
 import subprocess
