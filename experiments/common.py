@@ -20,7 +20,7 @@ from experiments import machine
 from experiments.compute import Done
 from experiments.compute import computed as computed
 from experiments.lists import Refusal, integers, multiples, numbers, words
-from lmc_jax import devices, environment, figures, store, summary
+from lmc_jax import devices, environment, figures, files, store, summary
 from lmc_jax.interpolation import BARRIERS
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.spec import Cell, Descent, Minima
@@ -50,10 +50,11 @@ def run(main: Callable[..., None], *arguments: str) -> None:
     "..." stands for any number more.
     """
 
-    # --help lists the flags of the main module only; those defined here belong to it.
-    for module in (__name__, machine.__name__):
-        for flag in FLAGS.flags_by_module_dict().get(module, []):
-            FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    # --help lists the flags of the main module only; its neighbours' belong to it.
+    for module, defined in FLAGS.flags_by_module_dict().items():
+        if module.startswith("experiments."):
+            for flag in defined:
+                FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def parse(argv: Sequence[str]) -> list[str]:
         try:
@@ -288,7 +289,7 @@ def write_summary(out: str | Path) -> tuple[Path, list[dict[str, Any]]]:
 
     good = store.records(out, on_corrupt=name)
     rows = summary.rows(good, FLAGS.barrier)
-    store.write_csv(path, rows)
+    files.write_csv(path, rows)
     return path, rows
 
 
@@ -362,7 +363,7 @@ def write_claims(stem: str | Path, caption: str, claims: Sequence[Mapping]) -> P
     path = Path(f"{stem}.claims.json")
     content = {"caption": caption, "command": environment.command(), "claims": claims}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    store.write_atomic(path, (text + "\n").encode())
+    files.write_atomic(path, (text + "\n").encode())
     return path
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from experiments import common
-from lmc_jax import export, store
+from lmc_jax import export, files, store
 
 FORMAT = flags.DEFINE_enum(
     "format", "csv", ["csv", "netcdf", "parquet"], "Of the file."
@@ -43,9 +43,9 @@ def main(out: str) -> None:
 
 def write_csv(out: Path) -> list[Path]:
     path, about = out / "export.csv", out / "export.json"
-    store.write_csv(path, _rows(out))
+    files.write_csv(path, _rows(out))
     text = json.dumps(export.ATTRIBUTES | export.DESCRIPTIONS, indent=2)
-    store.write_atomic(about, (text + "\n").encode())
+    files.write_atomic(about, (text + "\n").encode())
     return [path, about]
 
 
@@ -74,7 +74,7 @@ def write_parquet(out: Path) -> list[Path]:
     tables = map(table, export.tables(out))
     waiting = [next(tables)]
     with (
-        store.replacing(path) as temporary,
+        files.replacing(path) as temporary,
         parquet.ParquetWriter(temporary, waiting[0].schema) as writer,
     ):
         for one in tables:
@@ -92,7 +92,7 @@ def write_netcdf(out: Path) -> list[Path]:
     path = out / "export.nc"
     content = io.BytesIO()  # HDF5 crashes where a disk is full
     export.dataset(out).to_netcdf(content, engine="h5netcdf")
-    store.write_atomic(path, content.getvalue())
+    files.write_atomic(path, content.getvalue())
     return [path]
 
 

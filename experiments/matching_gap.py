@@ -15,7 +15,7 @@ import numpy as np
 from experiments import common, curves, projected
 from experiments.matchers import LABELS, LOOKS, RESTARTS, matchers
 from experiments.matching_gap_claims import claims, optimal, statistics, with_interval
-from lmc_jax import figures, interpolation, matching, store, sweep
+from lmc_jax import figures, files, interpolation, matching, store, sweep
 from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.spec import Cell, Minima
 
@@ -51,7 +51,7 @@ def main() -> None:
     out = common.FLAGS.out
     csv, _ = common.write_summary(out)
     table = csv.with_name("matching_gap.csv")
-    store.write_csv(table, [flat(row) for row in rows])
+    files.write_csv(table, [flat(row) for row in rows])
     text = caption(rows, setting, kept)
     common.finish("matching_gap", draw(rows), text, claims(rows), csv, table)
 

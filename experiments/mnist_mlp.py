@@ -12,7 +12,7 @@ common.define_output("mnist_mlp")
 classifiers.define_cells()
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
-        "widths": "4,8,16,32,64",
+        "widths": "2,4,8,16,32,64",
         "train_images": 10_000,
         "test_images": 2_000,
         "pairs": 4,

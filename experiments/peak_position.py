@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments import classifiers, common, peaks
-from lmc_jax import figures, store
+from lmc_jax import figures, files, store
 from lmc_jax.evaluation import METRICS
 
 common.define_output("peak_position")
@@ -47,7 +47,7 @@ def main() -> None:
     records = classifiers.computed(grid, data, setting)
     table = classifiers.rows(records, common.FLAGS.barrier)
     csv = Path(common.FLAGS.out, "summary.csv")
-    store.write_csv(csv, table)
+    files.write_csv(csv, table)
     depths = [peak(records, first, depth) for depth in layers]
     sets = [peak(records, name, middle) for name in data]
     print(common.table([shown(row) for row in depths]))

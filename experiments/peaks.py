@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments import classifiers, common
-from lmc_jax import figures, store
+from lmc_jax import figures, files, store
 from lmc_jax.evaluation import METRICS
 from lmc_jax.measures import mean_interval
 
@@ -39,7 +39,7 @@ def report(
     table = classifiers.rows(records, common.FLAGS.barrier)
     print(common.table(points(table)))
     csv = Path(common.FLAGS.out, "summary.csv")
-    store.write_csv(csv, table)
+    files.write_csv(csv, table)
     said = f"{caption(table, records, setting)} {numbers(table)}"
     claims = [*peak_claims(table, paper), direct_claim(table, paper)]
     common.finish(name, draw_barriers(table), said, claims, csv)

@@ -13,7 +13,7 @@ import numpy as np
 from absl import flags
 
 from experiments import common, curves, matchers
-from lmc_jax import environment, figures, store, sweep, two_layer
+from lmc_jax import environment, figures, files, store, sweep, two_layer
 from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.measures import mean_interval
 
@@ -69,7 +69,7 @@ def main() -> None:
     print(common.table([line(row) for row in rows]))
     csv, _ = common.write_summary(common.FLAGS.out)
     table = csv.with_name("planted.csv")
-    store.write_csv(table, rows)
+    files.write_csv(table, rows)
     figure, text = draw(rows, sources), caption(setting)
     common.finish("planted", figure, text, claims(rows), csv, table)
 

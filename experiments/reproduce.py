@@ -13,7 +13,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import common, report, signals
-from lmc_jax import environment, store
+from lmc_jax import environment, files, store
 
 common.define_output("reproduce")
 ONLY = flags.DEFINE_string("only", None, "Some of them: overlap,sparsity.")
@@ -108,7 +108,7 @@ def write(out: Path, found: Sequence[report.Figure], missing: dict[str, str]) ->
     environment.configure()
     text = report.page(title, found, missing, environment.provenance())
     path = out / "report.html"
-    store.write_atomic(path, text.encode())
+    files.write_atomic(path, text.encode())
     return path
 
 

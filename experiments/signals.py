@@ -26,9 +26,9 @@ def watch() -> None:
 def _leave(stops: set[signal.Signals]) -> None:
     number = signal.sigwait(stops)
     # Not imported here, which may take a second; an import under way may lack names.
-    store = sys.modules.get("lmc_jax.store")
+    files = sys.modules.get("lmc_jax.files")
     devices = sys.modules.get("lmc_jax.devices")
-    if writing := getattr(store, "WRITING", None):
+    if writing := getattr(files, "WRITING", None):
         writing.acquire(timeout=PATIENCE)
     several = getattr(devices, "joined", bool)()
     again = "to go on" + " start all processes again, this one with" * several

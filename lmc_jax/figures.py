@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmc_jax.store import write_atomic
+from lmc_jax.files import write_atomic
 
 if TYPE_CHECKING:  # Matplotlib loads with the first figure: no flag waits for it
     from matplotlib.axes import Axes

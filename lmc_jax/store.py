@@ -8,32 +8,29 @@ for its parameters and provenance. It ends in its seal, the zip comment: `lmc_ja
 0001 sha256 ` and 64 digits, the SHA-256 of every byte before them (`head -c -64 CELL
 | sha256sum`). Readers check the seal before they parse anything.
 
-A file gets its name only when all of it is on the disk: temporary sibling, fsync,
-rename, fsync of the directory. So a kill or a power cut at any moment leaves finished
-cells whole, and two writers of one cell cannot hurt each other.
+Cells are files that are whole or not there (`lmc_jax.files`): a kill or a power cut
+at any moment leaves finished ones whole, and two writers cannot hurt each other.
 """
 
-import csv
-import errno
 import functools
 import io
 import json
 import os
 import re
 import tempfile
-import threading
 import time
-import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from lmc_jax.files import TEMPORARY, StoreError, sync_folder, write_atomic
 
 SCHEMA = 1  # version of this layout and of what the arrays of a cell mean
 
@@ -43,20 +40,12 @@ _SEAL = len(_MARK % SCHEMA) + _HEX
 _PYTHON_ERRORS = (ValueError, LookupError, TypeError, RuntimeError, OSError, EOFError)
 _UNPARSABLE = (*_PYTHON_ERRORS, zipfile.BadZipFile, zlib.error)
 WEIGHTS = ".weights.npz"
-_TEMPORARY = ".lmc_jax.tmp"
 _DAY = 86_400.0  # seconds; no living writer holds a temporary file for so long
-
-WRITING = threading.RLock()
-"""Held while a file is written: who takes it may end the process and leave no trace."""
 
 Values = Mapping[str, Any]
 """None, bool, int, finite float, str, and lists, tuples or str-keyed dicts of these."""
 Arrays = Mapping[str, ArrayLike]
 """Booleans, numbers or strings by name: letters, digits, `_`, and `/` between parts."""
-
-
-class StoreError(ValueError):
-    """What cannot be stored or read, and what would be right, in one line."""
 
 
 class CorruptCell(StoreError):
@@ -102,10 +91,10 @@ def open_store(out: str | Path) -> Path:
         for folder in [*reversed(cells.parents), cells]:
             if not folder.is_dir():
                 folder.mkdir(exist_ok=True)
-                _sync_folder(folder.parent)
+                sync_folder(folder.parent)
         with tempfile.TemporaryFile(dir=cells) as probe:
             probe.write(b"probe")
-        pattern = f".*{_TEMPORARY}"
+        pattern = f".*{TEMPORARY}"
         for path in [*cells.glob(pattern), *cells.parent.glob(pattern)]:
             with suppress(FileNotFoundError):  # another process was faster
                 if time.time() - path.stat().st_mtime > _DAY:
@@ -278,65 +267,6 @@ def load(out: str | Path) -> list[Record]:
     raise StoreError(f"{str(out)!r} holds no cells: give the output of a sweep")
 
 
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary sibling to fill in the block; then it takes the place of ``path``.
-
-    The file is whole and on the disk under its name, or there is no trace of it. Raises
-    StoreError where the disk refuses.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_TEMPORARY}")
-    with WRITING:
-        try:
-            yield temporary
-            _sync(temporary)
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        except OSError as error:
-            message = f"cannot write {str(path)!r}: {error.strerror or error}"
-            raise StoreError(message) from error
-        finally:
-            with suppress(OSError):  # gone since the rename
-                temporary.unlink()
-
-
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Replaces a file by one that is whole and on the disk, or raises StoreError."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def write_csv(path: str | Path, rows: Iterable[Values]) -> None:
-    """Writes a table atomically: the keys of the first row, then a line for each row.
-
-    Floats read back exactly (narrow ones as float64). None and NaN are empty fields.
-    Rows are taken one at a time. Raises StoreError where keys differ or a value is
-    neither scalar nor string.
-    """
-    columns: list[str] = []
-    with (
-        replacing(path) as temporary,
-        temporary.open("x", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        for row in rows:
-            if not columns:
-                columns = list(row)
-                writer.writerow(columns)
-            if row.keys() != set(columns):
-                raise StoreError(f"columns {list(row)} differ from the first {columns}")
-            writer.writerow([_field(row[column], column) for column in columns])
-
-
-def _field(value: object, column: str) -> str:
-    value = value.item() if isinstance(value, np.generic) else value
-    if not (value is None or isinstance(value, bool | int | float | str)):
-        kind = type(value).__name__
-        raise StoreError(f"column {column!r} has a {kind}: give scalars and strings")
-    return "" if value is None or value != value else str(value)
-
-
 def _pack(
     parameters: Values, arrays: Arrays, provenance: Values, content: str
 ) -> bytes:
@@ -364,23 +294,6 @@ def _pack(
 def _digest(data: bytes | memoryview) -> bytes:
     """The last bytes that a sealed file must have."""
     return sha256(memoryview(data)[:-_HEX]).hexdigest().encode()
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb+") as opened:
-        os.fsync(opened.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the names in a directory survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EBADF, errno.EINVAL):  # cannot sync directories
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _canonical(values: Values, what: str) -> str:

@@ -24,13 +24,14 @@ FLOORS = [
 ]
 # The rooms on the host, and all of the package that each may know.
 HOST = {
-    "store": set(),
+    "files": set(),
+    "store": {"files"},
     "devices": set(),
     "records": set(),
     "download": set(),
     "data_files": {"records", "download"},
     "datasets": {"data_files", "records"},
-    "figures": {"store"},
+    "figures": {"files"},
     "export": {"store", "summary", "interpolation", "descent"},
     "environment": {"two_layer"},
     "summary": {"store", "measures", "interpolation", "descent"},
@@ -54,6 +55,7 @@ NEIGHBORS = {
 }
 # What is imported from outside beside the standard library, where it is limited.
 OUTSIDE = {
+    "files": {"numpy"},
     "store": {"numpy"},
     "records": {"numpy"},
     "download": set(),

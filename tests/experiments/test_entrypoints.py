@@ -106,3 +106,20 @@ def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
     # One neuron against two orthonormal ones has a single minimum.
     assert table[1][4:8] == ["0", "0.0885", "0.089", "[0.089,"]
     assert (table[2][4], table[2][6]) == ("1", "-")
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("barrier_vs_width", "--m_over_k:"),
+        ("mnist_mlp", "--widths:"),
+        ("peak_position", "--data_dir:"),
+        ("slurm", "--partition:"),
+        ("bench.descent", "--repetitions:"),
+    ],
+)
+def test_help_lists_the_flags_of_the_entrypoint_and_of_what_it_shares(name, flag):
+    shown = python("-m", f"experiments.{name}", "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert flag in shown.stdout
+    assert "--pdb" not in shown.stdout  # absl's own

@@ -125,10 +125,10 @@ def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path):
 FULL = """
 import errno, os, sys
 from experiments import barrier_vs_width, common
-from lmc_jax import store
+from lmc_jax import files
 
 left = int(sys.argv.pop(1))  # files that the disk has room for
-sync = store._sync
+sync = files._sync
 
 def full(path):
     global left
@@ -137,7 +137,7 @@ def full(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     sync(path)
 
-store._sync = full
+files._sync = full
 common.run(barrier_vs_width.main)
 """
 

@@ -1,0 +1,103 @@
+"""Files that are whole or not there: what every writer of the package goes through.
+
+A file gets its name only when all of it is on the disk: temporary sibling, fsync,
+rename, fsync of the directory. So a kill or a power cut at any moment leaves finished
+files whole, and two writers of one file cannot hurt each other.
+"""
+
+import csv
+import errno
+import os
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+TEMPORARY = ".lmc_jax.tmp"
+"""How the names of files being written end."""
+
+WRITING = threading.RLock()
+"""Held while a file is written: who takes it may end the process and leave no trace."""
+
+
+class StoreError(ValueError):
+    """What cannot be stored or read, and what would be right, in one line."""
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary sibling to fill in the block; then it takes the place of ``path``.
+
+    The file is whole and on the disk under its name, or there is no trace of it. Raises
+    StoreError where the disk refuses.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+    with WRITING:
+        try:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            message = f"cannot write {str(path)!r}: {error.strerror or error}"
+            raise StoreError(message) from error
+        finally:
+            with suppress(OSError):  # gone since the rename
+                temporary.unlink()
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Replaces a file by one that is whole and on the disk, or raises StoreError."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_csv(path: str | Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Writes a table atomically: the keys of the first row, then a line for each row.
+
+    Floats read back exactly (narrow ones as float64). None and NaN are empty fields.
+    Rows are taken one at a time. Raises StoreError where keys differ or a value is
+    neither scalar nor string.
+    """
+    columns: list[str] = []
+    with (
+        replacing(path) as temporary,
+        temporary.open("x", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        for row in rows:
+            if not columns:
+                columns = list(row)
+                writer.writerow(columns)
+            if row.keys() != set(columns):
+                raise StoreError(f"columns {list(row)} differ from the first {columns}")
+            writer.writerow([_field(row[column], column) for column in columns])
+
+
+def _field(value: object, column: str) -> str:
+    value = value.item() if isinstance(value, np.generic) else value
+    if not (value is None or isinstance(value, bool | int | float | str)):
+        kind = type(value).__name__
+        raise StoreError(f"column {column!r} has a {kind}: give scalars and strings")
+    return "" if value is None or value != value else str(value)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a directory survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EINVAL):  # cannot sync directories
+            raise
+    finally:
+        os.close(descriptor)
