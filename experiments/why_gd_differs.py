@@ -2,9 +2,11 @@
 
 Students are put together from the type counts of trained or of uniform minima and the
 norms of trained or of uniform ones. What each swap does to the permuted barrier splits
-the difference (Figure 2) between the two parts of Assumption 3.
+the difference (Figure 2) between the two parts of Assumption 3. What is left is how
+norms go together: within a type, or between types and students.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +42,8 @@ MIXES = {
 EFFECTS = {
     "by counts": {"color": figures.PURPLE, "marker": "o"},
     "by norms": {"color": figures.GREEN, "marker": "s"},
-    "by dependence": {"color": figures.BLACK, "marker": "^", "linestyle": ":"},
+    "within types": {"color": figures.BLACK, "marker": "^", "linestyle": ":"},
+    "between types": {"color": figures.ORANGE, "marker": "v", "linestyle": ":"},
 }
 MOST = 1000  # repeats
 RESAMPLES = 2000  # of the bootstrap
@@ -109,12 +112,14 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
     # of the comparison.
     found = {"as trained": height(trained)}
     rng = np.random.default_rng(cell["seed"])
+    draws = {"exchanged": functools.partial(uniformity.exchanged, rng)}
     for name in MIXES:
         counts, norms = name.split("/")
-        pairs = [
-            uniformity.resampled(rng, kinds, sizes, k, counts=counts, norms=norms)
-            for _ in range(repeats)
-        ]
+        draws[name] = functools.partial(
+            uniformity.resampled, rng, counts=counts, norms=norms
+        )
+    for name, draw in draws.items():
+        pairs = [draw(kinds, sizes, k) for _ in range(repeats)]
         heights = height(np.concatenate(pairs))
         found[name] = heights.reshape(repeats, -1).mean(axis=0)
     tally = np.eye(k, dtype=int)[kinds].sum(axis=-2).reshape(-1, k)
@@ -127,22 +132,23 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
 
 
 def effects(found: np.ndarray, seed: int = 0) -> dict:
-    """Logarithms of uniform over trained barriers, and of its three factors.
+    """Logarithms of uniform over trained barriers, and of its four factors.
 
-    Takes barriers ``[5, pairs]`` as trained and of ``MIXES``. By counts and by norms:
-    the mean of the two swaps (the Shapley value). By dependence: from norms as trained
-    to norms drawn independently of the counts. The factors' product is the total.
+    Takes barriers ``[6, pairs]`` as trained, with the norms of whole types exchanged,
+    and of ``MIXES``. By counts and by norms: the mean of the two swaps (the Shapley
+    value). Between types: from norms as trained to those of types exchanged; within
+    types: from there to norms drawn one by one. The factors' product is the total.
     "more" is what counts explain of the total beyond the larger of the others. Each
     ``(value, low, high)``, 95% intervals by bootstrap over pairs.
     """
     pairs = found.shape[1]
     drawn = np.random.default_rng(seed).integers(pairs, size=(RESAMPLES, pairs))
     means = np.concatenate([found.mean(1)[:, None], found[:, drawn].mean(-1)], axis=1)
-    own, trained, norms_swapped, counts_swapped, model = np.log(means)
+    own, exchanged, trained, norms_swapped, counts_swapped, model = np.log(means)
     counts = (counts_swapped - trained + model - norms_swapped) / 2
     norms = (norms_swapped - trained + model - counts_swapped) / 2
     logs = {"total": model - own, "by counts": counts, "by norms": norms}
-    logs |= {"by dependence": trained - own}
+    logs |= {"within types": trained - exchanged, "between types": exchanged - own}
     logs["more"] = _beyond(logs)
     return {
         name: (float(values[0]), *map(float, np.quantile(values[1:], [0.025, 0.975])))
@@ -215,7 +221,9 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
         "all neurons of the cell, relative to their type's mean, and scaled to sum 1 a "
         "type; as trained: each student's own, put on its axes, which takes off what "
         "the loss left adds to a barrier. Below: factors on the barrier by a swap, the "
-        f"mean of its two orders; {setting['repeats']} resampled pairs a trained one; "
+        "mean of its two orders; within types: from all norms of a type taken from "
+        "another of as many neurons to norms drawn one by one; between types: from "
+        f"those as trained to that; {setting['repeats']} draws a trained pair; "
         f"{sum(row['left out'] for row in rows)} pairs without convergence or with a "
         f"norm <= {setting['zero_row']:g} left out. η, σ and d are ours, the paper's "
         "are lost."
@@ -230,8 +238,8 @@ def claims(rows: Sequence[dict]) -> list[dict]:
 
 def _beyond(logs: dict[str, np.ndarray]) -> np.ndarray:
     sign = np.sign(logs["total"][0])
-    others = sign * np.stack([logs["by norms"], logs["by dependence"]])
-    return sign * logs["by counts"] - others.max(axis=0)
+    others = [logs[name] for name in EFFECTS if name != "by counts"]
+    return sign * logs["by counts"] - (sign * np.stack(others)).max(axis=0)
 
 
 def _where(row: dict) -> str:
@@ -267,8 +275,8 @@ def _counts(row: dict) -> dict:
         f"{row['barriers']['as trained'][0]:.2g}, of uniform ones "
         f"{row['barriers']['uniform/uniform'][0]:.2g}",
         "rule": "towards the total, the logarithm of the factor by counts exceeds "
-        "those by norms and by dependence, with its whole interval; not judged where "
-        "the interval of the total holds 1",
+        "each other one, with its whole interval; not judged where the interval of the "
+        "total holds 1",
         "n": row["pairs"],
         "holds": None if low <= 0 <= high else bool(row["more"][1] > 0),
     }

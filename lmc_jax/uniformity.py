@@ -153,3 +153,30 @@ def resampled(
     else:
         drawn = rng.choice(np.maximum(sizes, 0).ravel(), size=kinds.shape)
     return minimum(kinds, drawn, k)
+
+
+def exchanged(
+    rng: np.random.Generator, kinds: Integers, sizes: Floats, k: int
+) -> Floats:
+    """The same students, all norms of a type from another type of as many neurons.
+
+    Arguments as of ``resampled``. Any type of any student may give: what is left is
+    how norms go together within a type, what is lost is how types go together.
+
+    Returns:
+      Global minima ``[..., m, k]``.
+    """
+    m = kinds.shape[-1]
+    runs, own = kinds.reshape(-1, m), sizes.reshape(-1, m)
+    by_count: dict[int, list[tuple[int, Integers]]] = {}
+    for run, kind in np.ndindex(len(runs), k):
+        members: Integers = np.flatnonzero(runs[run] == kind)
+        by_count.setdefault(len(members), []).append((run, members))
+    drawn = np.empty(own.shape)
+    for types in by_count.values():
+        for (run, members), giver in zip(
+            types, rng.permutation(len(types)), strict=True
+        ):
+            other, givers = types[giver]
+            drawn[run, members] = rng.permutation(own[other, givers])
+    return minimum(kinds, drawn.reshape(sizes.shape), k)

@@ -117,6 +117,24 @@ def test_resampled_norms_come_from_the_pool_or_from_the_model():
     assert uniformity.ks_distance(shares) < uniformity.ks_limit(2000, 10)
 
 
+def test_exchanged_norms_stay_together_and_go_to_types_of_their_number(students):
+    kinds, sizes = uniformity.parts(students, K)
+    drawn = uniformity.exchanged(np.random.default_rng(7), kinds, sizes, K)
+    again, norms = uniformity.parts(drawn, K)
+    assert (again == kinds).all()
+    np.testing.assert_allclose(drawn.sum(axis=-2), 1, rtol=1e-12)
+
+    def groups(sizes):
+        found = []
+        for run, own in zip(sizes.reshape(-1, M), kinds.reshape(-1, M), strict=True):
+            found += [tuple(np.sort(run[own == kind]).round(9)) for kind in range(K)]
+        return found
+
+    before, after = groups(sizes), groups(norms)
+    assert sorted(before) == sorted(after)  # every type's norms, once each
+    assert before != after
+
+
 def test_uniform_types_have_multinomial_counts_in_random_order():
     kinds = uniformity.uniform_kinds(np.random.default_rng(6), 20_000, M, K)
     counts = (kinds[..., None] == np.arange(K)).sum(axis=1)
@@ -193,7 +211,7 @@ def test_why_gd_differs_splits_the_difference(tmp_path):
     claims = {claim["claim"].split(" the ")[0]: claim for claim in content["claims"]}
     measured = claims["trained minima have"]["measured"]
     total, *factors = (
-        float(part.split("×")[1].split()[0]) for part in measured.split("]")[:4]
+        float(part.split("×")[1].split()[0]) for part in measured.split("]")[:5]
     )
     assert np.prod(factors) == pytest.approx(total, rel=0.03)
     header, row = (line.split() for line in table.splitlines()[:2])
