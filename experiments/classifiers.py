@@ -129,6 +129,8 @@ def cells(
     names = ("steps", "lr", "batch", "optimizer", "schedule", "looks")
     depths = common.integers(setting["layers"], "layers")
     widths = common.integers(setting["widths"], "widths")
+    if min(widths) < 1:
+        raise common.Refusal(f"--widths={setting['widths']}: give widths of at least 1")
     if len(data) * len(depths) * len(widths) > common.MOST_CELLS:
         raise common.Refusal(f"give lists of at most {common.MOST_CELLS} cells in all")
     grid = [

@@ -41,6 +41,13 @@ def define_processes() -> None:
     define("halvings", 0, "How often to halve the batches, for small memories.")
 
 
+def announce() -> None:
+    """One line that names the device and the versions numbers belong to."""
+    origin = environment.provenance()
+    names = ("device", "backend", "devices", "platform", "python", "jax", "git_commit")
+    print(", ".join(f"{name} {origin[name]}" for name in names))
+
+
 # --- independent shards --------------------------------------------------------------
 
 

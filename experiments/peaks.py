@@ -22,7 +22,7 @@ KINDS = {"mlp": "MLPs", "cnn": "CNNs (3 × 3 convolutions, channels doubling)"}
 WORDS = {"nll": "NLL [nats]", "error": "error"}
 FEWEST_WIDTHS, FEWEST_PAIRS = 5, 3  # of a verdict about a curve
 PATH_PANELS = 4
-PAPER_WIDTH = 15  # of an MLP, the least in Figure 7
+PAPER_WIDTHS = 15, 100  # of the MLPs of Figure 7
 
 
 def report(
@@ -182,15 +182,15 @@ def peak_claims(rows: Sequence[dict], paper: str) -> list[dict]:
         ):
             wanted = {"path": path, "sample": sample, "metric": metric}
             judged.append(_peaked(classifiers.select(rows, **wanted), place))
+        if paper == "Figure 7":
+            wanted = {"path": path, "sample": "test", "metric": "nll"}
+            judged.append(_placed(classifiers.select(rows, **wanted), paper))
     return judged
 
 
 def _peaked(curve: Sequence[dict], paper: str) -> dict:
     peak = max(curve, key=lambda row: row["barrier_mean"])
     first, last = curve[0], curve[-1]
-    enough = (
-        len(curve) >= FEWEST_WIDTHS and min(r["kept"] for r in curve) >= FEWEST_PAIRS
-    )
     over = max(first["barrier_high"], last["barrier_high"])
     shown = ", ".join(
         f"{common.with_interval(row, 'barrier')} at width {row['width']}"
@@ -206,8 +206,31 @@ def _peaked(curve: Sequence[dict], paper: str) -> dict:
         "rule": "the interval of the largest mean lies above those of the first and "
         f"the last width; at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs",
         "n": peak["kept"],
-        "holds": bool(peak["barrier_low"] > over) if enough else None,
+        "holds": bool(peak["barrier_low"] > over) if _enough(curve) else None,
     }
+
+
+def _placed(curve: Sequence[dict], paper: str) -> dict:
+    peak = max(curve, key=lambda row: row["barrier_mean"])
+    least, most = PAPER_WIDTHS
+    inner = [row["width"] for row in curve[1:-1]]
+    inside = peak["width"] in inner and least <= peak["width"] <= most
+    return {
+        "paper": paper,
+        "claim": f"the permuted NLL barrier of {_networks(peak)} peaks at a width of "
+        f"{least} to {most} (test, {LOOKS[peak['path']][0]})",
+        "measured": f"largest, {common.with_interval(peak, 'barrier')}, at width "
+        f"{peak['width']} of {', '.join(str(row['width']) for row in curve)}",
+        "rule": "the largest mean is at such a width, and neither the least nor the "
+        f"largest width tried; at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs",
+        "n": peak["kept"],
+        "holds": inside if _enough(curve) else None,
+    }
+
+
+def _enough(curve: Sequence[dict]) -> bool:
+    fewest = min(row["kept"] for row in curve)
+    return len(curve) >= FEWEST_WIDTHS and fewest >= FEWEST_PAIRS
 
 
 def _networks(row: dict) -> str:
@@ -220,8 +243,9 @@ def direct_claim(rows: Sequence[dict], paper: str) -> dict:
     curve = classifiers.select(rows, path="direct", sample="test", metric="nll")
     begins = ""
     if curve[0]["architecture"] == "mlp":
-        curve = [row for row in curve if row["width"] >= PAPER_WIDTH] or curve
-        begins = f"; from width {PAPER_WIDTH} on, where the paper begins, or at all "
+        begin = PAPER_WIDTHS[0]
+        curve = [row for row in curve if row["width"] >= begin] or curve
+        begins = f"; from width {begin} on, where the paper begins, or at all "
         begins += "widths if none is so large"
     least = min(curve, key=lambda row: row["barrier_low"])
     half = float(np.log(10) / 2)

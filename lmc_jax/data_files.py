@@ -92,7 +92,8 @@ def naming(path: object) -> Iterator[None]:
     try:
         yield
     except records.RecordError as error:
-        raise DataError(f"{path} {error}") from error
+        remedy = "remove it, or put a whole one in its place"
+        raise DataError(f"{path} {error}; {remedy}") from error
 
 
 def fetch(

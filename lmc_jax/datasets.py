@@ -10,7 +10,8 @@ A data root holds one folder a data set:
 The root is the one given, else ``LMC_JAX_DATA``, else ``lmc_jax`` in the user's cache
 folder. What is missing of the known sets is downloaded into it. Their content is
 compared with published hashes; a pickle is opened only once its hash is right. No hash
-is published of CIFAR-10's extracted binary files: their classes are counted.
+is published of CIFAR-10's extracted binary files: their classes are counted, and the
+mean colour of each is compared with the published one.
 """
 
 import contextlib
@@ -82,6 +83,9 @@ CIFAR_REENCODED = {
     "data_batch_1": "c6e66a89d3dafd2c03719fac8a8c9cbf1e6780aacd080b18316fdc6994534c9d",
     "test_batch": "c3014b3b8da0d0e499ef4c8b4081081cd7bf21f3613ede1f0bd1aad12f55d7fd",
 }
+CIFAR_COLOUR = (125.31, 122.95, 113.87)  # published means of red, green and blue
+CIFAR_SPREAD = 3.0  # of a batch's means about them, 8 standard errors
+
 CIFAR_ARCHIVES = {
     "cifar-10-python.tar.gz": (
         "sha256",
@@ -300,14 +304,22 @@ def _check_cifar(paths: list[Path], batches: list[Labelled]) -> None:
     """Checks binary batches, whose hashes are not published; the last is the test's.
 
     Raises:
-      DataError: when two have the same images, or when classes are not equally frequent
-        in the test batch, or in all training batches together, as they are in CIFAR-10.
+      DataError: when two have the same images, when one has another mean colour, or
+        when classes are not equally frequent in the test batch, or in all training
+        batches together, as they are in CIFAR-10.
     """
     folder = paths[0].parent
     remedy = f"put the published one there, or remove {folder} to have it downloaded"
     for i, j in itertools.combinations(range(len(paths)), 2):
         if np.array_equal(batches[i][0], batches[j][0]):
             raise DataError(f"{paths[j]} has the images of {paths[i].name}: {remedy}")
+    for path, (images, _) in zip(paths, batches, strict=True):
+        found = images.mean(axis=(0, 1, 2))
+        if np.abs(found - CIFAR_COLOUR).max() > CIFAR_SPREAD:
+            raise DataError(
+                f"{path}: mean red, green, blue {found.round(1).tolist()}, CIFAR-10 "
+                f"has {list(CIFAR_COLOUR)}: {remedy}"
+            )
     *training, test = (labels for _, labels in batches)
     together = f"{paths[0]} to {paths[-2].name}"
     for name, labels in ((paths[-1], test), (together, np.concatenate(training))):

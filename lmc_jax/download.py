@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-TRIES = 5  # a mirror
+TRIES = 5  # of a mirror, without a byte more
 TIMEOUT = 30.0  # seconds without a byte
 PAUSE = 1.0  # seconds before the second try of a mirror, doubled before each further
 PIECE = 1 << 16  # bytes between two reports
@@ -87,12 +87,14 @@ def _from_mirror(
     progress: Callable[[int, int | None], object],
 ) -> str:
     """Fills the file from one mirror; returns what went wrong, or nothing."""
-    fault = ""
-    for attempt in range(TRIES):
+    fault, attempt, most = "", 0, 0
+    while attempt < TRIES:
         if attempt:
             time.sleep(PAUSE * 2 ** (attempt - 1))
         # Whether this try alone makes the file, and all of it: it is what they give.
-        sure = file.seek(0, os.SEEK_END) == 0
+        have = file.seek(0, os.SEEK_END)
+        attempt, most = (1 if have > most else attempt + 1), max(most, have)
+        sure = have == 0
         try:
             sure = _receive(url, file, progress) and sure
         except urllib.error.HTTPError as error:

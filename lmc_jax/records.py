@@ -15,6 +15,7 @@ CIFAR_SHAPE = (32, 32, 3)
 CIFAR_BATCH = 10_000  # records a file
 CIFAR_CLASSES = 10
 _UINT8 = 0x08  # the type code of IDX for unsigned bytes
+_MOST_AXES = 4  # of images with channels
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 _TRUSTED = {
     **{
@@ -39,10 +40,10 @@ def idx(content: bytes) -> np.ndarray:
     if len(content) < 4 or content[:2] != b"\0\0":
         raise RecordError("is no IDX file: it must begin with two zero bytes")
     kind, axes = content[2:4]
-    if kind != _UINT8 or not axes:
+    if kind != _UINT8 or not 1 <= axes <= _MOST_AXES:
         raise RecordError(
-            f"has type {kind:#04x} and {axes} axes: give unsigned bytes (0x08), at "
-            "least one axis"
+            f"has type {kind:#04x} and {axes} axes: give unsigned bytes (0x08), one to "
+            f"{_MOST_AXES} axes"
         )
     start = 4 + 4 * axes
     if len(content) < start:

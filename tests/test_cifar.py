@@ -26,7 +26,10 @@ def batches(monkeypatch):
     drawn = np.concatenate(drawn).astype(np.uint8).reshape(6, RECORDS)
     made = {}
     for name, labels in zip(datasets.CIFAR_PICKLES, drawn, strict=True):
-        rows = rng.integers(256, size=(RECORDS, 3072)).astype(np.uint8)
+        planes = np.repeat(np.multiply(2, datasets.CIFAR_COLOUR).astype(int), 1024)
+        rows = rng.integers(planes, size=(RECORDS, 3072), endpoint=True).astype(
+            np.uint8
+        )
         binary = np.concatenate([labels[:, None], rows], axis=1).tobytes()
         batch = {"data": rows, "labels": labels.tolist(), "batch_label": name}
         pickled = pickle.dumps(batch, protocol=3)
@@ -108,6 +111,17 @@ def test_binary_batches_must_have_the_counts_of_cifar(tmp_path, batches):
         refused("cifar-10", tmp_path, *parts)
         path.write_bytes(whole)
     load("cifar-10", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["data_batch_3", "test_batch"])
+def test_binary_batches_must_have_the_colours_of_cifar(tmp_path, batches, name):
+    folder = tmp_path / "cifar-10" / "cifar-10-batches-bin"
+    put(folder, batches, 0)
+    rows = np.frombuffer(batches[name][0], np.uint8).reshape(RECORDS, 3073).copy()
+    for noise in (0, np.random.default_rng(2).integers(256, size=(RECORDS, 3072))):
+        rows[:, 1:] = noise
+        (folder / f"{name}.bin").write_bytes(rows.tobytes())
+        refused("cifar-10", tmp_path, f"{name}.bin: mean red, green, blue", str(folder))
 
 
 def test_two_binary_batches_of_the_same_images_are_refused(tmp_path, batches):

@@ -113,6 +113,7 @@ DAMAGED = {
     "within its header": WHOLE[:9],
     "is no IDX file": b"P5 28 28",
     "type 0x0d": b"\0\0\x0d" + WHOLE[3:],
+    "100 axes": b"\0\0\x08\x64" + b"\0\0\0\1" * 100 + b"\0",
 }
 
 

@@ -109,6 +109,13 @@ def test_a_cut_connection_goes_on_where_it_was(serve, target):
     assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
 
 
+def test_a_server_that_always_cuts_is_asked_until_it_gives_nothing_more(serve, target):
+    server = serve([50_000])
+    download.fetch([server.url], target, right)
+    assert alone(target)
+    assert len(server.asked) == 21
+
+
 def test_a_cut_answer_of_unknown_length_is_asked_for_again(serve, target):
     server = serve([b"HTTP/1.0 200 OK\r\n\r\n" + CONTENT[:300_000], None])
     download.fetch([server.url], target, right)
@@ -124,9 +131,10 @@ def test_a_server_without_ranges_begins_anew(serve, target):
 
 
 def test_the_next_process_goes_on_with_what_the_last_one_had(serve, target):
-    server = serve([100_000])
+    server = serve([300_000, 200_000, 0])
     with pytest.raises(download.DownloadError, match="cut at 500000 of 1024000 bytes"):
         download.fetch([server.url], target, right)
+    assert len(server.asked) == 2 + download.TRIES
     assert not target.exists()
     server = serve([None])
     download.fetch([server.url], target, right)

@@ -2,9 +2,9 @@
 
 The same network, batches of the same size from the same number of random images, the
 same number of updates: as `train` does it, with all networks of a device side by side
-(vmap) and in a serial PyTorch loop, which uses all cores for one network at a time
-(left out without PyTorch); small CNNs, for a 200th of the updates, with the
-patches of `train` and with XLA's convolution.
+(vmap) and in a serial PyTorch loop, one network at a time by one thread and by as many
+as PyTorch takes (left out without PyTorch); small CNNs, for a 200th of the updates,
+with the patches of `train` and with XLA's convolution.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import common
+from experiments import common, machine
 from lmc_jax import environment
 from lmc_jax.alignment import align_weights
 from lmc_jax.evaluation import Sample
@@ -41,6 +41,7 @@ IMAGES, BATCH, LR = 10_000, 100, 0.05
 
 def main() -> None:
     environment.configure()
+    machine.announce()
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(IMAGES, 28, 28, 1), dtype=np.uint8)
     labels = rng.integers(10, size=IMAGES).astype(np.int32)
@@ -49,7 +50,11 @@ def main() -> None:
     with mock.patch.object(jax.lax, "map", lambda one, many: jax.vmap(one)(many)):
         seconds["the same by vmap"] = ours(network, steps, images, labels)
     if importlib.util.find_spec("torch"):
-        seconds["PyTorch, serial"] = theirs(images, labels)
+        import torch
+
+        for threads in dict.fromkeys((torch.get_num_threads(), 1)):
+            torch.set_num_threads(threads)
+            seconds[f"PyTorch, threads: {threads}"] = theirs(images, labels)
     kind = f"MLP 3 × {WIDTH.value}"
     rows = [row(kind, name, steps, spent) for name, spent in seconds.items()]
     images = rng.integers(256, size=(IMAGES, 32, 32, 3), dtype=np.uint8)

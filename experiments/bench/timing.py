@@ -1,7 +1,6 @@
 """What benchmarks share: compile and run apart, medians with spread, a table."""
 
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 from absl import flags
 from jax.sharding import PartitionSpec
 
-from experiments import common
+from experiments import common, machine
 from experiments.lists import Refusal
 from lmc_jax import environment
 from lmc_jax.numerics import matmul
@@ -119,13 +118,6 @@ def peak(dtype: str, n: int = 1024, products: int = 10) -> float:
     return 2 * n**3 * products * devices / seconds
 
 
-def announce() -> None:
-    """One line that names the device and the versions numbers belong to."""
-    origin = environment.provenance()
-    names = ("device", "backend", "devices", "platform", "python", "jax", "git_commit")
-    print(", ".join(f"{name} {origin[name]}" for name in names))
-
-
 def spread(timing: Timing, unit: float) -> str:
     """``median [least, most]`` in units of ``unit`` seconds."""
     median, least, most = (x / unit for x in timing[1:])
@@ -141,10 +133,7 @@ def run(main: Callable[[], None]) -> None:
 
     def begin():
         environment.configure()
-        announce()
+        machine.announce()
         main()
 
-    # --help lists the flags of the main module only; those defined here belong to it.
-    for flag in flags.FLAGS.flags_by_module_dict().get(__name__, []):
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     common.run(begin)

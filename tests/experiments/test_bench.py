@@ -51,7 +51,7 @@ def test_networks_are_timed_beside_what_could_be_done_instead():
     shown = table("networks", "--networks=2", "--steps=2", "--width=4")
     for name in ("lmc_jax", "by vmap", "XLA's convolution", "weight matching"):
         assert name in shown
-    assert ("PyTorch, serial" in shown) == bool(importlib.util.find_spec("torch"))
+    assert ("PyTorch, threads: 1" in shown) == bool(importlib.util.find_spec("torch"))
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
     [
         ("--data=none", "unknown data set 'none'"),
         ("--data=easy,hard", "give one; peak_position compares several"),
-        ("--widths=0", "give at least three sizes of 1"),
+        ("--widths=0", "--widths=0: give widths of at least 1"),
         ("--layers=1", "layers=1: give at least 2"),
         ("--layers=1000000000", "layers=1000000000: give at most 100"),
         ("--widths=100000000", "width=100000000: give at most"),
@@ -163,6 +163,37 @@ def test_direct_barrier_of_mlps_is_judged_from_the_first_width_of_the_paper(
     claim = peaks.direct_claim(rows, "")
     assert claim["holds"] is holds
     assert ("from width 15 on" in claim["rule"]) is holds
+
+
+@pytest.mark.parametrize(
+    ("peak", "place", "holds"),
+    [
+        (15, "Figure 7", True),
+        (15, "", None),
+        (4, "Figure 7", False),
+        (100, "Figure 7", False),
+    ],
+)
+def test_peak_is_placed_among_the_widths_of_the_paper(peak, place, holds):
+    rows = [
+        {
+            **{"path": "weights", "sample": sample, "metric": metric, "kept": 3},
+            **{"architecture": "mlp", "width": width, "layers": 4, "data": "mnist"},
+            **{
+                f"barrier_{end}": float(width == peak)
+                for end in ("mean", "low", "high")
+            },
+        }
+        for width in (2, 4, 15, 50, 100)
+        for sample in ("test", "train")
+        for metric in ("nll", "error")
+    ]
+    *others, last = peaks.peak_claims(rows, place)
+    assert len(others) == (2 if holds is None else 3)
+    if holds is not None:
+        assert "peaks at a width of 15 to 100" in last["claim"]
+        assert f"at width {peak} of 2, 4, 15, 50, 100" in last["measured"]
+        assert last["holds"] is holds
 
 
 def test_training_that_was_killed_goes_on_to_the_same_bits(data, tmp_path):
