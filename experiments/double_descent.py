@@ -45,6 +45,8 @@ def main() -> None:
     common.FLAGS["save_weights"].value = True
     records = common.computed(grid, setting)
     rows = [row for record in records for row in described(record)]
+    if not rows:
+        raise common.Refusal("all runs diverged: give smaller learning rates")
     for row in rows:
         row["rate"] = curves.rate(row, setting)
     print(common.table(points(rows)))

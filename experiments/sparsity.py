@@ -50,7 +50,7 @@ SHARED = {
     "check_every": 500,
     "hold": 10,  # a run may pass an unstable minimum before it is thrown out
     "matching": "",
-    "zero_row": 1e-3,  # at this tol the dying are below 3e-4, the living above 1e-2
+    "zero_row": 1e-3,  # at this tol the dying are below 3e-4; of the living few are
 }
 
 
@@ -70,6 +70,10 @@ def main() -> None:
     common.FLAGS["save_weights"].value = True  # for the curvature at the weights
     scan = {"m": setting["fixed_m"], "m_over_k": None, "source": "gd"}
     by_rate = common.cells({**setting, **scan, "lr_times_m": setting["scan"]})
+    if min(cell.m for cell in (*by_width, *by_rate)) < by_rate[0].k:
+        raise common.Refusal(
+            "global minima exist for m >= k only: give larger --m and --fixed_m"
+        )
     records = common.computed([*by_width, *by_rate], setting)
     rows = [described(record) for record in records]
     width_rows, rate_rows = rows[: len(by_width)], rows[len(by_width) :]

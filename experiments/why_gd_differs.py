@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from experiments import common, curves, finer_paths, projected
-from lmc_jax import figures, store, summary, uniformity
+from lmc_jax import figures, files, store, summary, uniformity
 from lmc_jax.measures import mean_interval
 from lmc_jax.spec import Cell
 
@@ -60,11 +60,13 @@ def main() -> None:
         raise common.Refusal("no pair converged: give more --steps")
     print(common.table([line(row) for row in rows]))
     csv, _ = common.write_summary(common.FLAGS.out)
+    table = csv.with_name("why_gd_differs.csv")
+    files.write_csv(table, [flat(row) for row in rows])
     near = min(grid, key=lambda cell: abs(cell.m - 2 * cell.k))
     judged = claims(rows)
     judged += finer_paths.claims(records[grid.index(near)], setting["matching"])
     text = caption(rows, setting)
-    common.finish("why_gd_differs", draw(rows), text, judged, csv)
+    common.finish("why_gd_differs", draw(rows), text, judged, csv, table)
 
 
 def cells(setting: dict) -> list[Cell]:
@@ -165,6 +167,17 @@ def line(row: dict) -> dict:
     heights = {name: f"{mean:.2g}" for name, (mean, *_) in row["barriers"].items()}
     factors = {name: factor(row[name]) for name in EFFECTS}
     return {name: row[name] for name in names} | heights | factors
+
+
+def flat(row: dict) -> dict:
+    """A line of ``why_gd_differs.csv``: barriers and factors, with intervals."""
+    nested = ("barriers", "total", "more", *EFFECTS)
+    factors = {name: np.exp(row[name]).tolist() for name in ("total", *EFFECTS)}
+    return {name: value for name, value in row.items() if name not in nested} | {
+        f"{name} {end}": value
+        for name, values in (row["barriers"] | factors).items()
+        for end, value in zip(("mean", "low", "high"), values, strict=True)
+    }
 
 
 def factor(effect: Sequence[float]) -> str:

@@ -16,6 +16,7 @@ from lmc_jax.theory import require, widths
 Floats = NDArray[np.float64]
 
 MOST = 1e100  # neurons of a type: products stay in the range of float64
+ROUNDING = 1e-14  # of a largest stable learning rate, which is stable itself
 
 
 def gauss_newton(counts: ArrayLike, d: int) -> Floats:
@@ -139,7 +140,7 @@ def zero_fraction(lr: ArrayLike, m: int, k: int) -> Floats:
     """
     lr = _learning_rates(lr)
     limits = _limits(int(widths(m, k)), k)
-    stable = np.searchsorted(-limits, -lr, side="right")
+    stable = np.searchsorted(-limits * (1 + ROUNDING), -lr, side="right")
     return np.where(stable > 0, 1 - (k - 1 + stable) / m, np.nan)[()]
 
 
@@ -172,6 +173,8 @@ def _sharpness(counts: tuple[float, ...]) -> float:
     n = np.array([count for count in counts if count > 0])
     if n.size == 0:
         return 0.0
+    scale = n.max()
+    n /= scale
     product = np.multiply.outer(n, n)
 
     def excess(value: float) -> float:
@@ -189,8 +192,8 @@ def _sharpness(counts: tuple[float, ...]) -> float:
 
     # Pairs have eigenvalues up to (¼ + 1/2π) max n; ½ max n <= λ_max < Σ n, the latter
     # by Cauchy-Schwarz.
-    low, high = (3 / 8 + 1 / (4 * np.pi)) * n.max(), n.sum()
-    return scipy.optimize.brentq(excess, low, high, xtol=1e-15 * low, rtol=1e-15)
+    low, high = 3 / 8 + 1 / (4 * np.pi), n.sum()
+    return scale * scipy.optimize.brentq(excess, low, high, xtol=1e-15, rtol=1e-15)
 
 
 def _counts(counts: ArrayLike) -> Floats:

@@ -142,6 +142,22 @@ def test_zero_fraction_at_known_rates(scaled, expected):
     assert fraction == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("m", "k"), [(10, 5), (15, 5), (20, 5), (40, 20), (60, 20), (100, 10)]
+)
+def test_dense_minima_are_stable_up_to_the_critical_rate_itself(m, k):
+    critical = stability.critical_learning_rate(m, k)
+    assert stability.zero_fraction(critical, m, k) == 0
+    above = stability.zero_fraction(critical * (1 + 1e-9), m, k)
+    assert above == pytest.approx(1 / m)
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-200, 1e-3, 1e100])
+def test_sharpness_of_counts_is_homogeneous(scale):
+    found = stability.gauss_newton_sharpness([scale, scale])
+    assert found == pytest.approx(scale * stability.balanced_sharpness(2), rel=1e-14)
+
+
 def test_zero_fraction_staircase():
     lr = np.linspace(0.01, 0.12, 200)
     fraction = stability.zero_fraction(lr, 100, 5)

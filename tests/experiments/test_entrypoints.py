@@ -123,3 +123,20 @@ def test_help_lists_the_flags_of_the_entrypoint_and_of_what_it_shares(name, flag
     assert (shown.returncode, shown.stderr) == (0, "")
     assert flag in shown.stdout
     assert "--pdb" not in shown.stdout  # absl's own
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("double_descent --k=2 --m=2,4 --lr_times_m=900", "all runs diverged: give"),
+        ("sparsity --m=6 --fixed_m=4,10 --scan=5", "m >= k only: give larger --m"),
+        ("sparsity --m=4,6 --source=gd", "m >= k only: give larger --m and --fixed_m"),
+    ],
+)
+def test_what_leaves_nothing_to_draw_is_one_line(command, line, tmp_path):
+    few = ("--pairs=2", "--steps=400", f"--out={tmp_path}")
+    done = python("-m", *f"experiments.{command}".split(), *few)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert line in done.stderr

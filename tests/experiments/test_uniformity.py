@@ -1,5 +1,6 @@
 """Tests of the uniform model, and the entrypoints uniformity and why_gd_differs."""
 
+import csv
 import json
 import os
 import subprocess
@@ -217,6 +218,13 @@ def test_why_gd_differs_splits_the_difference(tmp_path):
     header, row = (line.split() for line in table.splitlines()[:2])
     assert header[:2] == ["k", "m"]
     assert row[:2] == ["2", "6"]
+    split = (tmp_path / "why_gd_differs.csv").read_text().splitlines()
+    (kept,) = csv.DictReader(split)
+    names = ("by counts", "by norms", "within types", "between types")
+    product = np.prod([float(kept[f"{name} mean"]) for name in names])
+    assert product == pytest.approx(float(kept["total mean"]))
+    ratio = float(kept["uniform/uniform mean"]) / float(kept["as trained mean"])
+    assert ratio == pytest.approx(product)
     steps = [c for c in content["claims"] if c["claim"].startswith("steps of 1/10 ")]
     assert len(steps) == 4  # trained and uniform, direct and permuted
     assert all("steps of 1/100: " in claim["measured"] for claim in steps)
