@@ -255,7 +255,7 @@ def direct_claim(rows: Sequence[dict], paper: str) -> dict:
         "claim": f"the direct NLL barrier of {_networks(least)} is large at every "
         "width (test)",
         "measured": f"least {common.with_interval(least, 'barrier')}, at width "
-        f"{least['width']}",
+        f"{least['width']} of {', '.join(str(row['width']) for row in curve)}",
         "rule": f"every interval lies above half of ln 10, {half:.3g}: half of what "
         f"guessing costs{begins}; at least {FEWEST_PAIRS} pairs",
         "n": least["kept"],

@@ -128,8 +128,10 @@ def data_root(given: str | None = None) -> Path:
                     "fashion-mnist/ or cifar-10/, or make it and they are downloaded"
                 )
             return root
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    root = Path(cache, "lmc_jax").expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(cache):  # which its specification says to ignore
+        cache = os.path.expanduser("~/.cache")
+    root = Path(cache, "lmc_jax")
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.tree_util import keystr
 
 
@@ -147,7 +148,9 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
         if isinstance(perm, jax.core.Tracer):
             continue
         units = perm.tolist() if hasattr(perm, "tolist") else perm
-        if sorted(units) != list(range(len(perm))):
+        if sorted(units) != list(range(len(perm))) or not jnp.issubdtype(
+            jnp.asarray(perm).dtype, jnp.integer
+        ):
             raise ValueError(
                 f"perms[{group!r}] is no permutation: give each of 0 ... "
                 f"{len(perm) - 1} once"

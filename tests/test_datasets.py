@@ -92,6 +92,9 @@ def test_the_root_is_the_flag_then_the_variable_then_the_cache(tmp_path, monkeyp
     assert datasets.data_root() == tmp_path / "home/.cache/lmc_jax"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert datasets.data_root() == tmp_path / "xdg/lmc_jax"
+    monkeypatch.setenv("XDG_CACHE_HOME", "xdg")
+    assert datasets.data_root() == tmp_path / "home/.cache/lmc_jax"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("LMC_JAX_DATA", str(tmp_path / "variable"))
     assert datasets.data_root() == tmp_path / "variable"
     assert datasets.data_root(str(tmp_path / "flag")) == tmp_path / "flag"

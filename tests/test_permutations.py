@@ -135,7 +135,8 @@ def test_permutations_of_unknown_groups_and_wrong_lengths_are_refused():
     for perms in ({"h": [0, 1, 2]}, {"g": [0, 1]}):
         with pytest.raises(ValueError, match=r"the groups are g \(3\)"):
             permute(WEIGHTS, spec, perms)
-    for units in ([0, 1, 1], [0, 1, 3], [-1, 0, 1], [0.5, 1, 2]):
+    floats, masks = np.arange(3.0), [True, False, True]
+    for units in ([0, 1, 1], [0, 1, 3], [-1, 0, 1], [0.5, 1, 2], floats, masks):
         with pytest.raises(ValueError, match=r"give each of 0 \.\.\. 2 once"):
             permute(WEIGHTS, spec, {"g": units})
 
