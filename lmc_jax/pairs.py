@@ -220,10 +220,12 @@ def align(
         return jax.tree.map(jax.nn.relu, network.hidden(weights, x))
 
     def aligned(name, first, second):
+        spec = network.spec
         if name == "weights":
             left_out = network.statistics
-            return align_weights(first, second, network.spec, leave_out=left_out)[0]
-        return align_activations(activations, float64(first), float64(second), x)[0]
+            return align_weights(first, second, spec, leave_out=left_out)[0]
+        first, second = float64(first), float64(second)
+        return align_activations(activations, first, second, x, spec=spec)[0]
 
     found: dict[str, list] = {group: [] for group in network.affine}
     for i in range(cell.pairs):

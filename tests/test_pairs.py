@@ -9,7 +9,7 @@ import pytest
 from lmc_jax.alignment import align_weights
 from lmc_jax.datasets import Dataset
 from lmc_jax.pairs import CLASSES, Cell, align, orders, run, samples
-from lmc_jax.permutations import leaves, permute
+from lmc_jax.permutations import group_sizes, leaves, permute
 from lmc_jax.training import Training
 
 POINTS = 3  # ends and middle
@@ -163,6 +163,28 @@ def test_a_diverged_network_spoils_its_own_pair_only(measured):
         np.testing.assert_array_equal(spoilt[group][0], units[0])
         own = np.broadcast_to(np.arange(MLP.width), units[1].shape)
         np.testing.assert_array_equal(spoilt[group][1], own)
+
+
+def test_exact_copies_of_narrow_and_deep_networks_are_found():
+    """Whose units are dead by twos, which correlations cannot tell apart."""
+    cell = dataclasses.replace(MLP, layers=9, pairs=10)
+    network = cell.network((4, 4, 2))
+    rng = np.random.default_rng(2)
+    weights, order, dead = [], [], 0
+    x = samples(cell, DATA)[0].inputs(slice(None), np.float64)
+    for key in jax.random.split(jax.random.key(1), cell.pairs):
+        first = jax.tree.map(np.asarray, network.init(key))
+        units = group_sizes(first, network.spec)
+        order.append({group: rng.permutation(count) for group, count in units.items()})
+        weights.append((first, permute(first, network.spec, order[-1])))
+        fire = network.hidden(first, x).values()
+        dead += sum((np.asarray(unit) <= 0).all(0).sum() > 1 for unit in fire)
+    assert dead > 5
+    stacked = jax.tree.map(lambda *leaf: np.stack(leaf), *sum(weights, ()))
+    stacked = jax.tree.map(lambda leaf: leaf.reshape(-1, 2, *leaf.shape[1:]), stacked)
+    for group, perms in align(cell, network, stacked, samples(cell, DATA)[0]).items():
+        back = np.stack([np.argsort(pair[group]) for pair in order])
+        np.testing.assert_array_equal(perms[:, 1:], back[:, None].repeat(2, 1))
 
 
 def test_every_setting_is_in_the_parameters():
