@@ -25,6 +25,8 @@ MIRRORS = {
     "cifar-10": ("https://www.cs.toronto.edu/~kriz/",),
 }
 
+GZIP = b"\x1f\x8b"  # no IDX file starts so
+
 
 class DataError(ValueError):
     """Data that is missing or not as it should be: which file, and what would help."""
@@ -53,12 +55,12 @@ def read(path: Path) -> bytes:
 
 
 def plain(path: Path, content: bytes) -> bytes:
-    """The content of a file, uncompressed where its name ends in .gz.
+    """The content of a file, uncompressed where its name or its first bytes say gzip.
 
     Raises:
       DataError: where it is damaged.
     """
-    if path.suffix != ".gz":
+    if path.suffix != ".gz" and not content.startswith(GZIP):
         return content
     try:
         return gzip.decompress(content)

@@ -24,11 +24,13 @@ def times(points: int = 11) -> Array:
 def lerp(start: Any, end: Any, t: Array) -> Any:
     """(1 - t) start + t end, leaf by leaf; exact at t = 0 and t = 1.
 
-    Leaves that are no floating numbers, such as a count of steps or a mask, are those
-    of ``start`` before t = 1, and those of ``end`` there.
+    Leaves are arrays or plain numbers. Those that are no floating numbers, such as a
+    count of steps or a mask, are those of ``start`` before t = 1, and those of ``end``
+    there.
     """
 
     def mix(a, b):
+        a, b = jnp.asarray(a), jnp.asarray(b)
         if not jnp.issubdtype(a.dtype, jnp.inexact):
             return jnp.where(t == 1, b, a)
         weight = jnp.asarray(t, a.dtype)  # the path keeps the precision of the weights

@@ -126,6 +126,11 @@ def test_damaged_idx_files_are_refused_by_name(tmp_path, said):
     refused("mine", tmp_path, said, str(tmp_path / "mine" / FILES[0]))
 
 
+def test_gzip_is_known_without_its_ending(tmp_path, small):
+    write(tmp_path, "mnist", map(gzip.compress, small))
+    assert len(load("mnist", str(tmp_path)).train_images) == len(arrays()[0])
+
+
 def test_damaged_gzip_files_are_refused_by_name(tmp_path, small):
     write(tmp_path, "mnist", small, zipped=True)
     path = tmp_path / "mnist" / f"{FILES[2]}.gz"

@@ -65,6 +65,14 @@ def test_path_is_exact_at_its_ends(dtype):
             np.testing.assert_array_equal(leaf, other)
 
 
+def test_plain_numbers_are_mixed_as_arrays_are():
+    start, end = {"scale": 0.5, "step": 3}, {"scale": -1.5, "step": 4}
+    middle = lerp(start, end, 0.25)
+    assert (middle["scale"], middle["step"]) == (0.0, 3)
+    losses = path_losses(lambda tree: tree["scale"] ** 2, start, end, times(3))
+    np.testing.assert_allclose(losses, [0.25, 0.25, 2.25], rtol=1e-15)
+
+
 def test_path_is_straight(dtype):
     start, end = networks(dtype)
     atol = 8 * jnp.finfo(dtype).eps
