@@ -102,6 +102,19 @@ def of_group(
     return found
 
 
+def distance(
+    ours: dict[str, np.ndarray],
+    theirs: dict[str, np.ndarray],
+    spec: Spec,
+    perms: dict[str, np.ndarray],
+) -> float:
+    """Squared distance of A from B with its units permuted, all arrays by path."""
+    return sum(
+        float(np.square(array - reorder(theirs[path], spec[path], perms)).sum())
+        for path, array in ours.items()
+    )
+
+
 def nearer(costs: np.ndarray, perm: np.ndarray) -> tuple[np.ndarray, float]:
     """A permutation of least total cost, next to one that is known.
 

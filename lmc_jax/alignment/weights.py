@@ -8,7 +8,8 @@ distances, which tell short units and near copies apart where products round.
 The descent starts from a first pass over the groups, each matched by those arrays alone
 that run over groups matched before: the arrays of all others say nothing yet. From the
 identity, which asks them too, narrow and deep networks often end in a local optimum
-even where an exact copy is to be found.
+even where an exact copy is to be found. Where the first pass ends farther than the
+given order is, the descent starts from that.
 """
 
 from collections.abc import Collection, Iterator
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmc_jax.alignment.distances import counted, nearer, of_group, scaled
+from lmc_jax.alignment.distances import counted, distance, nearer, of_group, scaled
 from lmc_jax.permutations import Spec, group_axes, group_sizes, reorder
 
 SWEEPS = 200  # over all groups; a few dozen are needed, the distance only falls
@@ -25,8 +26,8 @@ SWEEPS = 200  # over all groups; a few dozen are needed, the distance only falls
 class Descent(NamedTuple):
     """How a coordinate descent went.
 
-    objective: Σ ⟨A, π(B)⟩ after the first pass and after every assignment; it never
-      falls, and stays where a rise is below its rounding.
+    objective: Σ ⟨A, π(B)⟩ at the start, at least that of the given order, and after
+      every assignment; it never falls, and stays where a rise is below its rounding.
     converged: whether no group alone can do better.
     """
 
@@ -44,8 +45,9 @@ def align_weights(
 ) -> tuple[dict[str, np.ndarray], Descent]:
     """Permutations of the second network that bring its weights near the first's.
 
-    A local optimum, found from a first pass over the groups, which finds exact copies
-    of distinct units; then groups are visited in a random order.
+    A local optimum, never farther than the given order, found from a first pass over
+    the groups, which finds exact copies of distinct units; then groups are visited in a
+    random order.
 
     Args:
       first: pytree of arrays, any float dtype.
@@ -87,11 +89,14 @@ def align_weights(
                     "by assignments needs each group once in an array"
                 )
             uses[group].append(path)
-    perms = {group: np.arange(units, dtype=np.int32) for group, units in sizes.items()}
+    given = {group: np.arange(units, dtype=np.int32) for group, units in sizes.items()}
+    perms = dict(given)
     groups = {path: {name for _, (name, _) in group_axes(spec[path])} for path in ours}
     for group, paths in _anchored(ours, groups, set(sizes)):
         costs = of_group(group, paths, ours, theirs, spec, perms)
         perms[group], _ = nearer(costs, perms[group])
+    if distance(ours, theirs, spec, perms) > distance(ours, theirs, spec, given):
+        perms = given
     known: dict[str, np.ndarray] = {}  # distances that stay: in arrays of one group
     moving: dict[str, list[str]] = {}
     neighbours: dict[str, set[str]] = {}

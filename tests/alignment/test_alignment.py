@@ -190,6 +190,20 @@ def test_descent_ends_where_units_are_equal(factor):
     assert len(info.objective) < 30
 
 
+@pytest.mark.parametrize("sizes", [(20, 64, 64, 10), (784, 32, 32, 32, 10)])
+def test_weight_matching_never_ends_farther_than_the_given_order(sizes):
+    """Where the largest array, from which the first pass starts, is another one."""
+    network = mlp(sizes)
+    first, second, other = drawn(network, 0), drawn(network, 0), drawn(network, 1)
+    second["hidden1"]["kernel"] = other["hidden1"]["kernel"]
+    perms, info = align_weights(first, second, network.spec)
+    given = inner(first, second, network.spec)
+    found = inner(first, permute(second, network.spec, perms), network.spec)
+    assert info.objective[0] >= given * (1 - 1e-12)
+    assert (np.diff(info.objective) >= 0).all()
+    assert info.objective[-1] == pytest.approx(found, rel=1e-12)
+
+
 def test_units_of_few_directions_are_recovered_in_every_layer():
     network = mlp((1, 32, 32, 32, 2))
     weights = drawn(network, 19)
