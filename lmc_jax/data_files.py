@@ -51,7 +51,9 @@ def read(path: Path) -> bytes:
             "remove that folder to have the archive downloaded"
         ) from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}; put a readable file in its place"
+        ) from error
 
 
 def plain(path: Path, content: bytes) -> bytes:

@@ -125,7 +125,7 @@ def over_networks(function: Callable, mapped: int, shared: int) -> Callable:
 
     On CPU a device takes its networks one after the other (their matrices fill the
     cache and the arithmetic units as they are), elsewhere side by side (vmap). So on
-    CPU a network's numbers do not depend on how many there are.
+    CPU a network is computed as it is alone; XLA may round its sums otherwise.
 
     Args:
       function: of ``mapped`` arguments of one network, then ``shared`` of all.

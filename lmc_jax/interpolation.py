@@ -17,7 +17,12 @@ def times(points: int = 11) -> Array:
     """Evenly spaced path positions t from 0 to 1, float64 ``[points]``.
 
     The paper uses 11: 0, 0.1, ..., 1 (Section 2).
+
+    Raises:
+      ValueError: for less than 2 points.
     """
+    if points < 2:
+        raise ValueError(f"points={points}: a path has at least 2")
     return jnp.arange(points, dtype=jnp.float64) / (points - 1)
 
 

@@ -38,9 +38,16 @@ Perms = Mapping[str, Any]  # group: integers [units]; groups left out stay as th
 
 
 def leaves(weights: Any) -> dict[str, Any]:
-    """The arrays of a pytree by their paths."""
+    """The arrays of a pytree by their paths.
+
+    Raises:
+      ValueError: for two arrays of one path, as of the keys "a/b" and "a", "b".
+    """
     flat, _ = jax.tree_util.tree_flatten_with_path(weights)
-    return {keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
+    found = {keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
+    if len(found) < len(flat):
+        raise ValueError("two arrays have the same path: give keys without a slash")
+    return found
 
 
 def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
@@ -56,7 +63,7 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
     Raises:
       ValueError: unless the specification is a mapping that names every array of
         ``weights`` and no other, with an entry for each axis, and groups have one size
-        throughout, at least 1.
+        throughout, at least 1; and as ``leaves``.
     """
     if not isinstance(spec, Mapping):
         raise ValueError(

@@ -53,6 +53,11 @@ def test_times_are_evenly_spaced_float64():
             assert ts[points // 2] == 0.5
 
 
+def test_a_path_of_one_point_is_refused():
+    with pytest.raises(ValueError, match=r"^points=1: a path has at least 2$"):
+        times(1)
+
+
 def test_path_is_exact_at_its_ends(dtype):
     start, end = networks(dtype)
     start["scale"] = (jnp.asarray([1e30, 3e-30, -0.1, 0], dtype),)

@@ -130,6 +130,12 @@ def test_specifications_that_do_not_fit_are_refused_in_one_line(spec, said):
     assert "\n" not in str(caught.value)
 
 
+def test_two_arrays_of_one_path_are_refused():
+    weights = {"a/b": np.ones(2), "a": {"b": np.ones(2)}}
+    with pytest.raises(ValueError, match=r"^two arrays have the same path: give keys"):
+        permute(weights, {"a/b": ("g",)}, {"g": [1, 0]})
+
+
 def test_permutations_of_unknown_groups_and_wrong_lengths_are_refused():
     spec = {"a": (None, "g"), "b": (None,)}
     for perms in ({"h": [0, 1, 2]}, {"g": [0, 1]}):
