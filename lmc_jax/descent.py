@@ -36,7 +36,7 @@ def optimizer_named(name: str) -> Optimizer:
 
     Args:
       name: one of ``OPTIMIZERS``, or any optimiser of optax whose first argument is
-        its learning rate and whose update needs gradients and weights only.
+        its learning rate and whose update needs gradients and weights only, no key.
 
     Raises:
       ValueError: for any other name.
@@ -45,8 +45,9 @@ def optimizer_named(name: str) -> Optimizer:
         return OPTIMIZERS[name]
     factory = getattr(optax, name, None)
     if inspect.isfunction(factory) and not name.startswith("_"):
-        first, *_ = inspect.signature(factory).parameters or [""]
-        if first == "learning_rate" and _needs_only_gradients(factory):
+        first, *rest = inspect.signature(factory).parameters or [""]
+        draws = {"key", "seed"} & set(rest)  # noise that all runs would share
+        if first == "learning_rate" and not draws and _needs_only_gradients(factory):
             return factory
     known = ", ".join(OPTIMIZERS)
     raise ValueError(

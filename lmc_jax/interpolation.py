@@ -68,7 +68,7 @@ def barrier(losses: Array, ts: Array, definition: str = "lerp") -> Array:
       (Frankle et al. 2020; Entezari et al. 2021);
     - ``mean``: max_t L_t - (L_0 + L_1)/2;
     - ``max``: max_t L_t - max(L_0, L_1);
-    - ``midpoint``: the excess over the chord at t = ½, which must be among ``ts``.
+    - ``midpoint``: the excess over the chord at t = ½, the middle one of ``ts``.
 
     Args:
       losses: ``[..., T]``, at ``ts``; the first at t = 0, the last at t = 1.

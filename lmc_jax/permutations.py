@@ -71,6 +71,10 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
             'mapping of paths to axes, as {"0/kernel": (None, "hidden"), ...}'
         )
     arrays = leaves(weights)
+    for path, leaf in arrays.items():
+        if not hasattr(leaf, "shape"):
+            kind = type(leaf).__name__
+            raise ValueError(f"the weights hold a {kind} at {path!r}: give arrays only")
     for path in sorted(arrays.keys() ^ spec.keys()):
         fault = "not in" if path in arrays else "not in the weights, but in"
         raise ValueError(f"array {path!r} is {fault} the permutation specification")
@@ -82,9 +86,6 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
             raise ValueError(
                 f"axes {entries!r} of array {path!r}: give a group or None for each"
             )
-        if not hasattr(arrays[path], "shape"):
-            kind = type(arrays[path]).__name__
-            raise ValueError(f"the weights hold a {kind} at {path!r}: give arrays only")
         shape = arrays[path].shape
         if len(entries) != len(shape):
             raise ValueError(

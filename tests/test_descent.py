@@ -372,7 +372,9 @@ def test_any_optimizer_of_optax_is_known_by_its_name(name):
     assert optimizer_named(name) is getattr(optax, name)
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "apply_updates", "nonesuch", ""])
+@pytest.mark.parametrize(
+    "name", ["lbfgs", "noisy_sgd", "apply_updates", "nonesuch", ""]
+)
 def test_what_is_no_optimizer_of_gradients_is_refused(name):
     with pytest.raises(ValueError, match="unknown optimizer"):
         optimizer_named(name)

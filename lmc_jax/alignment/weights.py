@@ -46,8 +46,10 @@ def align_weights(
     """Permutations of the second network that bring its weights near the first's.
 
     A local optimum, never farther than the given order, found from a first pass over
-    the groups, which finds exact copies of distinct units; then groups are visited in a
-    random order.
+    the groups; then groups are visited in a random order. Exact copies are found where
+    units differ in what the first pass matches them by. Units that are equal there,
+    such as several of no incoming weight, are matched at first by chance, and the
+    layers after them may stay in a local optimum.
 
     Args:
       first: pytree of arrays, any float dtype.
@@ -95,7 +97,8 @@ def align_weights(
     for group, paths in _anchored(ours, groups, set(sizes)):
         costs = of_group(group, paths, ours, theirs, spec, perms)
         perms[group], _ = nearer(costs, perms[group])
-    if distance(ours, theirs, spec, perms) > distance(ours, theirs, spec, given):
+    begin, other = (distance(ours, theirs, spec, order) for order in (given, perms))
+    if other > begin:
         perms = given
     known: dict[str, np.ndarray] = {}  # distances that stay: in arrays of one group
     moving: dict[str, list[str]] = {}
@@ -121,6 +124,8 @@ def align_weights(
                 unsettled |= neighbours[group]
         if not unsettled:
             break
+    if not distance(ours, theirs, spec, perms) <= (1 + 1e-9) * min(begin, other):
+        raise ArithmeticError("the descent ended farther than it started")
     return perms, Descent(np.ldexp(objective, power + other_power), not unsettled)
 
 
