@@ -73,6 +73,8 @@ def of_group(
     theirs: dict[str, np.ndarray],
     spec: Spec,
     perms: dict[str, np.ndarray],
+    *,
+    in_order: bool = True,
 ) -> np.ndarray:
     """``[i, j]``: squared distance, in some arrays, of unit i of A from unit j of B.
 
@@ -83,6 +85,8 @@ def of_group(
       theirs: arrays of B.
       spec: permutation specification.
       perms: permutations of B's units by group; those of other groups apply.
+      in_order: false compares the sorted numbers of either unit, a lower bound of the
+        distance in any order of other groups.
     """
     units = len(perms[group])
     others = {name: perm for name, perm in perms.items() if name != group}
@@ -98,7 +102,10 @@ def of_group(
             np.moveaxis(split(array, axis, units, inner), axis + 1, 0)
             for array in (ours[path], reorder(theirs[path], entries, others))
         ]
-        found += squares(rows[0].reshape(units, -1), rows[1].reshape(units, -1))
+        first, second = (row.reshape(units, -1) for row in rows)
+        if not in_order:
+            first, second = np.sort(first), np.sort(second)
+        found += squares(first, second)
     return found
 
 

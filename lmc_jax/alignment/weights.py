@@ -6,7 +6,8 @@ the permutation of that group, and a linear assignment finds its best. It is pos
 distances, which tell short units and near copies apart where products round.
 
 The descent starts from a first pass over the groups, each matched by those arrays alone
-that run over groups matched before: the arrays of all others say nothing yet. From the
+that run over groups matched before: of all others only the sorted numbers say anything
+yet, and decide between units that are equal in the former. From the
 identity, which asks them too, narrow and deep networks often end in a local optimum
 even where an exact copy is to be found. Where the first pass ends farther than the
 given order is, the descent starts from that.
@@ -20,6 +21,7 @@ import numpy as np
 from lmc_jax.alignment.distances import counted, distance, nearer, of_group, scaled
 from lmc_jax.permutations import Spec, group_axes, group_sizes, reorder
 
+SORTED = 1e-6  # weight of sorted numbers in the first pass: they break ties
 SWEEPS = 200  # over all groups; a few dozen are needed, the distance only falls
 
 
@@ -47,9 +49,7 @@ def align_weights(
 
     A local optimum, never farther than the given order, found from a first pass over
     the groups; then groups are visited in a random order. Exact copies are found where
-    units differ in what the first pass matches them by. Units that are equal there,
-    such as several of no incoming weight, are matched at first by chance, and the
-    layers after them may stay in a local optimum.
+    units differ in what the first pass matches them by.
 
     Args:
       first: pytree of arrays, any float dtype.
@@ -95,7 +95,11 @@ def align_weights(
     perms = dict(given)
     groups = {path: {name for _, (name, _) in group_axes(spec[path])} for path in ours}
     for group, paths in _anchored(ours, groups, set(sizes)):
+        rest = [path for path in uses[group] if path not in paths]
         costs = of_group(group, paths, ours, theirs, spec, perms)
+        costs += SORTED * of_group(
+            group, rest, ours, theirs, spec, perms, in_order=False
+        )
         perms[group], _ = nearer(costs, perms[group])
     begin, other = (distance(ours, theirs, spec, order) for order in (given, perms))
     if other > begin:

@@ -96,6 +96,25 @@ def test_weight_matching_finds_exact_copies_of_narrow_and_deep_networks(network)
             np.testing.assert_array_equal(perm, back[group])
 
 
+@pytest.mark.parametrize("kind", ["dead", "twins", "pruned"])
+@pytest.mark.parametrize("sizes", [(1, 8, 8, 1), (4, 16, 16, 16, 3), (60, 32, 32, 10)])
+def test_copies_whose_units_tie_in_incoming_weights_are_found(kind, sizes):
+    network = mlp(sizes)
+    for seed in range(20):
+        weights = drawn(network, seed)
+        for layer in weights.values():
+            kernel, bias = layer["kernel"], layer["bias"]
+            bias[:] = 0
+            if kind == "pruned":
+                kernel[abs(kernel) < np.quantile(abs(kernel), 0.8)] = 0
+            elif layer is not weights["output"]:
+                kernel[:, 1::2] = kernel[:, ::2] if kind == "twins" else 0
+        moved, _ = planted(network, weights, seed + 100)
+        perms, _ = align_weights(weights, moved, network.spec)
+        back = permute(moved, network.spec, perms)
+        jax.tree.map(np.testing.assert_array_equal, back, weights)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_activation_matching_recovers_planted_permutations(kind, norm):
