@@ -52,17 +52,18 @@ def scaled(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
     return {path: np.ldexp(array, -power) for path, array in arrays.items()}, power
 
 
-def squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def squares(first: np.ndarray, second: np.ndarray, near: float = NEAR) -> np.ndarray:
     """|aᵢ - bⱼ|² of rows ``[n, d]`` and ``[m, d]``: ``[n, m]``, each to rounding.
 
-    By products, which is fast, and by differences where products would cancel.
+    By products, which is fast, and by differences where products would cancel, below
+    ``near`` of |a|² + |b|².
     """
     sums = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1)
     found = sums - 2 * (first @ second.T)
-    near = found < NEAR * sums
-    for row in np.flatnonzero(near.any(axis=1)):
-        gaps = second[near[row]] - first[row]
-        found[row, near[row]] = np.square(gaps).sum(axis=1)
+    close = found < near * sums
+    for row in np.flatnonzero(close.any(axis=1)):
+        gaps = second[close[row]] - first[row]
+        found[row, close[row]] = np.square(gaps).sum(axis=1)
     return found
 
 
@@ -105,7 +106,7 @@ def of_group(
         first, second = (row.reshape(units, -1) for row in rows)
         if not in_order:
             first, second = np.sort(first), np.sort(second)
-        found += squares(first, second)
+        found += squares(first, second, NEAR if in_order else 0)  # sorted: all near
     return found
 
 
