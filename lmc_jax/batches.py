@@ -15,9 +15,10 @@ from lmc_jax import devices, programs
 from lmc_jax.programs import padded_width
 from lmc_jax.spec import Cell, Descent, Minima
 
-# Kernel elements of one step that a device works on at a time: about the cache of a
-# core, or enough to fill an accelerator (measured by experiments.bench.descent).
-ELEMENTS = {"cpu": 2**17, "gpu": 2**25, "tpu": 2**24}
+# Kernel elements of one step that a device works on at a time: within the cache of a
+# core (of 2**14 to 2**19 the best of both ends of the range of JAX, by
+# experiments.bench.descent), or a guess at what fills an accelerator.
+ELEMENTS = {"cpu": 2**16, "gpu": 2**25, "tpu": 2**24}
 
 # Groups of cells whose programs are compiled before they are needed.
 AHEAD = 2

@@ -1,4 +1,4 @@
-"""Runs of gradient descent: one, vmapped over many, or many with the batch axis last.
+"""One run of gradient descent; `jax.vmap` makes it many.
 
 A run is advanced a fixed number of steps at a time and then checked, so the host can
 replace the runs that ended. A run that ended is frozen: it keeps its last finite
@@ -73,7 +73,7 @@ def _needs_only_gradients(factory: Optimizer) -> bool:
 
 
 class Run(NamedTuple):
-    """State of one run, or of many: batch axes, if any, come last in every array.
+    """State of one run.
 
     W: student ``[m, d]``. optimizer: optax state. step: int32, updates done.
     status: int32, an index into ``STATUS``. held: int32, checks in a row below the
@@ -88,8 +88,8 @@ class Run(NamedTuple):
 
 
 def start(W: Array, optimizer: optax.GradientTransformation) -> Run:
-    """A run at step 0 from the student ``W [m, d]``, batch axes last."""
-    zero = jnp.zeros(W.shape[2:], jnp.int32)
+    """A run at step 0 from the student ``W [m, d]``."""
+    zero = jnp.zeros((), jnp.int32)
     return Run(W, optimizer.init(W), zero, zero + RUNNING, zero)
 
 
@@ -105,9 +105,8 @@ def advance(
 
     Args:
       run: state; left as it is unless running.
-      gradient: ``(W, step) -> dW``, for the batch axes of the run.
-      optimizer: any optax transformation, its learning rate may be traced; with batch
-        axes, one that keeps the runs apart.
+      gradient: ``(W, step) -> dW``.
+      optimizer: any optax transformation, its learning rate may be traced.
       updates: static number of steps of the loop.
       limit: steps after which the run is ``EXHAUSTED``.
 
@@ -122,7 +121,7 @@ def advance(
         change, state = optimizer.update(slope, run.optimizer, run.W)
         W = run.W + change
         # False for NaN
-        bounded = jnp.sum(jnp.square(W), axis=(0, 1)) <= NORM_BOUND**2
+        bounded = jnp.sum(jnp.square(W)) <= NORM_BOUND**2
         wanted = (run.status == RUNNING) & (run.step < limit)
         taken = wanted & bounded
         fresh = Run(W, state, run.step + 1, run.status, run.held)
@@ -144,7 +143,7 @@ def check(run: Run, loss: Array, tolerance: float, hold: int = 1) -> Run:
 
     Args:
       run: state, running or not.
-      loss: population loss of ``run.W``, of its batch axes.
+      loss: population loss of ``run.W``.
       tolerance: least loss that does not count.
       hold: checks in a row that must find less.
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from lmc_jax import descent, devices, interpolation, measures, minima, two_layer
 from lmc_jax.devices import RUNS
@@ -19,48 +18,40 @@ from lmc_jax.matching import align_refined, align_types
 from lmc_jax.numerics import safe_norm
 from lmc_jax.spec import Descent, Minima
 
-# Students of at most so many rows and columns are descended with the batch on the last
-# axis (measured by experiments.bench.descent).
-SMALL = 12
-VECTOR = 64  # elements, a multiple of what a loop takes at a time
-NEWER_EMITTERS = "xla_cpu_use_fusion_emitters"
 KEPT = 16  # programs of a kind: a sweep over many teachers must not keep them all
 
 
 def padded_width(m: int) -> int:
-    """The smallest of 8, 16, 32, 48, 64, 96, 128, 192, ... that holds m rows."""
-    size = 8
-    while size < m:
-        size *= 2
-    return 3 * size // 4 if size > 32 and m <= 3 * size // 4 else size
+    """The smallest of 8, 16, 32, 48, 64, 80, 96, 112, 128, 160, ... that holds m rows.
+
+    Powers of two up to 32, then four sizes an octave at most: of wide students padding
+    must not cost much, of narrow ones another program does (experiments.bench.sweep).
+    """
+    power = max(8, 1 << (m - 1).bit_length())
+    step = max(16, power // 8) if power > 32 else power
+    return -(-m // step) * step
+
+
+def padded_columns(d: int) -> int:
+    """The smallest multiple of 8 that holds d input dimensions: whole vectors of a CPU.
+
+    The columns beyond d are zero, and stay zero: no input has these dimensions.
+    """
+    return -(-d // 8) * 8
 
 
 def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
     """``function`` on each device's share of the leading axis of its arguments.
 
     Explicit rather than left to the partitioner: each device runs the program of its
-    own batch shape. On CPU LLVM takes most of the time to compile: effort 1 halves it
-    and runs as fast as XLA's default, 3, where matrix products do the work; effort 0
-    is for what is next to no work.
+    own batch shape. On CPU LLVM takes most of the time to compile: effort 1 is faster
+    than XLA's default, 3, and so is its code; effort 0 is for what is next to no work.
     """
+    level = {"xla_backend_optimization_level": effort}
     return jax.jit(
         jax.shard_map(function, mesh=devices.mesh(), in_specs=RUNS, out_specs=RUNS),
-        compiler_options=_options(effort) if jax.default_backend() == "cpu" else None,
+        compiler_options=level if jax.default_backend() == "cpu" else None,
     )
-
-
-@functools.cache
-def _options(effort: int) -> dict[str, bool | int]:
-    """Of XLA on CPU, whose older emitters compile faster what then runs slower."""
-    level: dict[str, bool | int] = {"xla_backend_optimization_level": effort}
-    if effort:
-        return level
-    options = level | {NEWER_EMITTERS: False}
-    try:
-        jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except jax.errors.JaxRuntimeError:  # an XLA without the option
-        return level
-    return options
 
 
 @functools.lru_cache(KEPT)
@@ -82,59 +73,37 @@ def any_lr(source: Descent) -> Descent:
     return dataclasses.replace(source, lr=1.0)
 
 
-def advancer(k: int, d: int, size: int, spec: Descent) -> Callable:
-    """``(runs, data keys, learning rates) -> runs`` after up to ``check_every`` steps.
+def advancer(k: int, d: int, spec: Descent) -> Callable:
+    """``(run, data key, learning rate) -> run`` after up to ``check_every`` steps.
 
-    Batched, the layout chosen by size.
+    Weights are ``[size, padded_columns(d)]``.
     """
     dtype = jnp.dtype(spec.precision)
     optimizer_of = descent.optimizer_named(spec.optimizer)
-    advance = functools.partial(
-        descent.advance, updates=min(spec.check_every, spec.steps), limit=spec.steps
-    )
 
-    def one(run, data_key, lr):
+    def advance(run, data_key, lr):
         def gradient(W, step):
             if not spec.batch:
                 return two_layer.gradient(W, k)
             key = jax.random.fold_in(data_key, step)
             x = jax.random.normal(key, (spec.batch, d), dtype)
-            return two_layer.sampled_gradient(W, x, k)
+            return two_layer.sampled_gradient(W, _widened(x), k)
 
-        return advance(run, gradient, optimizer_of(lr.astype(dtype)))
-
-    def batch_last(runs, data_keys, lr):
-        count = len(lr)
-
-        def to_last(a):
-            # Whole vectors only: XLA rounds the rest of a loop in another way.
-            padding = [(0, 0)] * (a.ndim - 1) + [(0, -count % VECTOR)]
-            return jnp.pad(jnp.moveaxis(a, 0, -1), padding)
-
-        def update(*arguments):
-            return jax.vmap(
-                lambda lr, *rest: optimizer_of(lr).update(*rest), -1, out_axes=-1
-            )(to_last(lr.astype(dtype)), *arguments)
-
-        optimizer = optax.GradientTransformation(optimizer_of, update)
-        runs = advance(
-            jax.tree.map(to_last, runs),
-            lambda W, step: two_layer.gradient_batch_last(W, k),
-            optimizer,
+        return descent.advance(
+            run,
+            gradient,
+            optimizer_of(lr.astype(dtype)),
+            updates=min(spec.check_every, spec.steps),
+            limit=spec.steps,
         )
-        return jax.tree.map(lambda a: jnp.moveaxis(a[..., :count], -1, 0), runs)
 
-    return batch_last if is_small(d, size, spec) else jax.vmap(one)
-
-
-def is_small(d: int, size: int, spec: Descent) -> bool:
-    """Whether students are descended with the batch on the last axis."""
-    return max(size, d) <= SMALL and not spec.batch
+    return advance
 
 
-def effort(d: int, size: int, spec: Descent) -> int:
-    """Of compiling a descent: sums over small axes must be unrolled and vectorised."""
-    return 3 if is_small(d, size, spec) else 1
+def _widened(rows: jax.Array) -> jax.Array:
+    """``[n, d]`` to ``[n, padded_columns(d)]``."""
+    d = rows.shape[1]
+    return jnp.pad(rows, ((0, 0), (0, padded_columns(d) - d)))
 
 
 @functools.lru_cache(KEPT)
@@ -144,22 +113,24 @@ def descender(
     """Programs ``start(m) -> runs`` and ``descend(runs, *jobs) -> runs``.
 
     A round of ``descend`` starts the fresh jobs, takes ``check_every`` steps, and
-    compares the float64 population loss with the tolerance.
+    compares the float64 population loss with the tolerance. Weights of runs are
+    ``[size, padded_columns(d)]``.
     """
     dtype = jnp.dtype(spec.precision)
-    advance = advancer(k, d, size, spec)
+    advance = jax.vmap(advancer(k, d, spec))
 
     def start(W, lr):
         optimizer = descent.optimizer_named(spec.optimizer)(lr.astype(dtype))
         return descent.start(W, optimizer)
 
     def idle(m):
-        run = start(jnp.zeros((size, d), dtype), jnp.zeros(()))
+        run = start(jnp.zeros((size, padded_columns(d)), dtype), jnp.zeros(()))
         return run._replace(status=run.status + descent.EXHAUSTED)
 
     def begin(run, init_key, m, lr, fresh):
         W = two_layer.init(init_key, m, d, spec.init_std, size=size, dtype=dtype)
-        return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), start(W, lr), run)
+        begun = start(_widened(W), lr)
+        return jax.tree.map(lambda new, old: jnp.where(fresh, new, old), begun, run)
 
     def look(run):
         loss = two_layer.loss(run.W.astype(jnp.float64), k)
@@ -170,7 +141,7 @@ def descender(
         runs = jax.vmap(begin)(runs, keys[:, 0], m, lr, fresh)
         return jax.vmap(look)(advance(runs, keys[:, 1], lr))
 
-    return sharded(jax.vmap(idle), 0), sharded(descend, effort(d, size, spec))
+    return sharded(jax.vmap(idle), 0), sharded(descend)
 
 
 @functools.lru_cache(KEPT)

@@ -235,7 +235,7 @@ def _trained(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
         for slot in ended:
             cell, number, role = work.pop(slot)
             run = {"status": status[slot], "steps": steps[slot]}
-            end = role, weights[slot].copy(), run
+            end = role, weights[slot, :, : cell.d].copy(), run
             other = waiting.pop((cell, number), None)
             if other is None:
                 waiting[cell, number] = end

@@ -89,9 +89,3 @@ def test_other_errors_of_the_device_are_not_taken_for_a_lack_of_memory(monkeypat
     monkeypatch.setattr(programs, "measurer", lambda *settings: broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="fell off the bus"):
         swept([BASE])
-
-
-def test_program_of_little_work_compiles_where_xla_has_no_older_emitters(monkeypatch):
-    assert programs._options.__wrapped__(0)[programs.NEWER_EMITTERS] is False
-    monkeypatch.setattr(programs, "NEWER_EMITTERS", "xla_cpu_of_another_version")
-    assert programs._options.__wrapped__(0) == {"xla_backend_optimization_level": 0}

@@ -302,9 +302,10 @@ def test_padded_widths_hold_the_rows_in_few_sizes():
     assert (sizes >= widths).all()
     assert (np.diff(sizes) >= 0).all()
     assert (sizes[widths > 8] < 2 * widths[widths > 8]).all()
-    assert len(set(sizes[:400].tolist())) <= 11
+    assert (sizes[widths > 64] < 1.25 * widths[widths > 64]).all()
+    assert len(set(sizes[:400].tolist())) <= 16
     assert [sweep.padded_width(int(size)) for size in sizes] == sizes.tolist()
-    assert sorted(set(sizes.tolist()))[:8] == [8, 16, 32, 48, 64, 96, 128, 192]
+    assert sorted(set(sizes.tolist()))[:8] == [8, 16, 32, 48, 64, 80, 96, 112]
 
 
 def test_progress_sums_to_the_pairs_and_weights_are_handed_over_when_asked():
