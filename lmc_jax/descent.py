@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from lmc_jax.numerics import matmul
+
 RUNNING, CONVERGED, EXHAUSTED, DIVERGED = range(4)
 STATUS = ("running", "converged", "exhausted", "diverged")
 
@@ -120,8 +122,9 @@ def advance(
         slope = gradient(run.W, run.step)
         change, state = optimizer.update(slope, run.optimizer, run.W)
         W = run.W + change
-        # False for NaN
-        bounded = jnp.sum(jnp.square(W)) <= NORM_BOUND**2
+        # A product with ones: XLA on CPU does not vectorise sums. False for NaN.
+        squares = matmul(jnp.square(W), jnp.ones(W.shape[1], W.dtype))
+        bounded = jnp.sum(squares) <= NORM_BOUND**2
         wanted = (run.status == RUNNING) & (run.step < limit)
         taken = wanted & bounded
         fresh = Run(W, state, run.step + 1, run.status, run.held)

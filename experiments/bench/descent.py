@@ -37,7 +37,7 @@ def students(m: int, d: int, count: int, dtype: str) -> np.ndarray:
 
 
 def ours(W: np.ndarray, k: int, size: int, steps: int) -> Callable[[], Any]:
-    """So many steps from ``W [B, m, d]``, as a sweep takes them at this padded width."""
+    """So many steps from ``W [B, m, d]``, as a sweep takes them padded to ``size``."""
     count, m, d = W.shape
     columns = programs.padded_columns(d) - d
     W = np.pad(W, ((0, 0), (0, size - m), (0, columns)))

@@ -31,7 +31,7 @@ MOST_NUMBERS = 2**28  # of a batch of students, 2 GiB
 def define_shapes() -> None:
     flags.DEFINE_list(
         "shapes",
-        ["5:10:10:256", "20:40:40:256", "20:100:40:64"],
+        ["5:10:10:384", "20:40:40:256", "20:100:40:64"],
         "k:m:d:B, teacher and student width, input dimension, batch; comma between.",
     )
 

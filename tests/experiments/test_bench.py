@@ -34,6 +34,12 @@ def test_descent_is_timed_beside_its_peers():
         assert column in shown
 
 
+def test_time_of_a_step_is_split_by_operation():
+    shown = table("profile", "--shapes=2:3:3:4")
+    assert "k=2, m=3 padded to 8, d=3, 4 students" in shown
+    assert "fusion" in shown
+
+
 @pytest.mark.parametrize("name", ["matching", "interpolation"])
 def test_pairs_are_timed(name):
     shown = table(name, "--shapes=2:3:3:4", "--repetitions=3")
