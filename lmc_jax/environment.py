@@ -80,7 +80,7 @@ def self_check() -> dict[str, Any]:
             f"JAX {jax.__version__} on {jax.default_backend()} computes the "
             f"{' and '.join(wrong)} of a known cell wrong (relative error "
             f"{max(errors[name] for name in wrong):.1e}); install another version in "
-            "jax>=0.10,!=0.10.2,!=0.11.0,!=0.11.1"
+            "jax>=0.10.1,!=0.10.2,!=0.11.0,!=0.11.1"
         )
     return errors
 

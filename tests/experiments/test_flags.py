@@ -23,7 +23,10 @@ from experiments import classifiers, common, compute, machine
 from lmc_jax import datasets
 
 module = importlib.import_module(f"experiments.{sys.argv[1]}")
-tools = {"verify": ["OUT"], "export": ["OUT"], "slurm": ["NAME", "..."]}
+tools = {
+    "verify": ["OUT"], "compare": ["OUT", "OTHER"], "export": ["OUT"],
+    "slurm": ["NAME", "..."],
+}
 arguments = tools.get(sys.argv[1], [])
 timing = sys.modules.get("experiments.bench.timing")
 owners = (module.__name__,)
@@ -51,8 +54,9 @@ elif sys.argv[1] == "bench.scaling":
 elif timing:
     timing.timed = timing.peak = opened
     machine.announce = lambda: None
-    if hasattr(module, "pairs"):
-        module.pairs = opened
+    for drawn in ("pairs", "students"):
+        if hasattr(module, drawn):
+            setattr(module, drawn, opened)
 images = np.broadcast_to(np.uint8(0), (60_000, 32, 32, 3))
 labels = np.arange(60_000, dtype=np.int32) % 10
 def load(name, *_):
@@ -143,5 +147,5 @@ def test_any_flags_are_a_valid_grid_or_refused_in_one_line(name, tmp_path):
     assert done.returncode == 0, done.stderr
     grids, refusals = map(int, done.stdout.split())
     assert refusals > 10
-    assert grids or name in ("verify", "export", "slurm")
+    assert grids or name in ("verify", "compare", "export", "slurm")
     assert {path.name for path in tmp_path.iterdir()} <= {".hypothesis"}

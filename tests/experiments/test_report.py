@@ -181,5 +181,6 @@ def test_every_figure_family_is_reproduced():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
-    families = {*entrypoints()} - {"verify", "export", "slurm", "reproduce"}
+    tools = {"verify", "compare", "export", "slurm", "reproduce"}
+    families = {*entrypoints()} - tools
     assert set(re.findall(r"\['(\w+)'", done.stdout)) == families
