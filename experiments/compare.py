@@ -1,7 +1,5 @@
 """Compares the cells that two sweeps share, array by array: compare OUT OTHER."""
 
-from pathlib import Path
-
 import numpy as np
 
 from experiments import common
@@ -9,17 +7,17 @@ from lmc_jax import store
 
 
 def main(out: str, other: str) -> None:
-    shared = {path.name for path in store.paths(out)}
-    shared &= {path.name for path in store.paths(other)}
+    ours, theirs = ({p.name: p for p in store.paths(folder)} for folder in (out, other))
+    shared = sorted(ours.keys() & theirs.keys())
     if not shared:
         raise common.Refusal(f"{out!r} and {other!r} share no cells: give two outputs")
     found: dict[tuple[str, str], list[Difference]] = {}
-    for name in sorted(shared):
-        first, second = (store.read(Path(o, "cells", name)) for o in (out, other))
+    for name in shared:
+        first, second = store.read(ours[name]), store.read(theirs[name])
         for array in sorted(first.arrays.keys() | second.arrays.keys()):
             pair = first.arrays.get(array), second.arrays.get(array)
             found.setdefault((kind(first), array), []).append(difference(*pair))
-    print(f"{len(shared)} cells are in both")
+    print(f"cells in both: {len(shared)}")
     print(common.table([row(*key, parts) for key, parts in found.items()]))
 
 
@@ -30,7 +28,7 @@ Difference = tuple[int, int, float]
 def kind(record: store.Record) -> str:
     """The cells that a row of the table is about, by what made them."""
     source = record.parameters.get("source", {})
-    names = (source.get("name"), source.get("optimizer"), source.get("precision"))
+    names = source.get("name"), source.get("precision")
     return " ".join(filter(None, names)) or record.parameters["architecture"]
 
 
@@ -43,11 +41,9 @@ def difference(first: np.ndarray | None, second: np.ndarray | None) -> Differenc
     if not other.any():
         return first.size, 0, 0.0
     gap = np.abs(first[other].astype(float) - second[other].astype(float))
-    return (
-        first.size,
-        int(other.sum()),
-        float(gap.max() / np.abs(first[np.isfinite(first)]).max(initial=0)),
-    )
+    largest = np.where(np.isnan(gap), np.inf, gap).max()  # NaN beside a number
+    scale = np.abs(first[np.isfinite(first)]).max(initial=0)
+    return first.size, int(other.sum()), float(largest / scale) if scale else np.inf
 
 
 def row(kind: str, array: str, parts: list[Difference]) -> dict:

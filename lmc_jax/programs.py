@@ -35,7 +35,7 @@ def padded_width(m: int) -> int:
 def padded_columns(d: int) -> int:
     """The smallest multiple of 8 that holds d input dimensions: whole vectors of a CPU.
 
-    The columns beyond d are zero, and stay zero: no input has these dimensions.
+    Columns beyond d are zero, and stay zero: so is their gradient.
     """
     return -(-d // 8) * 8
 
@@ -47,10 +47,10 @@ def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
     own batch shape. On CPU LLVM takes most of the time to compile: effort 1 is faster
     than XLA's default, 3, and so is its code; effort 0 is for what is next to no work.
     """
-    level = {"xla_backend_optimization_level": effort}
+    on_cpu = jax.default_backend() == "cpu"
     return jax.jit(
         jax.shard_map(function, mesh=devices.mesh(), in_specs=RUNS, out_specs=RUNS),
-        compiler_options=level if jax.default_backend() == "cpu" else None,
+        compiler_options={"xla_backend_optimization_level": effort} if on_cpu else None,
     )
 
 
@@ -74,10 +74,7 @@ def any_lr(source: Descent) -> Descent:
 
 
 def advancer(k: int, d: int, spec: Descent) -> Callable:
-    """``(run, data key, learning rate) -> run`` after up to ``check_every`` steps.
-
-    Weights are ``[size, padded_columns(d)]``.
-    """
+    """``(run, data key, learning rate) -> run`` after up to ``check_every`` steps."""
     dtype = jnp.dtype(spec.precision)
     optimizer_of = descent.optimizer_named(spec.optimizer)
 
@@ -141,7 +138,7 @@ def descender(
         runs = jax.vmap(begin)(runs, keys[:, 0], m, lr, fresh)
         return jax.vmap(look)(advance(runs, keys[:, 1], lr))
 
-    return sharded(jax.vmap(idle), 0), sharded(descend)
+    return sharded(jax.vmap(idle), effort=0), sharded(descend)
 
 
 @functools.lru_cache(KEPT)

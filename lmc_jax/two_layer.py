@@ -146,7 +146,8 @@ def _rows(W: Array) -> tuple[Array, Array, Array]:
     alive = ~(squares < float(info.tiny) / float(info.eps))  # true for NaN
     root = jnp.sqrt(jnp.where(alive, squares, 1))
     # A divisor of full shape: XLA would multiply by the reciprocal of a broadcast
-    # one, and vectors on an axis would not have a direction of exactly 1.
+    # one, and vectors on an axis would not have a direction of exactly 1. An infinite
+    # one makes the direction of a zero neuron zero.
     divisor = jnp.where(jnp.broadcast_to(alive, W.shape), root, jnp.inf)
     return scaled / divisor, jnp.where(alive, root / scale, 0), alive
 

@@ -233,6 +233,19 @@ def test_zero_rows_change_nothing(name, dtype):
     np.testing.assert_array_equal(gradient[len(W) :], 0)
 
 
+@pytest.mark.parametrize("name", GENERIC)
+def test_columns_of_zeros_change_nothing_and_stay_zero(name, dtype):
+    W, exact, k = cast(name, dtype)
+    padded = jnp.pad(W, ((0, 0), (0, 5)))
+    loss, gradient = loss_and_gradient(padded, k)
+    alone = everything(W, k)
+    rounding = 2 * jnp.finfo(dtype).eps * size(exact, k)
+    assert abs(loss - alone["loss"]) <= rounding * size(exact, k)
+    error = np.abs(gradient[:, : W.shape[1]] - alone["gradient"])
+    assert np.all(error <= rounding)
+    np.testing.assert_array_equal(gradient[:, W.shape[1] :], 0)
+
+
 @PROPERTY
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.99))
 def test_loss_depends_on_the_function_only(seed, share):

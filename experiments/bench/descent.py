@@ -2,7 +2,7 @@
 
 An element is one of the m² + m k kernel values of a student's step; its arithmetic is
 taken as 4 d + 40 floating-point operations. The row ``lmc_jax`` is the loop of a sweep
-as it runs: with its checks for divergence and step limits, and with students padded to
+with its checks for divergence and step limits, and with students padded to
 the few widths that a sweep compiles, whose zero rows count as time but not as elements.
 """
 

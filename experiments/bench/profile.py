@@ -24,36 +24,35 @@ def main() -> None:
         size = programs.padded_width(m)
         call = ours(students(m, d, count, "float32"), k, size, STEPS)
         call()
-        spent = seconds(call)
         elements = count * STEPS * (m * m + m * k)
         print(f"k={k}, m={m} padded to {size}, d={d}, {count} students")
         timing.show(
             [
-                {"operation": name, "ns/element": 1e9 * spent[name] / elements}
-                for name in sorted(spent, key=lambda name: -spent[name])[:SHOWN]
+                {"operation": name, "ns/element": 1e9 * spent / elements}
+                for name, spent in seconds(call).most_common(SHOWN)
             ]
         )
 
 
-def seconds(call: Callable[[], object]) -> dict[str, float]:
+def seconds(call: Callable[[], object]) -> collections.Counter[str]:
     """Seconds in each operation that a step runs, by its name in XLA's program."""
-    spent: dict[str, float] = collections.defaultdict(float)
-    times: dict[str, int] = collections.defaultdict(int)
+    took: dict[str, list[float]] = collections.defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             call()
         (file,) = Path(folder).rglob("*.xplane.pb")
         for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
             for event in (event for line in plane.lines for event in line.events):
-                spent[event.name] += event.duration_ns * 1e-9
-                times[event.name] += 1
-    # Operations run once a step and device; what surrounds them does not.
+                took[event.name].append(event.duration_ns * 1e-9)
+    # Operations run once a step and device, and have plain names.
     once = STEPS * jax.local_device_count()
-    return {
-        name: took
-        for name, took in spent.items()
-        if times[name] == once and "::" not in name
-    }
+    return collections.Counter(
+        {
+            name: sum(each)
+            for name, each in took.items()
+            if len(each) == once and ":" not in name
+        }
+    )
 
 
 if __name__ == "__main__":

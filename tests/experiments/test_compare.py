@@ -32,7 +32,7 @@ def test_shared_cells_are_compared_array_by_array(tmp_path):
     done = compared(tmp_path / "one", tmp_path / "two")
     assert (done.returncode, done.stderr) == (0, "")
     said, _, losses, steps = done.stdout.splitlines()
-    assert said == "1 cells are in both"
+    assert said == "cells in both: 1"
     assert losses.split() == ["gd", "float32", "losses", "4", "1", "0.25"]
     assert steps.split() == ["gd", "float32", "steps", "3", "0", "0"]
 
@@ -43,6 +43,8 @@ def test_shared_cells_are_compared_array_by_array(tmp_path):
         ([1.0, 2.0], [1.0, 2.0], (2, 0, 0.0)),
         ([1.0, 2.0], [1.0, 2.5], (2, 1, 0.25)),
         ([np.nan, 4.0], [np.nan, 3.0], (2, 1, 0.25)),
+        ([np.nan, 4.0], [1.0, 4.0], (2, 1, np.inf)),
+        ([0.0], [1e-300], (1, 1, np.inf)),
         ([3], [3, 4], (2, 2, np.inf)),
         ([3], None, (1, 1, np.inf)),
     ],
