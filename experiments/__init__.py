@@ -3,6 +3,6 @@
 import sys
 
 if sys.argv[0] == "-m":  # of `python -m experiments.NAME`, before any slow import
-    from experiments.signals import watch
+    from experiments.lib.signals import watch
 
     watch()

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import common, curves
-from experiments.barrier_rate_claims import ROUNDING, claims, fit, last_decade
-from lmc_jax import figures, store, summary, theory
-from lmc_jax.spec import Cell
+from experiments.claims.barrier_rate import ROUNDING, claims, fit, last_decade
+from experiments.lib import common, curves, plot
+from lmc_jax import theory
+from lmc_jax.results import store, summary
+from lmc_jax.sweep.cell import Cell
 
 common.define_output("barrier_rate")
 common.define_cells()
@@ -113,14 +114,14 @@ def _shown(row: dict) -> dict[str, Any]:
 def draw(groups: dict[tuple, list[dict]], fits: dict):
     """A panel a teacher: means, certificates and slopes through the peak, log axes."""
     teachers = sorted({k for k, _ in groups})
-    figure, axes = figures.grid(1, len(teachers))
+    figure, axes = plot.grid(1, len(teachers))
     for panel, k in zip(axes[0], teachers, strict=True):
         mine = {matching: curve for (j, matching), curve in groups.items() if j == k}
         for i, (matching, curve) in enumerate(mine.items()):
-            color = figures.CYCLE[i % len(figures.CYCLE)]
+            color = plot.CYCLE[i % len(plot.CYCLE)]
             kept = [row for row in curve if row["m"] > k]
             widths = [row["m"] for row in kept]
-            figures.points(
+            plot.points(
                 panel,
                 widths,
                 *curves.columns(kept, "barrier"),
@@ -137,11 +138,11 @@ def draw(groups: dict[tuple, list[dict]], fits: dict):
         shown = ", ".join(
             f"{fits[k, name][0]:.2f}" for name in mine if (k, name) in fits
         )
-        figures.log_axis(panel)
+        plot.log_axis(panel)
         panel.set(xlabel="student width m", yscale="log")
         panel.set_ylabel("permuted barrier, certificate")
         panel.set_title(f"k = {k}, slopes {shown}")
-    figures.legend(figure, axes[0, 0])
+    plot.legend(figure, axes[0, 0])
     return figure
 
 
@@ -169,7 +170,7 @@ def _predictions(panel, widths: Sequence[int], k: int) -> None:
         "the same under Theorem 6's assumption": theory.certificate_rate(widths, k),
     }
     for style, (label, values) in zip(("-", ":"), forms.items(), strict=True):
-        panel.plot(widths, values, color=figures.BLACK, linestyle=style, label=label)
+        panel.plot(widths, values, color=plot.BLACK, linestyle=style, label=label)
 
 
 def caption(rows: Sequence[dict], fits: dict, setting: dict) -> str:

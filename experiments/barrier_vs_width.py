@@ -9,14 +9,14 @@ from typing import Any
 
 from absl import flags
 
-from experiments import common, curves
-from experiments.barrier_vs_width_claims import (
+from experiments.claims.barrier_vs_width import (
     claims,
     has_panels,
     highest,
     normalized_claims,
 )
-from lmc_jax import figures, theory
+from experiments.lib import common, curves, plot
+from lmc_jax import theory
 
 NORMALIZE = flags.DEFINE_bool(
     "normalize", False, "Draw the ratio permuted/direct (Figure 3)."
@@ -84,7 +84,7 @@ def draw_barriers(rows: Sequence[dict]):
     teachers = sorted({row["k"] for row in rows})
     rates = list(dict.fromkeys(row["rate"] for row in rows if row["rate"])) or [""]
     single = len(rates) == 1
-    figure, axes = figures.grid(len(teachers), 2 if single else len(rates))
+    figure, axes = plot.grid(len(teachers), 2 if single else len(rates))
     for line, k in zip(axes, teachers, strict=True):
         for panel, shown in zip(line, rates, strict=False):
             kept = [r for r in rows if r["k"] == k and r["rate"] in ("", shown)]
@@ -93,7 +93,7 @@ def draw_barriers(rows: Sequence[dict]):
             if single:
                 permuted = [row for row in kept if row["matching"] != "direct"]
                 _panel(line[1], permuted, k, f"{title}, permuted", log=False)
-    figures.legend(figure, axes[0, 0])
+    plot.legend(figure, axes[0, 0])
     return figure
 
 
@@ -104,7 +104,7 @@ def _panel(axes, rows: Sequence[dict], k: int, title: str, *, log: bool) -> None
         if kept:
             curves.draw(axes, kept)
     _mark_minima(axes, k)
-    figures.log_axis(axes)
+    plot.log_axis(axes)
     axes.set(xlabel="student width m", ylabel="barrier", title=title)
     if log:
         axes.set_yscale("log")
@@ -112,9 +112,9 @@ def _panel(axes, rows: Sequence[dict], k: int, title: str, *, log: bool) -> None
 
 def _mark_minima(axes, k: int) -> None:
     """Where the overlap is least: the paper's 2k and the exact width."""
-    figures.mark(axes, 2 * k, "2k, the paper's peak")
+    plot.mark(axes, 2 * k, "2k, the paper's peak")
     if k > 1:
-        figures.mark(axes, theory.overlap_minimum(k), "least overlap, exact", "--")
+        plot.mark(axes, theory.overlap_minimum(k), "least overlap, exact", "--")
 
 
 def draw_normalized(rows: Sequence[dict]):
@@ -125,26 +125,26 @@ def draw_normalized(rows: Sequence[dict]):
     permuted = [row for row in rows if row["matching"] != "direct"]
     panels = curves.group(permuted, "source", "rate", "matching")
     matchings = len({matching for *_, matching in panels})
-    figure, axes = figures.grid(-(-len(panels) // matchings), matchings)
+    figure, axes = plot.grid(-(-len(panels) // matchings), matchings)
     for panel, ((source, rate_shown, matching), group) in zip(
         axes.flat, panels.items(), strict=True
     ):
         for i, ((k,), curve) in enumerate(curves.group(group, "k").items()):
-            figures.points(
+            plot.points(
                 panel,
                 [row["m"] / k for row in curve],
                 *curves.columns(curve, "normalized"),
-                color=figures.CYCLE[i % len(figures.CYCLE)],
-                marker=figures.MARKERS[i % len(figures.MARKERS)],
+                color=plot.CYCLE[i % len(plot.CYCLE)],
+                marker=plot.MARKERS[i % len(plot.MARKERS)],
                 label=f"k = {k}",
             )
-        figures.mark(panel, 2, "2, the paper's peak")
-        figures.mark(panel, theory.LIMIT_MINIMUM_RATIO, "2.292, least overlap", "--")
-        figures.log_axis(panel)
+        plot.mark(panel, 2, "2, the paper's peak")
+        plot.mark(panel, theory.LIMIT_MINIMUM_RATIO, "2.292, least overlap", "--")
+        plot.log_axis(panel)
         panel.set(xlabel="m/k", ylabel="permuted / direct barrier")
         shown = f"{source}, η = {rate_shown}" if rate_shown else source
         panel.set_title(f"{shown}, {curves.LABELS[matching]}", fontsize=9)
-    figures.legend(figure, axes[0, 0])
+    plot.legend(figure, axes[0, 0])
     return figure
 
 

@@ -7,7 +7,7 @@ first 3 × 3 convolution; it doubles from one to the next.
 
 from typing import Any
 
-from experiments import classifiers, common, peaks
+from experiments.lib import classifiers, common, peaks
 
 common.define_output("cifar10_cnn")
 classifiers.define_cells()

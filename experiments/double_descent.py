@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments import common, curves, projected
-from lmc_jax import descent, figures, store, summary
-from lmc_jax.measures import mean_interval
+from experiments.lib import common, curves, plot, projected
+from lmc_jax.results import store, summary
+from lmc_jax.statistics import mean_interval
+from lmc_jax.students import descent
 
 common.define_output("double_descent")
 common.define_cells()
@@ -111,12 +112,12 @@ def by_teacher(rows: Sequence[dict]) -> list[tuple[int, str, dict[str, list[dict
 def draw(rows: Sequence[dict]):
     """A row a teacher and learning rate: barriers, and below them the losses."""
     teachers = by_teacher(rows)
-    figure, axes = figures.grid(len(teachers), 2)
+    figure, axes = plot.grid(len(teachers), 2)
     for (k, rate, group), (barriers, losses) in zip(teachers, axes, strict=True):
         for panel in (barriers, losses):
-            panel.axvline(k, color=figures.BLACK, linewidth=0.9, label="m = k")
+            panel.axvline(k, color=plot.BLACK, linewidth=0.9, label="m = k")
             panel.set(xlabel="student width m", yscale="log")
-        figures.mark(barriers, 2 * k, "m = 2k")
+        plot.mark(barriers, 2 * k, "m = 2k")
         for curve in group.values():
             kept = [row for row in curve if row["barrier_mean"] > 1e-9]
             if kept:
@@ -131,13 +132,11 @@ def draw(rows: Sequence[dict]):
         if ticks:
             style = {"marker": "_", "linestyle": "none", "markersize": 7}
             label = f"each run above {SOLVED:g}"
-            losses.plot(
-                *zip(*ticks, strict=True), color=figures.RED, label=label, **style
-            )
-        losses.axhline(SOLVED, color=figures.BLACK, linestyle="--", label="1e-4")
+            losses.plot(*zip(*ticks, strict=True), color=plot.RED, label=label, **style)
+        losses.axhline(SOLVED, color=plot.BLACK, linestyle="--", label="1e-4")
         losses.set(ylabel="loss of the trained students", title="loss reached")
         losses.legend()
-    figures.legend(figure, axes[0, 0])
+    plot.legend(figure, axes[0, 0])
     return figure
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import common, curves, projected
-from experiments.matchers import LABELS, LOOKS, RESTARTS, matchers
-from experiments.matching_gap_claims import claims, optimal, statistics, with_interval
-from lmc_jax import figures, files, interpolation, matching, store, sweep
+from experiments.claims.matching_gap import claims, optimal, statistics, with_interval
+from experiments.lib import common, curves, plot, projected
+from experiments.lib.matchers import LABELS, LOOKS, RESTARTS, matchers
+from lmc_jax import matching, paths
 from lmc_jax.matching.exhaustive import WIDEST
-from lmc_jax.spec import Cell, Minima
+from lmc_jax.results import files, store
+from lmc_jax.sweep.cell import Cell, Minima
+from lmc_jax.sweep.run import measure
 
 common.define_output("matching_gap")
 common.define_cells()
@@ -117,14 +119,14 @@ def timed(match: Callable, students: np.ndarray) -> tuple[np.ndarray, Any, float
 def measured(cell: Cell, students: np.ndarray, perms: np.ndarray) -> dict:
     """Measures of the aligned pairs, one way for all matchings."""
     second = np.take_along_axis(students[:, 1], perms[..., None], axis=1)
-    return sweep.measure(cell, np.stack([students[:, 0], second], axis=1))
+    return measure(cell, np.stack([students[:, 0], second], axis=1))
 
 
 def barriers(cell: Cell, students: np.ndarray, perms: np.ndarray) -> np.ndarray:
     """Barriers ``[n]`` of pairs ``[n, 2, m, k]``."""
     losses = jnp.asarray(measured(cell, students, perms)["losses"][:, 0])
-    ts = interpolation.times(cell.points)
-    return np.asarray(interpolation.barrier(losses, ts, common.FLAGS.barrier))
+    ts = paths.times(cell.points)
+    return np.asarray(paths.barrier(losses, ts, common.FLAGS.barrier))
 
 
 def certified(cell: Cell, students: np.ndarray, perms: np.ndarray):
@@ -170,7 +172,7 @@ def draw(rows: Sequence[dict]):
     """A column a teacher; ratios to the best permutation a row a source, then times."""
     teachers = sorted({row["k"] for row in rows})
     sources = list(dict.fromkeys(row["source"] for row in rows))
-    figure, axes = figures.grid(len(sources) + 1, len(teachers), size=(3.2, 2.6))
+    figure, axes = plot.grid(len(sources) + 1, len(teachers), size=(3.2, 2.6))
     for column, k in enumerate(teachers):
         for panel, source in zip(axes[:-1, column], sources, strict=True):
             kept = [r for r in rows if (r["k"], r["source"]) == (k, source)]
@@ -179,7 +181,7 @@ def draw(rows: Sequence[dict]):
             panel.set_ylabel("barrier / best permutation's")
         kept = [r for r in rows if (r["k"], r["source"]) == (k, sources[-1])]
         _times(axes[-1, column], kept)
-    figures.legend(figure, axes[0, 0])
+    plot.legend(figure, axes[0, 0])
     return figure
 
 
@@ -190,10 +192,10 @@ def _ratios(axes, rows: Sequence[dict]) -> None:
     for name, look in LOOKS.items():
         if (name,) in groups and name != "direct":  # beyond the axis, in the table
             _curve(axes, groups[name,], "ratio", look | {"label": LABELS[name]})
-    look = {"color": figures.BLACK, "linestyle": "--", "label": "lower bound, proved"}
+    look = {"color": plot.BLACK, "linestyle": "--", "label": "lower bound, proved"}
     reference = [row for row in rows if row["matching"] == row["reference"]]
     _curve(axes, sorted(reference, key=lambda row: row["m"]), "lower", look)
-    figures.mark(axes, WIDEST + 0.5, f"m = {WIDEST}: all m! permutations tried")
+    plot.mark(axes, WIDEST + 0.5, f"m = {WIDEST}: all m! permutations tried")
     _widths(axes, rows)
     axes.set(yscale="log", xlabel="student width m")
     axes.set_ylim(0.6, max(4, axes.get_ylim()[1]))
@@ -205,14 +207,14 @@ def _ratios(axes, rows: Sequence[dict]) -> None:
 def _curve(axes, curve: Sequence[dict], value: str, look: dict) -> None:
     found = [statistics(row)[value] for row in curve]
     mean, low, high = zip(*found, strict=True)
-    figures.points(axes, [row["m"] for row in curve], mean, low, high, **look)
+    plot.points(axes, [row["m"] for row in curve], mean, low, high, **look)
 
 
 def _times(axes, rows: Sequence[dict]) -> None:
     groups = curves.group(rows, "matching")
     more = {
-        "refine_barrier": {"color": figures.BLUE, "marker": "P", "linestyle": ":"},
-        "exhaustive": {"color": figures.BLACK, "marker": "*", "linestyle": "-."},
+        "refine_barrier": {"color": plot.BLUE, "marker": "P", "linestyle": ":"},
+        "exhaustive": {"color": plot.BLACK, "marker": "*", "linestyle": "-."},
     }
     for name, look in (LOOKS | more).items():
         if (name,) in groups:
@@ -231,7 +233,7 @@ def _times(axes, rows: Sequence[dict]) -> None:
 
 def _widths(axes, rows: Sequence[dict]) -> None:
     """A logarithmic axis of m with the widths that were measured."""
-    figures.log_axis(axes)
+    plot.log_axis(axes)
     axes.set_xticks(sorted({row["m"] for row in rows}))
 
 

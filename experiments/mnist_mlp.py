@@ -6,7 +6,7 @@ with the hidden units of one permuted, layer by layer, to match the other's.
 
 from typing import Any
 
-from experiments import classifiers, common, peaks
+from experiments.lib import classifiers, common, peaks
 
 common.define_output("mnist_mlp")
 classifiers.define_cells()

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import scipy  # its parts load when first used
 
-from experiments import common, curves
-from lmc_jax import figures, measures, store, theory
+from experiments.lib import common, curves, plot
+from lmc_jax import theory
+from lmc_jax.results import store
+from lmc_jax.statistics import mean_interval
 
 common.define_output("overlap")
 common.define_cells()
@@ -50,7 +52,7 @@ def described(record: store.Record) -> dict:
     """One point: the mean overlap proportion with its interval, and the theory's."""
     cell = record.parameters
     k, m = cell["k"], cell["m"]
-    mean, low, high = measures.mean_interval(record.arrays["overlap"] / m)
+    mean, low, high = mean_interval(record.arrays["overlap"] / m)
     theories = (theory.expected_overlap, theory.expected_overlap_clt)
     exact, clt = (float(form(m, k)) if m >= k else math.nan for form in theories)
     return {
@@ -77,13 +79,13 @@ def draw(rows: Sequence[dict]):
     teachers = curves.group(rows, "k")
     columns = min(3, len(teachers))
     shape = (-(-len(teachers) // columns), columns)
-    figure, axes = figures.grid(*shape, size=(2.7, 2.3))
+    figure, axes = plot.grid(*shape, size=(2.7, 2.3))
     panels = axes.flat
     for panel, ((k,), points) in zip(panels, teachers.items(), strict=False):
         _panel(panel, k, points)
     for panel in axes.flat[len(teachers) :]:
         panel.set_visible(False)
-    figures.legend(figure, axes[0, 0], columns=3)
+    plot.legend(figure, axes[0, 0], columns=3)
     return figure
 
 
@@ -91,7 +93,7 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
     widest = max([8 * k, *(row["m"] for row in points)])
     widths = np.unique(np.geomspace(k, widest, 80).astype(int))
     ratio = np.geomspace(1, widest / k, 200)
-    limit, clt, exact = figures.GREEN, figures.ORANGE, figures.BLUE
+    limit, clt, exact = plot.GREEN, plot.ORANGE, plot.BLUE
     axes.plot(
         *(ratio, theory.expected_overlap_limit(ratio)),
         **{"color": limit, "linestyle": ":", "label": "exact, k → ∞"},
@@ -105,18 +107,18 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
         **{"color": exact, "label": "exact"},
     )
     for (source,), curve in curves.group(points, "source").items():
-        figures.points(
+        plot.points(
             axes,
             [row["m"] / k for row in curve],
             *curves.columns(curve, "overlap"),
-            color=figures.BLACK if source == "uniform" else curves.COLORS[source],
+            color=plot.BLACK if source == "uniform" else curves.COLORS[source],
             marker="o" if source == "uniform" else "s",
             linestyle="none",
             label=f"sampled, {source}",
         )
-    figures.mark(axes, theory.CLT_MINIMUM_RATIO, "m = 2k, the paper's minimum")
-    figures.mark(axes, theory.LIMIT_MINIMUM_RATIO, "m = 2.292k, exact for k → ∞", "--")
-    figures.log_axis(axes)
+    plot.mark(axes, theory.CLT_MINIMUM_RATIO, "m = 2k, the paper's minimum")
+    plot.mark(axes, theory.LIMIT_MINIMUM_RATIO, "m = 2.292k, exact for k → ∞", "--")
+    plot.log_axis(axes)
     title = f"k = {k}"
     if k > 1:
         title += f", exact minimum at m = {theory.overlap_minimum(k)}"

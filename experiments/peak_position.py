@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import classifiers, common, peaks
-from lmc_jax import figures, files, store
-from lmc_jax.evaluation import METRICS
+from experiments.lib import classifiers, common, peaks, plot
+from lmc_jax.networks.evaluation import METRICS
+from lmc_jax.results import files, store
 
 common.define_output("peak_position")
 classifiers.define_cells()
@@ -123,7 +123,7 @@ def placed(row: dict[str, Any]) -> str:
 
 def draw(table: Sequence[dict], depths: Sequence[dict], sets: Sequence[dict]):
     """Above barriers against width, below where they peak."""
-    figure, axes = figures.grid(2, 2)
+    figure, axes = plot.grid(2, 2)
     path = next(row["path"] for row in table if row["path"] != "direct")
     widths = sorted({row["width"] for row in table})
     for column, curves in enumerate((depths, sets)):
@@ -133,18 +133,16 @@ def draw(table: Sequence[dict], depths: Sequence[dict], sets: Sequence[dict]):
         for i, (own, label) in enumerate(zip(curves, names, strict=True)):
             wanted = {"data": own["data"], "layers": own["layers"], "path": path}
             rows = classifiers.select(table, **wanted, sample="test", metric="nll")
-            style: dict[str, Any] = {"marker": figures.MARKERS[i % 7], "label": label}
+            style: dict[str, Any] = {"marker": plot.MARKERS[i % 7], "label": label}
             ends = [[r[f"barrier_{e}"] for r in rows] for e in ("mean", "low", "high")]
-            figures.points(axes[0, column], [r["width"] for r in rows], *ends, **style)
-        figures.log_axis(axes[0, column])
+            plot.points(axes[0, column], [r["width"] for r in rows], *ends, **style)
+        plot.log_axis(axes[0, column])
         axes[0, column].set(xlabel="width", ylabel="permuted barrier, test NLL [nats]")
         axes[0, column].legend()
         below = axes[1, column]
         ends = [[own[f"width_{e}"] for own in curves] for e in ("mean", "low", "high")]
         places = list(range(len(curves)))
-        figures.points(
-            below, places, *ends, marker="o", linestyle="", color=figures.BLUE
-        )
+        plot.points(below, places, *ends, marker="o", linestyle="", color=plot.BLUE)
         below.set_xticks(places, names)
         below.set(ylabel="width of the peak", yscale="log")
         below.set_yticks(widths, map(str, widths))

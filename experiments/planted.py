@@ -12,10 +12,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import common, curves, matchers
-from lmc_jax import environment, figures, files, store, sweep, two_layer
+from experiments.lib import common, curves, matchers, plot
+from lmc_jax import environment
 from lmc_jax.matching.exhaustive import WIDEST
-from lmc_jax.measures import mean_interval
+from lmc_jax.results import files, store
+from lmc_jax.statistics import mean_interval
+from lmc_jax.students import two_layer
+from lmc_jax.sweep.run import run_keys
 
 common.define_output("planted")
 common.define_cells()
@@ -24,7 +27,7 @@ flags.DEFINE_integer("refine_to", None, "Largest width at which swaps are tried.
 LOUDEST = 1e100  # beyond it matchings refuse the weights
 SOURCES = ("gaussian", "uniform", "gd")
 LOOKS = matchers.LOOKS | {
-    "exhaustive": {"color": figures.BLACK, "marker": "*", "linestyle": "-."}
+    "exhaustive": {"color": plot.BLACK, "marker": "*", "linestyle": "-."}
 }
 SHARED = {"source": ",".join(SOURCES), "matching": ",".join(LOOKS), "k": "5", "d": 10}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -79,7 +82,7 @@ def main() -> None:
 
 def _gaussian(cell) -> np.ndarray:
     """Students ``[pairs, m, d]`` of N(0, 1) entries, from the keys of the cell."""
-    keys = sweep.run_keys(
+    keys = run_keys(
         environment.root_key(cell.seed), cell.k, cell.m, cell.d, pairs=cell.pairs
     )
     draw = functools.partial(two_layer.init, m=cell.m, d=cell.d, std=1.0)
@@ -163,7 +166,7 @@ def line(row: dict) -> dict:
 def draw(rows: Sequence[dict], sources: Sequence[str]):
     """A column a width, a row a source: recovery against noise."""
     widths = sorted({row["m"] for row in rows})
-    figure, axes = figures.grid(len(sources), len(widths), size=(2.9, 2.3))
+    figure, axes = plot.grid(len(sources), len(widths), size=(2.9, 2.3))
     for panels, source in zip(axes, sources, strict=True):
         for panel, m in zip(panels, widths, strict=True):
             kept = [r for r in rows if (r["source"], r["m"]) == (source, m)]
@@ -175,13 +178,13 @@ def draw(rows: Sequence[dict], sources: Sequence[str]):
             panel.set(ylim=(-0.03, 1.05), xlabel="noise / weights", ylabel="recovered")
             panel.set_title(f"{source}, m = {m}")
     most = max(axes.ravel(), key=lambda panel: len(panel.lines))
-    figures.legend(figure, most)
+    plot.legend(figure, most)
     return figure
 
 
 def _curve(axes, curve: Sequence[dict], look: dict) -> None:
     columns = curves.columns(curve, "recovery")
-    figures.points(axes, [row["noise"] for row in curve], *columns, **look)
+    plot.points(axes, [row["noise"] for row in curve], *columns, **look)
     least = min((row["noise"] for row in curve if row["noise"]), default=1)
     axes.set_xscale("symlog", linthresh=least)
 

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import common, curves, sparse_barriers
-from experiments.edges import edges
-from experiments.sparsity_claims import MEASURES, rate_claims, width_claims
-from lmc_jax import descent, figures, stability, store
-from lmc_jax.measures import ratio_intervals
-from lmc_jax.spec import Cell, Descent
-from lmc_jax.summary import RESAMPLES
+from experiments.claims.sparsity import MEASURES, rate_claims, width_claims
+from experiments.lib import common, curves, plot, sparse_barriers
+from experiments.lib.edges import edges
+from lmc_jax.results import store
+from lmc_jax.results.summary import RESAMPLES
+from lmc_jax.statistics import ratio_intervals
+from lmc_jax.students import descent
+from lmc_jax.sweep.cell import Cell, Descent
+from lmc_jax.theory import stability
 
 common.define_output("sparsity")
 common.define_cells()
@@ -151,22 +153,22 @@ def _shown(row: dict) -> dict[str, Any]:
 
 def draw_widths(rows: Sequence[dict]):
     """Each measure against m, a curve a learning rate, uniform minima in black."""
-    figure, axes = figures.grid(1, len(MEASURES))
+    figure, axes = plot.grid(1, len(MEASURES))
     for panel, (name, label) in zip(axes[0], MEASURES.items(), strict=True):
         for i, curve in enumerate(_curves(rows).values()):
             uniform = curve[0]["source"] == "uniform"
-            figures.points(
+            plot.points(
                 panel,
                 [row["m"] for row in curve],
                 *curves.columns(curve, name),
-                color=figures.BLACK if uniform else figures.CYCLE[i],
-                marker="x" if uniform else figures.MARKERS[i],
+                color=plot.BLACK if uniform else plot.CYCLE[i],
+                marker="x" if uniform else plot.MARKERS[i],
                 linestyle="--" if uniform else "-",
                 label=_label(curve[0]),
             )
-        figures.log_axis(panel)
+        plot.log_axis(panel)
         panel.set(xlabel="student width m", ylabel=label)
-    figures.legend(figure, axes[0, 0])
+    plot.legend(figure, axes[0, 0])
     return figure
 
 
@@ -184,7 +186,7 @@ def _curves(rows: Sequence[dict]) -> dict[str, list[dict]]:
 def draw_rates(rows: Sequence[dict]):
     """Each measure against ηm, a row a width, the prediction drawn in."""
     widths = sorted({row["m"] for row in rows})
-    figure, axes = figures.grid(len(widths), len(MEASURES))
+    figure, axes = plot.grid(len(widths), len(MEASURES))
     for line, m in zip(axes, widths, strict=True):
         curve = sorted(
             (row for row in rows if row["m"] == m), key=lambda row: row["lr_times_m"]
@@ -193,22 +195,22 @@ def draw_rates(rows: Sequence[dict]):
         rates = [row["lr_times_m"] for row in curve]
         threshold = float(stability.critical_learning_rate(m, k)) * m
         for panel, (name, label) in zip(line, MEASURES.items(), strict=True):
-            figures.points(
+            plot.points(
                 panel,
                 rates,
                 *curves.columns(curve, name),
-                color=figures.BLUE,
+                color=plot.BLUE,
                 marker="o",
                 linestyle="",
                 label="converged runs",
             )
-            figures.mark(panel, threshold, f"η*m = {threshold:.4g}")
+            plot.mark(panel, threshold, f"η*m = {threshold:.4g}")
             panel.set(xlabel="ηm", ylabel=label, title=f"k = {k}, m = {m}")
         _draw_prediction(line[-1], rates, m, k)
         line[-1].plot(
             rates,
             [row["diverged"] for row in curve],
-            color=figures.ORANGE,
+            color=plot.ORANGE,
             marker=".",
             linewidth=0.8,
             label="diverged runs",
@@ -221,7 +223,7 @@ def draw_rates(rows: Sequence[dict]):
             linewidth=1,
             label="runs not converged, diverged or not",
         )
-    figures.legend(figure, axes[0, -1])
+    plot.legend(figure, axes[0, -1])
     return figure
 
 
@@ -229,8 +231,8 @@ def _draw_prediction(panel, rates: Sequence[float], m: int, k: int) -> None:
     fine = np.linspace(min(rates), max(rates), 400)
     stairs = stability.zero_fraction(fine / m, m, k)
     bound = stability.zero_fraction_bound(fine / m, m, k)
-    panel.plot(fine, stairs, color=figures.RED, label="least stable, integer counts")
-    panel.plot(fine, bound, color=figures.RED, linestyle="--", label="1 - η*/η")
+    panel.plot(fine, stairs, color=plot.RED, label="least stable, integer counts")
+    panel.plot(fine, bound, color=plot.RED, linestyle="--", label="1 - η*/η")
 
 
 # --- words ---------------------------------------------------------------------------

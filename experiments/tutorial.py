@@ -8,8 +8,10 @@ import functools
 
 import jax
 
-from lmc_jax import configure, descent, figures, match_types, minima, two_layer
-from lmc_jax.interpolation import barrier, path_losses, times
+from experiments.lib import plot
+from lmc_jax import configure, match_types
+from lmc_jax.paths import barrier, path_losses, times
+from lmc_jax.students import descent, minima, two_layer
 
 configure()  # float64 for losses, pinned random numbers, every core a device
 k, m, d, steps = 3, 8, 3, 4000  # teacher neurons, student neurons, inputs, updates
@@ -48,10 +50,10 @@ paths = {
     "direct": path_losses(loss, pair[0], pair[1], ts),
     "permuted": path_losses(loss, pair[0], pair[1][perm], ts),
 }
-figure, axes = figures.grid(1, 1)
+figure, axes = plot.grid(1, 1)
 for name, losses in paths.items():
     print(f"{name} barrier: {barrier(losses, ts):.2e}")
     axes[0, 0].semilogy(ts, losses, marker="o", label=name)
 axes[0, 0].set(xlabel="t", ylabel="loss", title=f"k = {k}, m = {m}")
 axes[0, 0].legend()
-print("files:", *figures.save(figure, "tutorial", "L = ½E[(f-f*)²], x ~ N(0, I)."))
+print("files:", *plot.save(figure, "tutorial", "L = ½E[(f-f*)²], x ~ N(0, I)."))

@@ -13,10 +13,12 @@ import numpy as np
 import scipy  # its parts load when first used
 from absl import flags
 
-from experiments import common, curves
-from lmc_jax import figures, stability, store, theory, uniformity
-from lmc_jax.measures import mean_interval
-from lmc_jax.spec import Cell
+from experiments.lib import common, curves, plot
+from lmc_jax import theory
+from lmc_jax.results import store
+from lmc_jax.statistics import mean_interval
+from lmc_jax.sweep.cell import Cell
+from lmc_jax.theory import stability, uniform_model
 
 common.define_output("uniformity")
 common.define_cells()
@@ -101,7 +103,7 @@ def limit(k: int) -> float:
 
 def condition(record: store.Record) -> dict:
     """What the runs of a cell have in common, and how many of them are used."""
-    cell, used = record.parameters, uniformity.regular_runs(record.arrays)
+    cell, used = record.parameters, uniform_model.regular_runs(record.arrays)
     source = cell["source"]
     trained = "lr" in source
     share = source["lr"] * cell["m"] / limit(cell["k"]) if trained else 0.0
@@ -118,9 +120,9 @@ def condition(record: store.Record) -> dict:
 
 def doubled(record: store.Record) -> dict:
     """How often each type is the doubled one, with the chi-square p-value."""
-    used = uniformity.regular_runs(record.arrays)
+    used = uniform_model.regular_runs(record.arrays)
     often = np.sum(record.arrays["counts"][used] == 2, axis=0)
-    p = uniformity.equal_chances(often)
+    p = uniform_model.equal_chances(often)
     return {"often": often, **_measured("p, doubled type", p, np.nan, np.nan)}
 
 
@@ -128,18 +130,18 @@ def norms_at_one(record: store.Record) -> dict:
     """Sorted weights along the teacher at k = 1, and their KS distance to the model."""
     stored = store.read_weights(store.cell_path(common.FLAGS.out, record.parameters))
     assert stored is not None
-    W = stored.arrays["W"][uniformity.regular_runs(record.arrays)].astype(np.float64)
+    W = stored.arrays["W"][uniform_model.regular_runs(record.arrays)].astype(np.float64)
     shares = -np.sort(-W[..., 0] / W[..., 0].sum(axis=1, keepdims=True), axis=1)
-    distance = _measured("KS distance, k = 1", *uniformity.ks_interval(shares))
-    top = uniformity.ks_limit(len(W), W.shape[1], LEVEL)
+    distance = _measured("KS distance, k = 1", *uniform_model.ks_interval(shares))
+    top = uniform_model.ks_limit(len(W), W.shape[1], LEVEL)
     return distance | {"shares": shares, "limit": top}
 
 
 def dispersion(record: store.Record) -> dict:
     """The dispersion index with its interval over runs."""
-    used = uniformity.regular_runs(record.arrays)
+    used = uniform_model.regular_runs(record.arrays)
     counts = record.arrays["counts"][used]
-    each = uniformity.dispersion_index(counts, record.parameters["m"])
+    each = uniform_model.dispersion_index(counts, record.parameters["m"])
     _, least, most = mean_interval(each, confidence=1 - LEVEL / 10)
     wider = {"least": least, "most": most}  # for a verdict over several widths
     return wider | _measured("dispersion index", *mean_interval(each))
@@ -179,19 +181,19 @@ def words(row: dict) -> str:
 
 def draw(types: Sequence[dict], ones: Sequence[dict], wide: Sequence[dict]):
     """Doubled types, weights at k = 1 in two panels, dispersion against m."""
-    figure, axes = figures.grid(2, 2)
+    figure, axes = plot.grid(2, 2)
     names = [name for name in conditions(wide) if name != "uniform model"]
-    styles = {"uniform model": {"color": figures.BLACK, "marker": "x"}}
+    styles = {"uniform model": {"color": plot.BLACK, "marker": "x"}}
     for i, name in enumerate(dict.fromkeys([*conditions(types), *names])):
         styles[name] = {
-            "color": figures.CYCLE[i % 6],  # the seventh is black
-            "marker": figures.MARKERS[i % 7],
+            "color": plot.CYCLE[i % 6],  # the seventh is black
+            "marker": plot.MARKERS[i % 7],
             "linestyle": "-" if i < 6 else "--",
         }
     _draw_types(axes[0, 0], types, styles)
     _draw_norms(axes[0, 1], axes[1, 0], ones, styles)
     _draw_dispersion(axes[1, 1], wide, styles)
-    figures.legend(figure, axes[1, 1], columns=2)
+    plot.legend(figure, axes[1, 1], columns=2)
     return figure
 
 
@@ -206,8 +208,8 @@ def _draw_types(axes, rows: Sequence[dict], styles: dict) -> None:
         x = [kind + shift for kind in range(1, k + 1)]
         share, low = [t.statistic for t in tests], [end.low for end in ends]
         look = styles[words(row)] | {"linestyle": "none", "label": f"{row['mean']:.2g}"}
-        figures.points(axes, x, share, low, [end.high for end in ends], **look)
-    axes.axhline(1 / k, color=figures.BLACK, linewidth=0.9)
+        plot.points(axes, x, share, low, [end.high for end in ends], **look)
+    axes.axhline(1 / k, color=plot.BLACK, linewidth=0.9)
     axes.set(xticks=range(1, k + 1), xlabel="type", ylabel="share of runs")
     axes.set(ylim=(0, 2 / k), title=f"doubled type, k = {k}, m = {k + 1}")
     axes.legend(ncols=4, title="p of chi-square", title_fontsize=7.5)
@@ -222,16 +224,14 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
             each = [mean_interval(rank, resamples=400) for rank in m * row["shares"].T]
             values = zip(*each, strict=True)
             dots = look | {"linestyle": "none"}
-            figures.points(ranked, expected, *values, **dots)
-        figures.points(
-            distances, [i], [row["mean"]], [row["low"]], [row["high"]], **look
-        )
-    ranked.axline((0, 0), slope=1, color=figures.BLACK, linewidth=0.9)
+            plot.points(ranked, expected, *values, **dots)
+        plot.points(distances, [i], [row["mean"]], [row["low"]], [row["high"]], **look)
+    ranked.axline((0, 0), slope=1, color=plot.BLACK, linewidth=0.9)
     ranked.set(xlabel="m × expected order statistic, normalised Exp(1)")
     ranked.set(ylabel="m × sorted weight", title=f"k = 1, m = {m}: quantiles")
     top = max(row["limit"] for row in rows)
     text = f"exceeded by {LEVEL:.0%} of uniform samples"
-    distances.axhline(top, color=figures.BLACK, linestyle="--", label=text)
+    distances.axhline(top, color=plot.BLACK, linestyle="--", label=text)
     many = len(rows) > 6
     parting = ", " if many else "\n"
     labels = [
@@ -249,9 +249,9 @@ def _draw_dispersion(axes, rows: Sequence[dict], styles: dict) -> None:
     for name, curve in conditions(rows).items():
         values = ([row[end] for row in curve] for end in ("mean", "low", "high"))
         widths = [row["m"] for row in curve]
-        figures.points(axes, widths, *values, **styles[name], label=name)
-    axes.axhline(1, color=figures.BLACK, linewidth=0.9, label="Assumption 3")
-    figures.log_axis(axes)
+        plot.points(axes, widths, *values, **styles[name], label=name)
+    axes.axhline(1, color=plot.BLACK, linewidth=0.9, label="Assumption 3")
+    plot.log_axis(axes)
     axes.set(xlabel="student width m", ylabel="dispersion index", yscale="log")
     axes.set_title(f"variance of type counts, k = {rows[0]['k']}")
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import common, curves, finer_paths, projected
-from lmc_jax import figures, files, store, summary, uniformity
-from lmc_jax.measures import mean_interval
-from lmc_jax.spec import Cell
+from experiments.lib import common, curves, finer_paths, plot, projected
+from lmc_jax.results import files, store, summary
+from lmc_jax.statistics import mean_interval
+from lmc_jax.sweep.cell import Cell
+from lmc_jax.theory import uniform_model
 
 common.define_output("why_gd_differs")
 common.define_cells()
@@ -34,16 +35,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 # Type counts/norms of the students put together.
 MIXES = {
-    "trained/trained": {"color": figures.BLUE, "marker": "o"},
-    "trained/uniform": {"color": figures.SKY, "marker": "s", "linestyle": "--"},
-    "uniform/trained": {"color": figures.ORANGE, "marker": "^", "linestyle": "--"},
-    "uniform/uniform": {"color": figures.RED, "marker": "D"},
+    "trained/trained": {"color": plot.BLUE, "marker": "o"},
+    "trained/uniform": {"color": plot.SKY, "marker": "s", "linestyle": "--"},
+    "uniform/trained": {"color": plot.ORANGE, "marker": "^", "linestyle": "--"},
+    "uniform/uniform": {"color": plot.RED, "marker": "D"},
 }
 EFFECTS = {
-    "by counts": {"color": figures.PURPLE, "marker": "o"},
-    "by norms": {"color": figures.GREEN, "marker": "s"},
-    "within types": {"color": figures.BLACK, "marker": "^", "linestyle": ":"},
-    "between types": {"color": figures.ORANGE, "marker": "v", "linestyle": ":"},
+    "by counts": {"color": plot.PURPLE, "marker": "o"},
+    "by norms": {"color": plot.GREEN, "marker": "s"},
+    "within types": {"color": plot.BLACK, "marker": "^", "linestyle": ":"},
+    "between types": {"color": plot.ORANGE, "marker": "v", "linestyle": ":"},
 }
 MOST = 1000  # repeats
 RESAMPLES = 2000  # of the bootstrap
@@ -105,7 +106,7 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
     }
     if len(trained) < 2:
         return row
-    kinds, sizes = uniformity.parts(trained, k)
+    kinds, sizes = uniform_model.parts(trained, k)
 
     def height(students: np.ndarray) -> np.ndarray:
         return projected.heights(students, [matching], cell["points"])[:, 0]
@@ -114,11 +115,11 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
     # of the comparison.
     found = {"as trained": height(trained)}
     rng = np.random.default_rng(cell["seed"])
-    draws = {"exchanged": functools.partial(uniformity.exchanged, rng)}
+    draws = {"exchanged": functools.partial(uniform_model.exchanged, rng)}
     for name in MIXES:
         counts, norms = name.split("/")
         draws[name] = functools.partial(
-            uniformity.resampled, rng, counts=counts, norms=norms
+            uniform_model.resampled, rng, counts=counts, norms=norms
         )
     for name, draw in draws.items():
         pairs = [draw(kinds, sizes, k) for _ in range(repeats)]
@@ -126,7 +127,7 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
         found[name] = heights.reshape(repeats, -1).mean(axis=0)
     tally = np.eye(k, dtype=int)[kinds].sum(axis=-2).reshape(-1, k)
     return row | {
-        "index": float(np.mean(uniformity.dispersion_index(tally, m))),
+        "index": float(np.mean(uniform_model.dispersion_index(tally, m))),
         "spread": float(np.std(sizes)),
         "barriers": {name: mean_interval(values) for name, values in found.items()},
         **effects(np.stack(list(found.values()))),
@@ -192,9 +193,9 @@ def conditions(rows: Sequence[dict]) -> dict[tuple, list[dict]]:
 def draw(rows: Sequence[dict]):
     """A column a condition: the barriers of the mixes, and below them the factors."""
     groups = conditions(rows)
-    figure, axes = figures.grid(2, len(groups), size=(2.6, 2.5))
+    figure, axes = plot.grid(2, len(groups), size=(2.6, 2.5))
     for panels, (key, curve) in zip(axes.T, groups.items(), strict=True):
-        looks = {"as trained": {"color": figures.BLACK, "marker": "x"}} | MIXES
+        looks = {"as trained": {"color": plot.BLACK, "marker": "x"}} | MIXES
         for name, look in looks.items():
             label = name if name == "as trained" else f"counts/norms {name}"
             heights = [row["barriers"][name] for row in curve]
@@ -203,7 +204,7 @@ def draw(rows: Sequence[dict]):
             heights = [tuple(np.exp(row[name])) for row in curve]
             _points(panels[1], curve, heights, look | {"label": name})
         panels[0].set_title("k = {}, η = {:g}/m, σ = {:g}".format(*key), fontsize=9)
-        panels[1].axhline(1, color=figures.BLACK, linewidth=0.9)
+        panels[1].axhline(1, color=plot.BLACK, linewidth=0.9)
     axes[0, 0].set_ylabel("permuted barrier")
     axes[1, 0].set_ylabel("factor, trained to uniform")
     axes[1, 0].legend(loc="upper left")
@@ -211,14 +212,14 @@ def draw(rows: Sequence[dict]):
         low, high = zip(*(panel.get_ylim() for panel in panels), strict=True)
         for panel in panels:
             panel.set_ylim(min(low), room * max(high))
-    figures.legend(figure, axes[0, 0], columns=3)
+    plot.legend(figure, axes[0, 0], columns=3)
     return figure
 
 
 def _points(axes, curve: Sequence[dict], values: Sequence[tuple], look: dict) -> None:
     mean, low, high = zip(*values, strict=True)
-    figures.points(axes, [row["m"] for row in curve], mean, low, high, **look)
-    figures.log_axis(axes)
+    plot.points(axes, [row["m"] for row in curve], mean, low, high, **look)
+    plot.log_axis(axes)
     axes.set(yscale="log", xlabel="student width m")
 
 

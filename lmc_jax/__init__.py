@@ -1,9 +1,9 @@
 """Linear mode connectivity modulo permutation, simulated in JAX.
 
-Loss L = ½ E[(f - f*)²] with inputs x ~ N(0, I_d) throughout. The floors, from the
-ground up: ``numerics``, ``kernels``; ``two_layer``, ``minima``; ``descent``,
-``matching``, ``interpolation``; ``measures``, ``theory``, ``stability``; ``sweep``; and
-on the host ``store``, ``summary``, ``simulation``, ``figures``, ``environment``.
+Loss L = ½ E[(f - f*)²] with inputs x ~ N(0, I_d) throughout. From the ground up:
+``numerics``, ``paths``, ``statistics``; ``students`` (the two-layer model); ``theory``
+and ``matching``; ``sweep`` (cells to measurements); ``results`` (what a sweep leaves);
+``networks`` and ``data`` (deep networks, trained on images).
 
 "The paper", here and in every docstring, is K. Zhan, P. Li and L. Wu, Analyzing the
 Role of Permutation Invariance in Linear Mode Connectivity, arXiv:2503.06001 (2025).
@@ -24,9 +24,9 @@ from lmc_jax.matching import (
     match_types,
     match_weights,
 )
+from lmc_jax.results.summary import load
 from lmc_jax.simulation import simulate
-from lmc_jax.spec import Cell, Descent, Minima
-from lmc_jax.summary import load
+from lmc_jax.sweep.cell import Cell, Descent, Minima
 
 __all__ = [
     "Cell",

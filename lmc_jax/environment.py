@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lmc_jax import two_layer
+from lmc_jax.students import two_layer
 
 PRNG = "threefry2x32"
 
@@ -132,10 +132,9 @@ def provenance() -> dict[str, Any]:
 
 def command() -> str:
     """The command of this process, as one would type it at the root of the project."""
-    program = Path(sys.argv[0])
-    return shlex.join(
-        ["python", "-m", f"{program.parent.name}.{program.stem}", *sys.argv[1:]]
-    )
+    main = sys.modules["__main__"].__spec__  # None for a file or a notebook
+    program = ["-m", main.name] if main else [Path(sys.argv[0]).name]
+    return shlex.join(["python", *program, *sys.argv[1:]])
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import jax
 import numpy as np
 
-from lmc_jax import summary
-from lmc_jax.interpolation import barrier, times
-from lmc_jax.spec import Cell
-from lmc_jax.store import Record
-from lmc_jax.sweep import sweep
+from lmc_jax.paths import barrier, times
+from lmc_jax.results import summary
+from lmc_jax.results.store import Record
+from lmc_jax.sweep.cell import Cell
+from lmc_jax.sweep.run import sweep
 
 
 def simulate(cells: Iterable[Cell], definition: str = "lerp") -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import oracles
 import pytest
 
-from lmc_jax.kernels import relu_kernel, step_kernel
+from lmc_jax.numerics import relu_kernel, step_kernel
 
 MP = oracles.digits(40)
 PI = np.pi

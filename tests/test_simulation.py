@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from lmc_jax import Cell, Descent, Minima, load, simulate, store
-from lmc_jax.sweep import sweep
+from lmc_jax import Cell, Descent, Minima, load, simulate
+from lmc_jax.results import store
+from lmc_jax.sweep.run import sweep
 
 SAMPLED = Cell(k=2, m=4, d=2, source=Minima(), pairs=3, matchings=("types_index",))
 TRAINED = dataclasses.replace(SAMPLED, m=3, source=Descent(lr=0.5, steps=200))

@@ -15,9 +15,10 @@ import numpy as np
 from absl import flags
 
 from experiments.bench import peers, timing
-from lmc_jax import descent, programs
 from lmc_jax.environment import PRNG
-from lmc_jax.spec import PRECISIONS, Descent
+from lmc_jax.students import descent
+from lmc_jax.sweep import programs
+from lmc_jax.sweep.cell import PRECISIONS, Descent
 
 timing.define_shapes()
 DTYPES = flags.DEFINE_multi_enum(

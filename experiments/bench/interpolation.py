@@ -9,8 +9,9 @@ from absl import flags
 
 from experiments.bench import timing
 from experiments.bench.matching import pairs
-from lmc_jax import interpolation, two_layer
-from lmc_jax.spec import MOST_POINTS
+from lmc_jax import paths
+from lmc_jax.students import two_layer
+from lmc_jax.sweep.cell import MOST_POINTS
 
 POINTS = flags.DEFINE_integer(
     "points", 11, "Positions along a path.", lower_bound=2, upper_bound=MOST_POINTS
@@ -35,14 +36,14 @@ def naive_loss(k: int) -> Callable:
 
 def main() -> None:
     shapes = timing.shapes()
-    ts = interpolation.times(POINTS.value)
+    ts = paths.times(POINTS.value)
     rows = []
     for k, m, d, count in shapes:
         students = pairs(k, m, d, count)
         elements = count * POINTS.value * (m * m + m * k)
 
         def along(pair, loss):
-            return interpolation.path_losses(loss, pair[0], pair[1], ts)
+            return paths.path_losses(loss, pair[0], pair[1], ts)
 
         ours = functools.partial(two_layer.loss, k=k)
         calls: dict[str, Callable] = {

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import common, compute
-from experiments.lists import Refusal, integers
-from lmc_jax import store
-from lmc_jax.spec import LARGEST
+from experiments.lib import common, compute
+from experiments.lib.lists import Refusal, integers
+from lmc_jax.results import store
+from lmc_jax.sweep.cell import LARGEST
 
 KILLS = flags.DEFINE_integer("kills", 100, "Kills.", lower_bound=1, upper_bound=10**6)
 OUT = flags.DEFINE_string("out", None, "Folder for both sweeps.", required=True)

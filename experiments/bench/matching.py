@@ -13,9 +13,10 @@ from jax import Array
 from scipy.optimize import linear_sum_assignment
 
 from experiments.bench import timing
-from lmc_jax import environment, minima
+from lmc_jax import environment
 from lmc_jax.matching import LEFTOVERS, align_types, match_weights
 from lmc_jax.numerics import matmul
+from lmc_jax.students import minima
 
 timing.define_shapes()
 

@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import common, machine
+from experiments.lib import common, machine
 from lmc_jax import environment
-from lmc_jax.alignment import align_weights
-from lmc_jax.evaluation import Sample
 from lmc_jax.networks import Network, cnn, mlp
-from lmc_jax.permutations import permute
-from lmc_jax.spec import LARGEST
-from lmc_jax.training import Training, train
+from lmc_jax.networks.alignment import align_weights
+from lmc_jax.networks.evaluation import Sample
+from lmc_jax.networks.permutations import permute
+from lmc_jax.networks.training import Training, train
+from lmc_jax.sweep.cell import LARGEST
 
 NETWORKS = flags.DEFINE_integer(
     "networks", 8, "Trained at a time.", lower_bound=1, upper_bound=10_000

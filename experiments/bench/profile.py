@@ -13,7 +13,7 @@ import jax
 
 from experiments.bench import timing
 from experiments.bench.descent import ours, students
-from lmc_jax import programs
+from lmc_jax.sweep import programs
 
 STEPS = 2000
 SHOWN = 12  # operations

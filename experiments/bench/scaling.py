@@ -10,10 +10,10 @@ import time
 import jax
 from absl import flags
 
-from experiments import common
+from experiments.lib import common
 from lmc_jax import environment
-from lmc_jax.spec import Cell, Descent
-from lmc_jax.sweep import sweep
+from lmc_jax.sweep.cell import Cell, Descent
+from lmc_jax.sweep.run import sweep
 
 WIDTH = flags.DEFINE_integer("m", 40, "Student width.", lower_bound=1)
 TEACHER = flags.DEFINE_integer(

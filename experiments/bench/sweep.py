@@ -9,11 +9,12 @@ import jax
 from absl import flags
 from tqdm import tqdm
 
-from experiments import common
 from experiments.bench import timing
-from experiments.lists import integers
-from lmc_jax import programs, sweep
-from lmc_jax.spec import Cell, Descent, Minima
+from experiments.lib import common
+from experiments.lib.lists import integers
+from lmc_jax.sweep import programs
+from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.run import sweep
 
 WIDTHS = flags.DEFINE_string("m", "5:100:x25", "Student widths.")
 TEACHER = flags.DEFINE_integer(
@@ -62,7 +63,7 @@ def main() -> None:
         jax.clear_caches()
         for made in PROGRAMS:
             made.cache_clear()
-        call = functools.partial(sweep.sweep, cells, lambda *_: None)
+        call = functools.partial(sweep, cells, lambda *_: None)
         found = timing.timed(call)
         rows.append(
             {

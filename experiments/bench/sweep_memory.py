@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import common
-from experiments.lists import Refusal, integers
-from lmc_jax import store
+from experiments.lib import common
+from experiments.lib.lists import Refusal, integers
+from lmc_jax.results import store
 
 CELLS = flags.DEFINE_string("cells", "10,1000", "Cells of each sweep, 3 at least.")
 MOST = 5000  # their rates are given on a command line

@@ -10,11 +10,11 @@ import numpy as np
 from absl import flags
 from jax.sharding import PartitionSpec
 
-from experiments import common, machine
-from experiments.lists import Refusal
+from experiments.lib import common, machine
+from experiments.lib.lists import Refusal
 from lmc_jax import environment
 from lmc_jax.numerics import matmul
-from lmc_jax.spec import LARGEST
+from lmc_jax.sweep.cell import LARGEST
 
 REPETITIONS = flags.DEFINE_integer(
     "repetitions",

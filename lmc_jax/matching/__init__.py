@@ -15,9 +15,9 @@ know the population loss of two-layer students, and refuse them.
 
 from lmc_jax.matching.assignment import match_activations, match_weights
 from lmc_jax.matching.bound import lower_bound
+from lmc_jax.matching.contract import Info
 from lmc_jax.matching.exhaustive import match_exhaustive
 from lmc_jax.matching.identity import match_identity
-from lmc_jax.matching.pairs import Info
 from lmc_jax.matching.refine import align_refined, match_refine
 from lmc_jax.matching.types import LEFTOVERS, align_types, match_types
 

@@ -14,11 +14,9 @@ import scipy  # its parts load when first used
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.alignment.activations import ROUNDING, Activations
-from lmc_jax.alignment.alike import dealt, labels
-from lmc_jax.kernels import relu_kernel
 from lmc_jax.matching import networks
-from lmc_jax.matching.pairs import (
+from lmc_jax.matching.alike import dealt, labels
+from lmc_jax.matching.contract import (
     Info,
     Perm,
     Students,
@@ -26,8 +24,9 @@ from lmc_jax.matching.pairs import (
     weight_distance,
     whole,
 )
-from lmc_jax.numerics import LARGEST, matmul, unit
-from lmc_jax.permutations import Spec
+from lmc_jax.networks.alignment.activations import ROUNDING, Activations
+from lmc_jax.networks.permutations import Spec
+from lmc_jax.numerics import LARGEST, matmul, relu_kernel, unit
 
 
 def assign(gains: np.ndarray) -> np.ndarray:

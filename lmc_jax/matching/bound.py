@@ -25,7 +25,7 @@ import math
 import numpy as np
 import scipy  # its parts load when first used
 
-from lmc_jax.matching.pairs import Students, checked, require_teacher
+from lmc_jax.matching.contract import Students, checked, require_teacher
 from lmc_jax.matching.path import inner_times
 
 OFF = 1e-12  # of a global minimum: rounding of its rows and sums

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lmc_jax.matching.contract import Info, Perm, Students, described, require_teacher
 from lmc_jax.matching.networks import one_layer
-from lmc_jax.matching.pairs import Info, Perm, Students, described, require_teacher
 from lmc_jax.matching.path import heights, inner_times, kernel, path_of
-from lmc_jax.permutations import Spec
+from lmc_jax.networks.permutations import Spec
 
 WIDEST = 9  # m! permutations: 362,880
 CHUNK = 5040  # permutations at a time; divides m! from m = 7 on

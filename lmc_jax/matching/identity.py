@@ -3,7 +3,7 @@
 import numpy as np
 
 from lmc_jax.matching import networks
-from lmc_jax.matching.pairs import (
+from lmc_jax.matching.contract import (
     Info,
     Perm,
     Students,
@@ -11,7 +11,7 @@ from lmc_jax.matching.pairs import (
     described,
     weight_distance,
 )
-from lmc_jax.permutations import Spec
+from lmc_jax.networks.permutations import Spec
 
 
 def match_identity(

@@ -10,9 +10,7 @@ import jax
 import numpy as np
 from jax.tree_util import keystr
 
-from lmc_jax.alignment import align_activations, align_weights
-from lmc_jax.alignment.activations import Activations
-from lmc_jax.matching.pairs import (
+from lmc_jax.matching.contract import (
     Info,
     Perm,
     Students,
@@ -21,8 +19,10 @@ from lmc_jax.matching.pairs import (
     real,
     require_float64,
 )
+from lmc_jax.networks.alignment import align_activations, align_weights
+from lmc_jax.networks.alignment.activations import Activations
+from lmc_jax.networks.permutations import Perms, Spec, group_sizes, leaves, permute
 from lmc_jax.numerics import LARGEST
-from lmc_jax.permutations import Perms, Spec, group_sizes, leaves, permute
 
 ByGroup = dict[str, np.ndarray]  # int32 [pairs, units]
 

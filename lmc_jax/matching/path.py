@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lmc_jax import interpolation, two_layer
-from lmc_jax.kernels import relu_kernel
-from lmc_jax.matching.pairs import whole
-from lmc_jax.numerics import matmul, unit
+from lmc_jax import paths
+from lmc_jax.matching.contract import whole
+from lmc_jax.numerics import matmul, relu_kernel, unit
+from lmc_jax.students import two_layer
 
 
 class Path(NamedTuple):
@@ -45,12 +45,12 @@ def inner_times(points: int, definition: str) -> Array:
     Raises ValueError, in one line, for an unknown definition, and for points that have
     no middle or are no integer.
     """
-    if definition not in interpolation.BARRIERS:
-        known = ", ".join(interpolation.BARRIERS)
+    if definition not in paths.BARRIERS:
+        known = ", ".join(paths.BARRIERS)
         raise ValueError(f"unknown barrier {definition!r}: choose one of {known}")
     if not whole(points) or points < 3 or points % 2 == 0:
         raise ValueError(f"points={points!r}: give an odd number of at least 3")
-    ts = interpolation.times(points)[1:-1]
+    ts = paths.times(points)[1:-1]
     return ts[points // 2 - 1 : points // 2] if definition == "midpoint" else ts
 
 
@@ -98,4 +98,4 @@ def heights(path: Path, losses: Array, definition: str) -> Array:
         ]
     )
     ts = jnp.concatenate([jnp.zeros(1), path.ts, jnp.ones(1)])
-    return interpolation.barrier(jnp.moveaxis(full, 0, -1), ts, definition)
+    return paths.barrier(jnp.moveaxis(full, 0, -1), ts, definition)

@@ -9,8 +9,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.matching.networks import one_layer
-from lmc_jax.matching.pairs import (
+from lmc_jax.matching.contract import (
     Info,
     Perm,
     Students,
@@ -18,9 +17,10 @@ from lmc_jax.matching.pairs import (
     require_teacher,
     whole,
 )
+from lmc_jax.matching.networks import one_layer
 from lmc_jax.matching.path import Path, heights, inner_times, kernel, path_of
 from lmc_jax.matching.types import align_types, match_types
-from lmc_jax.permutations import Spec
+from lmc_jax.networks.permutations import Spec
 
 # A swap must take off this share of the barrier, and this much: less is rounding.
 LEAST_GAIN, NOISE = 1e-9, 1e-14

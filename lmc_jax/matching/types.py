@@ -8,11 +8,11 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from lmc_jax.matching.contract import Info, Perm, Students, described, require_teacher
 from lmc_jax.matching.networks import one_layer
-from lmc_jax.matching.pairs import Info, Perm, Students, described, require_teacher
-from lmc_jax.minima import counts, types
+from lmc_jax.networks.permutations import Spec
 from lmc_jax.numerics import safe_norm
-from lmc_jax.permutations import Spec
+from lmc_jax.students.minima import counts, types
 
 LEFTOVERS = ("index", "sorted", "opposed")
 

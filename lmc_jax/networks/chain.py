@@ -8,7 +8,7 @@ from jax import Array
 
 from lmc_jax.networks import layers
 from lmc_jax.networks.layers import Layer
-from lmc_jax.permutations import Entry, Spec, Tiled
+from lmc_jax.networks.permutations import Entry, Spec, Tiled
 
 Weights = dict[str, Layer]  # by the layer's name
 

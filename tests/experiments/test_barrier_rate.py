@@ -64,8 +64,8 @@ def test_verdicts_and_the_second_dimension(tmp_path):
 def test_dimensions_are_told_apart_by_intervals(shift, holds):
     code = f"""
 import numpy as np
-from experiments.barrier_rate_claims import _dimension
-from lmc_jax.measures import mean_interval
+from experiments.claims.barrier_rate import _dimension
+from lmc_jax.students.measures import mean_interval
 rng = np.random.default_rng(1)
 
 def curve(d, shift):
@@ -86,7 +86,7 @@ print(_dimension("", curve(2, 1.0), curve(20, {shift}))["holds"])
 def test_fit_finds_the_slope_of_a_power_law_and_its_interval():
     code = """
 import numpy as np
-from experiments.barrier_rate_claims import fit
+from experiments.claims.barrier_rate import fit
 rng = np.random.default_rng(1)
 curve = [
     {"m": m, "k": 1, "values": m**-2.0 * rng.exponential(size=4000)}

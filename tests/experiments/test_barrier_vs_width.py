@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmc_jax import store, summary
+from lmc_jax.results import store, summary
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ["--k=2", "--m=2,3", "--pairs=3", "--steps=400", "--check_every=100"]

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import peaks
-from lmc_jax import store
+from experiments.lib import peaks
+from lmc_jax.results import store
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = (

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments import common
-from experiments.common import Refusal, integers, multiples, numbers, words
-from lmc_jax import store
-from lmc_jax.spec import Descent, Minima
+from experiments.lib import common
+from experiments.lib.common import Refusal, integers, multiples, numbers, words
+from lmc_jax.results import store
+from lmc_jax.sweep.cell import Descent, Minima
 
 GRID = {**common.DEFAULTS, "k": "2", "m": "4", "pairs": 3}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import compare
-from lmc_jax import store
+from experiments.tools import compare
+from lmc_jax.results import store
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = {"m": 3, "source": {"name": "gd", "precision": "float32"}}
@@ -16,7 +16,7 @@ PARAMETERS = {"m": 3, "source": {"name": "gd", "precision": "float32"}}
 
 def compared(*folders):
     return subprocess.run(
-        [sys.executable, "-m", "experiments.compare", *map(str, folders)],
+        [sys.executable, "-m", "experiments.tools.compare", *map(str, folders)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -5,8 +5,8 @@ import oracles
 import pytest
 from absl import flags
 
-from experiments import edges
-from lmc_jax import store
+from experiments.lib import edges
+from lmc_jax.results import store
 
 K, M, D, LR = 3, 5, 4, 0.3
 

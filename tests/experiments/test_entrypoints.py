@@ -114,7 +114,7 @@ def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
         ("barrier_vs_width", "--m_over_k:"),
         ("mnist_mlp", "--widths:"),
         ("peak_position", "--data_dir:"),
-        ("slurm", "--partition:"),
+        ("tools.slurm", "--partition:"),
         ("bench.descent", "--repetitions:"),
     ],
 )

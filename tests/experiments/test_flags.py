@@ -24,8 +24,8 @@ from lmc_jax import datasets
 
 module = importlib.import_module(f"experiments.{sys.argv[1]}")
 tools = {
-    "verify": ["OUT"], "compare": ["OUT", "OTHER"], "export": ["OUT"],
-    "slurm": ["NAME", "..."],
+    "tools.verify": ["OUT"], "tools.compare": ["OUT", "OTHER"],
+    "tools.export": ["OUT"], "tools.slurm": ["NAME", "..."],
 }
 arguments = tools.get(sys.argv[1], [])
 timing = sys.modules.get("experiments.bench.timing")
@@ -45,7 +45,7 @@ def opened(*_, **__):
 
 compute.opened = classifiers.opened = opened
 subprocess.run = subprocess.Popen = opened
-if sys.argv[1] == "reproduce":
+if sys.argv[1] == "tools.reproduce":
     module.Path = opened  # it makes a folder for every entrypoint
 elif sys.argv[1] == "bench.networks":
     module.ours = opened
@@ -147,5 +147,5 @@ def test_any_flags_are_a_valid_grid_or_refused_in_one_line(name, tmp_path):
     assert done.returncode == 0, done.stderr
     grids, refusals = map(int, done.stdout.split())
     assert refusals > 10
-    assert grids or name in ("verify", "compare", "export", "slurm")
+    assert grids or name.startswith("tools.")
     assert {path.name for path in tmp_path.iterdir()} <= {".hypothesis"}

@@ -4,7 +4,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments import common, machine
+from experiments.lib import common, machine
 
 machine.define()
 machine.define_processes()

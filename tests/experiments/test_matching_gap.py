@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.matching_gap_claims import _near
+from experiments.claims.matching_gap import _near
 
 PYTHON = (sys.executable, "-m")
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lmc_jax import store, theory
+from lmc_jax import theory
+from lmc_jax.results import store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLT = "sampled overlaps of uniform minima agree with the central-limit form"

@@ -18,7 +18,7 @@ from test_survival import (
     wait_for,
 )
 
-from lmc_jax import store
+from lmc_jax.results import store
 
 
 def together(*arguments, each=((), ()), entrypoint=ENTRYPOINT):

@@ -25,7 +25,7 @@ SMALL = "--k=2 --m=2,3 --pairs=2 --source=uniform --matching=types_index"
 BENCH = "--shapes=2:3:3:4 --repetitions=3"
 TINY = {name: settings for name, (_, settings) in SMALL_SWEEPS.items()} | {
     "barrier_vs_width": SMALL,
-    "slurm": SMALL,
+    "tools.slurm": SMALL,
     "overlap": "--k=2 --m=3,4 --pairs=3",
     "uniformity": "--k=2 --m=6 --m_one=6 --pairs=6 --type_pairs=6",
     "why_gd_differs": "--k=2 --m=6 --pairs=6 --init_std=0.1 --repeats=2",
@@ -34,7 +34,7 @@ TINY = {name: settings for name, (_, settings) in SMALL_SWEEPS.items()} | {
     "mnist_mlp": f"{FEW} --data=easy --widths=2 --layers=2",
     "cifar10_cnn": f"{FEW} --data=easy --widths=2",
     "peak_position": f"{FEW} --data=easy --widths=2 --layers=2",
-    "reproduce": "--only=planted",
+    "tools.reproduce": "--only=planted",
     "bench.descent": f"{BENCH} --elements=100",
     "bench.matching": BENCH,
     "bench.interpolation": BENCH,

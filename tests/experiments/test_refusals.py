@@ -7,7 +7,7 @@ import pytest
 from test_barrier_vs_width import UNIFORM, real
 from test_barrier_vs_width import entrypoint as entrypoint
 
-from lmc_jax import store
+from lmc_jax.results import store
 
 REFUSED = [
     ("--k=3 --d=2", "k=3 > d=2"),

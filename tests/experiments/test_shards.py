@@ -47,7 +47,7 @@ def test_shard_that_is_not_the_last_says_what_is_missing(tmp_path):
 
 
 def test_shards_submitted_as_jobs_make_the_whole_sweep(tmp_path, whole):
-    submit = [sys.executable, "-m", "experiments.slurm", "barrier_vs_width"]
+    submit = [sys.executable, "-m", "experiments.tools.slurm", "barrier_vs_width"]
     status, out, err = run(
         *("--cluster=local", "--shards=2", f"--logs={tmp_path}/logs", "--"),
         *(*SWEEP, f"--out={tmp_path}/out"),

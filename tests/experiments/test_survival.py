@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lmc_jax import store
+from lmc_jax.results import store
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = ["--k=2", "--m=2:5", "--pairs=4", "--source=uniform", "--matching="]
@@ -102,7 +102,11 @@ def test_signals_end_with_their_status_and_say_how_to_go_on(tmp_path, stop, mome
 def test_signals_that_are_ignored_stay_ignored():
     """As for a job in the background of a script."""
     process = subprocess.Popen(
-        ["sh", "-c", f"trap '' INT; exec {sys.executable} -m experiments.verify /none"],
+        [
+            "sh",
+            "-c",
+            f"trap '' INT; exec {sys.executable} -m experiments.tools.verify /none",
+        ],
         cwd=ROOT,
         stderr=subprocess.DEVNULL,
     )
@@ -168,7 +172,7 @@ def test_full_disk_ends_with_one_line_and_a_rerun_completes(tmp_path, whole):
 
 
 def verify(out):
-    return run(out, entrypoint=[sys.executable, "-m", "experiments.verify"])
+    return run(out, entrypoint=[sys.executable, "-m", "experiments.tools.verify"])
 
 
 def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
@@ -203,7 +207,7 @@ def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
 
 @pytest.mark.parametrize("arguments", [(), ("/none",), ("a", "b")])
 def test_verify_refuses_what_is_no_sweep(arguments):
-    entrypoint = [sys.executable, "-m", "experiments.verify"]
+    entrypoint = [sys.executable, "-m", "experiments.tools.verify"]
     status, out, err = run(*arguments, entrypoint=entrypoint)
     assert (status, out, len(err.splitlines())) == (2, "", 1)
 
@@ -224,7 +228,7 @@ def test_files_that_are_mixed_up_are_named_and_mended(tmp_path):
 
 
 def test_what_cannot_be_printed_ends_without_a_traceback(whole):
-    command = f"{sys.executable} -m experiments.verify {whole}"
+    command = f"{sys.executable} -m experiments.tools.verify {whole}"
     for after, status in (("> /dev/full", 1), ("| true; exit ${PIPESTATUS[0]}", 141)):
         script = ["bash", "-c", f"{command} {after}"]
         found, _, err = run(entrypoint=script)
@@ -233,7 +237,7 @@ def test_what_cannot_be_printed_ends_without_a_traceback(whole):
 
 def test_reproduce_takes_its_entrypoint_with_it(tmp_path):
     out = tmp_path / "reproduced"
-    command = [sys.executable, "-m", "experiments.reproduce", "--only=overlap"]
+    command = [sys.executable, "-m", "experiments.tools.reproduce", "--only=overlap"]
     process = start(f"--out={out}", entrypoint=command)
     wait_for(lambda: (out / "overlap" / "cells").is_dir(), process)
     process.terminate()

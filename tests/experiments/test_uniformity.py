@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmc_jax import descent, minima, stability, store, uniformity
+from lmc_jax.results import store
+from lmc_jax.students import descent, minima
+from lmc_jax.theory import stability, uniform_model
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ("--steps=3000", "--lr_times_m=3", "--check_every=500", "--tol=1e-4")
@@ -23,46 +25,49 @@ def test_dispersion_index_of_multinomial_counts_is_one():
     rng = np.random.default_rng(0)
     k, m = 5, 40
     counts = 1 + rng.multinomial(m - k, np.full(k, 1 / k), size=20_000)
-    index = uniformity.dispersion_index(counts, m)
+    index = uniform_model.dispersion_index(counts, m)
     assert abs(index.mean() - 1) < 4 * index.std() / np.sqrt(len(index))
 
 
 def test_dispersion_index_by_hand():
-    assert uniformity.dispersion_index(np.array([[2, 2], [1, 3]]), 4).tolist() == [0, 2]
+    assert uniform_model.dispersion_index(np.array([[2, 2], [1, 3]]), 4).tolist() == [
+        0,
+        2,
+    ]
 
 
 def test_chi_square_against_its_definition_and_on_known_chances():
     # 8, 12 and 10 of 30: statistic (4 + 4 + 0) / 10, and p = exp(-0.4) at 2 degrees.
-    p = uniformity.equal_chances(np.array([8, 12, 10]))
+    p = uniform_model.equal_chances(np.array([8, 12, 10]))
     assert p == pytest.approx(np.exp(-0.4), rel=1e-12)
-    assert uniformity.equal_chances(np.array([400, 50, 50])) < 1e-10
-    assert np.isnan(uniformity.equal_chances(np.zeros(3, int)))
+    assert uniform_model.equal_chances(np.array([400, 50, 50])) < 1e-10
+    assert np.isnan(uniform_model.equal_chances(np.zeros(3, int)))
 
 
 def test_ks_distance_of_uniform_points_stays_below_its_limit_and_of_equal_ones_not():
     rng = np.random.default_rng(1)
-    limit = uniformity.ks_limit(200, 10)
-    assert uniformity.ks_distance(rng.dirichlet(np.ones(10), size=200)) < limit
-    assert uniformity.ks_distance(rng.dirichlet(np.full(10, 3.0), size=200)) > limit
-    assert uniformity.ks_distance(np.full((1, 10), 0.1)) == pytest.approx(
+    limit = uniform_model.ks_limit(200, 10)
+    assert uniform_model.ks_distance(rng.dirichlet(np.ones(10), size=200)) < limit
+    assert uniform_model.ks_distance(rng.dirichlet(np.full(10, 3.0), size=200)) > limit
+    assert uniform_model.ks_distance(np.full((1, 10), 0.1)) == pytest.approx(
         max(0.9**9, 1 - 0.9**9)
     )
 
 
 def test_ks_interval_holds_its_distance_and_is_nan_without_runs():
     shares = np.random.default_rng(2).dirichlet(np.full(10, 3.0), size=50)
-    distance, low, high = uniformity.ks_interval(shares)
-    assert distance == uniformity.ks_distance(shares)
+    distance, low, high = uniform_model.ks_interval(shares)
+    assert distance == uniform_model.ks_distance(shares)
     assert low < distance < high
-    assert np.isnan(uniformity.ks_interval(shares[:0])).all()
+    assert np.isnan(uniform_model.ks_interval(shares[:0])).all()
 
 
 def test_regular_runs_are_those_that_converged_without_zero_rows():
     status = np.array([[descent.CONVERGED] * 2, [descent.EXHAUSTED, descent.CONVERGED]])
     zero = np.array([[0, 1], [0, 0]])
-    found = uniformity.regular_runs({"status": status, "zero_rows": zero})
+    found = uniform_model.regular_runs({"status": status, "zero_rows": zero})
     assert found.tolist() == [[True, False], [False, True]]
-    assert uniformity.regular_runs({"zero_rows": zero}).sum() == 3
+    assert uniform_model.regular_runs({"zero_rows": zero}).sum() == 3
 
 
 # --- resampling ----------------------------------------------------------------------
@@ -74,15 +79,15 @@ K, M = 4, 11
 def students():
     """Global minima ``[6, 2, M, K + 1]``, with a little weight off their axes."""
     rng = np.random.default_rng(3)
-    kinds = uniformity.uniform_kinds(rng, 12, M, K).reshape(6, 2, M)
-    W = uniformity.minimum(kinds, rng.exponential(size=kinds.shape) + 0.1, K)
+    kinds = uniform_model.uniform_kinds(rng, 12, M, K).reshape(6, 2, M)
+    W = uniform_model.minimum(kinds, rng.exponential(size=kinds.shape) + 0.1, K)
     W = np.concatenate([W, np.zeros_like(W[..., :1])], axis=-1)
     return W + rng.normal(scale=1e-6, size=W.shape)
 
 
 def test_parts_put_together_again_are_the_students(students):
-    kinds, sizes = uniformity.parts(students, K)
-    again = uniformity.minimum(kinds, sizes, K)
+    kinds, sizes = uniform_model.parts(students, K)
+    again = uniform_model.minimum(kinds, sizes, K)
     np.testing.assert_allclose(again, students[..., :K], atol=2e-5)
     np.testing.assert_allclose(
         kinds, np.asarray(minima.types(students, K)), err_msg="types"
@@ -97,9 +102,9 @@ def test_parts_put_together_again_are_the_students(students):
 def test_resampled_students_are_minima_with_the_counts_asked_for(
     students, counts, norms
 ):
-    kinds, sizes = uniformity.parts(students, K)
+    kinds, sizes = uniform_model.parts(students, K)
     rng = np.random.default_rng(4)
-    drawn = uniformity.resampled(rng, kinds, sizes, K, counts=counts, norms=norms)
+    drawn = uniform_model.resampled(rng, kinds, sizes, K, counts=counts, norms=norms)
     assert drawn.shape == (6, 2, M, K)
     np.testing.assert_allclose(drawn.sum(axis=-2), 1, rtol=1e-12)
     assert ((drawn > 0).sum(axis=-1) == 1).all()
@@ -111,17 +116,21 @@ def test_resampled_norms_come_from_the_pool_or_from_the_model():
     rng = np.random.default_rng(5)
     kinds = np.tile(np.repeat(np.arange(2), 10), (2000, 1))
     even = np.ones(kinds.shape)
-    flat = uniformity.resampled(rng, kinds, even, 2, counts="trained", norms="trained")
+    flat = uniform_model.resampled(
+        rng, kinds, even, 2, counts="trained", norms="trained"
+    )
     np.testing.assert_allclose(flat.max(axis=-1), 0.1)
-    model = uniformity.resampled(rng, kinds, even, 2, counts="trained", norms="uniform")
+    model = uniform_model.resampled(
+        rng, kinds, even, 2, counts="trained", norms="uniform"
+    )
     shares = model[:, :10, 0]
-    assert uniformity.ks_distance(shares) < uniformity.ks_limit(2000, 10)
+    assert uniform_model.ks_distance(shares) < uniform_model.ks_limit(2000, 10)
 
 
 def test_exchanged_norms_stay_together_and_go_to_types_of_their_number(students):
-    kinds, sizes = uniformity.parts(students, K)
-    drawn = uniformity.exchanged(np.random.default_rng(7), kinds, sizes, K)
-    again, norms = uniformity.parts(drawn, K)
+    kinds, sizes = uniform_model.parts(students, K)
+    drawn = uniform_model.exchanged(np.random.default_rng(7), kinds, sizes, K)
+    again, norms = uniform_model.parts(drawn, K)
     assert (again == kinds).all()
     np.testing.assert_allclose(drawn.sum(axis=-2), 1, rtol=1e-12)
 
@@ -137,12 +146,12 @@ def test_exchanged_norms_stay_together_and_go_to_types_of_their_number(students)
 
 
 def test_uniform_types_have_multinomial_counts_in_random_order():
-    kinds = uniformity.uniform_kinds(np.random.default_rng(6), 20_000, M, K)
+    kinds = uniform_model.uniform_kinds(np.random.default_rng(6), 20_000, M, K)
     counts = (kinds[..., None] == np.arange(K)).sum(axis=1)
     assert counts.min() == 1
-    index = uniformity.dispersion_index(counts, M)
+    index = uniform_model.dispersion_index(counts, M)
     assert abs(index.mean() - 1) < 4 * index.std() / np.sqrt(len(index))
-    first = uniformity.equal_chances(np.bincount(kinds[:, 0], minlength=K))
+    first = uniform_model.equal_chances(np.bincount(kinds[:, 0], minlength=K))
     assert first > 1e-3
 
 
@@ -181,7 +190,7 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     types = claims["every type is equally likely to be the doubled one"]
     often = json.loads(types["measured"].split(" of ")[0])
     assert sum(often) == types["n"] == 20
-    assert types["holds"] is bool(uniformity.equal_chances(np.array(often)) > 0.01)
+    assert types["holds"] is bool(uniform_model.equal_chances(np.array(often)) > 0.01)
     assert "uniform model" in content["claims"][-1]["claim"]
     assert content["claims"][-1]["n"] == 20
     cells = [record.parameters for record in store.load(tmp_path)]

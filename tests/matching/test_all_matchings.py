@@ -9,7 +9,6 @@ import numpy as np
 import oracles
 import pytest
 
-from lmc_jax import minima
 from lmc_jax.matching import (
     LEFTOVERS,
     match_activations,
@@ -19,6 +18,7 @@ from lmc_jax.matching import (
     match_types,
     match_weights,
 )
+from lmc_jax.students import minima
 
 K, D = 3, 4
 INPUTS = np.random.default_rng(7).normal(size=(500, D))

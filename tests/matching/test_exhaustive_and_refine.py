@@ -8,8 +8,6 @@ import numpy as np
 import oracles
 import pytest
 
-from lmc_jax import minima
-from lmc_jax.interpolation import BARRIERS
 from lmc_jax.matching import (
     LEFTOVERS,
     align_refined,
@@ -22,6 +20,8 @@ from lmc_jax.matching import (
     match_weights,
 )
 from lmc_jax.matching.path import inner_times, kernel, path_of
+from lmc_jax.paths import BARRIERS
+from lmc_jax.students import minima
 
 ROUNDING = 1e-13  # of a loss
 

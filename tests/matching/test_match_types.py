@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmc_jax import minima, two_layer
-from lmc_jax.interpolation import barrier, times
 from lmc_jax.matching import LEFTOVERS, align_types, match_types, match_weights
+from lmc_jax.paths import barrier, times
+from lmc_jax.students import minima, two_layer
 
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 ROWS, D = 12, 5

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from lmc_jax.alignment import align_activations, align_weights
 from lmc_jax.matching import (
     match_activations,
     match_exhaustive,
@@ -16,7 +15,8 @@ from lmc_jax.matching import (
     match_weights,
 )
 from lmc_jax.networks import cnn, mlp
-from lmc_jax.permutations import leaves, permute
+from lmc_jax.networks.alignment import align_activations, align_weights
+from lmc_jax.networks.permutations import leaves, permute
 
 K, D, PAIRS = 3, 4, 3
 LAYER = {"layer/kernel": ("hidden", None)}

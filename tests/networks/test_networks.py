@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmc_jax.networks import NORMS, cnn, layers, mlp
-from lmc_jax.permutations import leaves
+from lmc_jax.networks.permutations import leaves
 
 
 def drawn(network, seed=0):

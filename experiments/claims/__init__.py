@@ -1,0 +1,1 @@
+"""What the statements of a figure are, and how they are judged."""

@@ -1,0 +1,76 @@
+"""Rows of the summary as curves: grouping, names, one look for every figure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.lib import plot
+
+COLORS = {
+    "gd": plot.BLUE,
+    "sgd": plot.PURPLE,
+    "uniform": plot.RED,
+    "dirichlet": plot.GREEN,
+    "equal": plot.ORANGE,
+}
+MARKERS = {
+    "direct": "x",
+    "types_index": "o",
+    "types_opposed": "s",
+    "types_sorted": "^",
+    "refine": "P",
+    "weights": "D",
+}
+LABELS = {
+    "direct": "direct",
+    "types_index": "Algorithm 1 (index)",
+    "types_opposed": "Algorithm 1 (opposed)",
+    "types_sorted": "Algorithm 1 (sorted)",
+    "refine": "refined by swaps",
+    "weights": "weight assignment",
+}
+
+
+def rate(row: dict, setting: dict) -> str:
+    """The learning rate as the user gave it; empty for minima."""
+    if np.isnan(row["lr"]):
+        return ""
+    if setting["lr_times_m"] is None:
+        return f"{row['lr']:.6g}"
+    return f"{row['lr_times_m']:.6g}/m"
+
+
+def group(rows: Sequence[dict], *names: str) -> dict[tuple, list[dict]]:
+    """Rows grouped by the values of some columns, each group in order of m."""
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return {key: sorted(rows, key=lambda row: row["m"]) for key, rows in groups.items()}
+
+
+def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
+    """One curve against m with its intervals, in the look of its source and matching.
+
+    ``value`` names the columns ``*_mean``, ``*_low`` and ``*_high``.
+    """
+    source, matching = curve[0]["source"], curve[0]["matching"]
+    plot.points(
+        axes,
+        [row["m"] for row in curve],
+        *columns(curve, value),
+        color=COLORS[source],
+        marker=MARKERS[matching],
+        linestyle="--" if matching in ("direct", "types_index") else "-",
+        label=f"{source}, {LABELS[matching]}",
+    )
+
+
+def sizes(rows: Sequence[dict]) -> str:
+    """How many pairs the points have: ``100``, or ``98 to 100`` where some diverged."""
+    least, most = (f(row["pairs"] for row in rows) for f in (min, max))
+    return f"{least}" if least == most else f"{least} to {most}"
+
+
+def columns(curve: Sequence[dict], value: str) -> list[list[float]]:
+    """Mean, low and high of a value along a curve."""
+    return [[row[f"{value}_{end}"] for row in curve] for end in ("mean", "low", "high")]

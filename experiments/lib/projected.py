@@ -1,0 +1,53 @@
+"""Trained students put on their axes: barriers without the loss that was left."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.lib import common
+from lmc_jax import paths
+from lmc_jax.results import store
+from lmc_jax.sweep.cell import Cell, Minima
+from lmc_jax.sweep.run import measure
+from lmc_jax.theory import uniform_model
+
+
+def minima_of(record: store.Record) -> np.ndarray:
+    """Pairs ``[n, 2, m, k]`` of global minima of a cell whose weights are stored.
+
+    Pairs with a run that has zero rows, misses a type or did not converge are left out.
+    """
+    cell = record.parameters
+    kept = uniform_model.regular_runs(record.arrays).all(axis=1)
+    stored = store.read_weights(store.cell_path(common.FLAGS.out, cell))
+    assert stored is not None
+    W = stored.arrays["W"][kept].astype(np.float64)
+    kinds, sizes = uniform_model.parts(W, cell["k"])
+    found = uniform_model.minimum(kinds, sizes, cell["k"])
+    complete = np.isclose(found.sum(axis=2), 1).all(axis=(1, 2))  # no type is missing
+    return found[complete]
+
+
+def barriers(record: store.Record) -> dict[str, np.ndarray]:
+    """Barriers ``[n]`` of ``minima_of`` a cell, by its matchings."""
+    cell, students = record.parameters, minima_of(record)
+    names = cell["matchings"]
+    if not len(students):
+        return {name: np.empty(0) for name in names}
+    found = heights(students, names, cell["points"])
+    return dict(zip(names, found.T, strict=True))
+
+
+def heights(students: np.ndarray, matchings: Sequence[str], points: int) -> np.ndarray:
+    """Permuted barriers ``[n, matchings]`` of pairs ``[n, 2, m, k]`` of minima."""
+    permuted = jnp.asarray(losses(students, matchings, points)[:, 1:])
+    ts = paths.times(points)
+    return np.asarray(paths.barrier(permuted, ts, common.FLAGS.barrier))
+
+
+def losses(students: np.ndarray, matchings: Sequence[str], points: int) -> np.ndarray:
+    """Losses ``[n, 1 + matchings, points]`` on paths of such pairs, direct first."""
+    pairs, _, m, k = students.shape
+    cell = Cell(k, m, k, Minima(), pairs, 0, tuple(matchings), points)
+    return measure(cell, students)["losses"]

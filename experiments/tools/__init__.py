@@ -1,0 +1,1 @@
+"""Entrypoints that are no figures."""

@@ -1,0 +1,1 @@
+"""Data sets: MNIST, Fashion-MNIST, CIFAR-10, one's own."""

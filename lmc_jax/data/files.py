@@ -1,0 +1,122 @@
+"""Files of a data set: found, read and compared, or downloaded from a mirror.
+
+Every fault is a ``DataError`` of one line that names the file.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lmc_jax.data import download, formats
+
+Progress = Callable[[str, int, int | None], object]
+"""Told the file, the bytes there are of it, and how many there will be, if known."""
+
+MIRRORS = {
+    "mnist": (
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+    "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    "cifar-10": ("https://www.cs.toronto.edu/~kriz/",),
+}
+
+GZIP = b"\x1f\x8b"  # no IDX file starts so
+
+
+class DataError(ValueError):
+    """Data that is missing or not as it should be: which file, and what would help."""
+
+
+def first(*candidates: Path) -> Path | None:
+    """The first that exists."""
+    return next((path for path in candidates if os.path.exists(path)), None)
+
+
+def read(path: Path) -> bytes:
+    """All of a file.
+
+    Raises:
+      DataError: where it is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path.name} is missing: looked for it in {path.parent}; put it there, or "
+            "remove that folder to have the archive downloaded"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}; put a readable file in its place"
+        ) from error
+
+
+def plain(path: Path, content: bytes) -> bytes:
+    """The content of a file, uncompressed where its name or its first bytes say gzip.
+
+    Raises:
+      DataError: where it is damaged.
+    """
+    if path.suffix != ".gz" and not content.startswith(GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path} is damaged ({error}): remove it, or put a whole one in its place"
+        ) from error
+
+
+def digest_of(kind: str, content: bytes) -> str:
+    """Hash of this kind (md5, sha256), in hex digits."""
+    return hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+
+
+def check(path: Path, content: bytes, kind: str, digest: str) -> None:
+    """Raises DataError for content that has another hash."""
+    if (found := digest_of(kind, content)) != digest:
+        raise DataError(
+            f"{path} is not the published file: its {kind} is {found}, not {digest}; "
+            "remove it, or put the published one in its place"
+        )
+
+
+@contextlib.contextmanager
+def naming(path: object) -> Iterator[None]:
+    """Turns a fault of content into one of a file.
+
+    Raises:
+      DataError: for every ``RecordError`` in the block.
+    """
+    try:
+        yield
+    except formats.RecordError as error:
+        remedy = "remove it, or put a whole one in its place"
+        raise DataError(f"{path} {error}; {remedy}") from error
+
+
+def fetch(
+    name: str, path: Path, right: Callable[[bytes], bool], progress: Progress
+) -> None:
+    """Downloads a file of a known data set, or says how else to get it.
+
+    Raises:
+      DataError: where no mirror gives the right content, or it cannot be written.
+    """
+    urls = [mirror + path.name for mirror in MIRRORS[name]]
+    try:
+        path.parent.mkdir(exist_ok=True)
+        download.fetch(
+            urls, path, right, lambda done, total: progress(path.name, done, total)
+        )
+    except (OSError, download.DownloadError) as error:
+        raise DataError(
+            f"{name}: {path.name} is missing: looked in {path.parent}, and could not "
+            f"download it: {error}; put the file there, or give the folder that holds "
+            f"{name}/ as --data_dir or LMC_JAX_DATA"
+        ) from error

@@ -1,0 +1,158 @@
+"""Squared distances between the units of two networks, and assignments that lower them.
+
+Least squared distance and largest product are the same problem. Distances alone are 0
+for equal units only, so that rounding hides neither short units nor near copies.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import scipy  # its parts load when first used
+
+from lmc_jax.networks.permutations import Spec, group_axes, leaves, reorder, split
+from lmc_jax.numerics import LARGEST
+
+NEAR = 0.01  # of |a|² + |b|²: below it a squared distance is summed from differences
+ROUNDING = 1e-12  # of the distances of the units that move
+
+
+def counted(
+    weights: Any, spec: Spec, leave_out: Collection[str] = ()
+) -> dict[str, np.ndarray]:
+    """The arrays with permuted axes, in float64.
+
+    Raises:
+      ValueError: for arrays that are not real, not finite or beyond 1e150.
+    """
+    found = {
+        path: array
+        for path, array in leaves(weights).items()
+        if any(spec[path]) and path not in leave_out
+    }
+    for path, array in found.items():
+        if np.iscomplexobj(array):
+            raise ValueError(f"array {path!r} is complex: give real weights")
+    arrays = {path: np.asarray(array, np.float64) for path, array in found.items()}
+    for path, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"array {path!r} holds NaN or infinity: nothing to align")
+        if np.abs(array).max(initial=0) > LARGEST:
+            raise ValueError(f"array {path!r}: give weights of at most {LARGEST:g}")
+    return arrays
+
+
+def scaled(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
+    """Arrays divided by a power of two, and its exponent: weights of at most 1.
+
+    Nothing is rounded, and products of small weights do not vanish.
+    """
+    largest = [np.abs(array).max(initial=0) for array in arrays.values()]
+    power = int(np.frexp(max(largest, default=0))[1])
+    return {path: np.ldexp(array, -power) for path, array in arrays.items()}, power
+
+
+def squares(first: np.ndarray, second: np.ndarray, near: float = NEAR) -> np.ndarray:
+    """|aᵢ - bⱼ|² of rows ``[n, d]`` and ``[m, d]``: ``[n, m]``, each to rounding.
+
+    By products, which is fast, and by differences where products would cancel, below
+    ``near`` of |a|² + |b|².
+    """
+    sums = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1)
+    found = sums - 2 * (first @ second.T)
+    close = found < near * sums
+    for row in np.flatnonzero(close.any(axis=1)):
+        gaps = second[close[row]] - first[row]
+        found[row, close[row]] = np.square(gaps).sum(axis=1)
+    return found
+
+
+def of_group(
+    group: str,
+    paths: list[str],
+    ours: dict[str, np.ndarray],
+    theirs: dict[str, np.ndarray],
+    spec: Spec,
+    perms: dict[str, np.ndarray],
+    *,
+    in_order: bool = True,
+) -> np.ndarray:
+    """``[i, j]``: squared distance, in some arrays, of unit i of A from unit j of B.
+
+    Args:
+      group: of the units.
+      paths: of the arrays that count; each runs over the group.
+      ours: arrays of A by path.
+      theirs: arrays of B.
+      spec: permutation specification.
+      perms: permutations of B's units by group; those of other groups apply.
+      in_order: false compares the sorted numbers of either unit, a lower bound of the
+        distance in any order of other groups.
+    """
+    units = len(perms[group])
+    others = {name: perm for name, perm in perms.items() if name != group}
+    found = np.zeros((units, units))
+    for path in paths:
+        entries = spec[path]
+        axis, inner = next(
+            (axis, tiled.inner)
+            for axis, tiled in group_axes(entries)
+            if tiled.group == group
+        )
+        rows = [
+            np.moveaxis(split(array, axis, units, inner), axis + 1, 0)
+            for array in (ours[path], reorder(theirs[path], entries, others))
+        ]
+        first, second = (row.reshape(units, -1) for row in rows)
+        if not in_order:
+            first, second = np.sort(first), np.sort(second)
+        found += squares(first, second, NEAR if in_order else 0)  # sorted: all near
+    return found
+
+
+def distance(
+    ours: dict[str, np.ndarray],
+    theirs: dict[str, np.ndarray],
+    spec: Spec,
+    perms: dict[str, np.ndarray],
+) -> float:
+    """Squared distance of A from B with its units permuted, all arrays by path."""
+    return sum(
+        float(np.square(array - reorder(theirs[path], spec[path], perms)).sum())
+        for path, array in ours.items()
+    )
+
+
+def nearer(costs: np.ndarray, perm: np.ndarray) -> tuple[np.ndarray, float]:
+    """A permutation of least total cost, next to one that is known.
+
+    Units that change partners among themselves do so where their own total falls by
+    more than its rounding: short ones are not hidden behind long ones, and a descent by
+    such steps ends.
+
+    Args:
+      costs: ``[m, m]``, at least 0.
+      perm: ``[m]``, the partner of each row.
+
+    Returns:
+      ``(perm, fall)``: the permutation, and by how much the total fell.
+
+    Raises:
+      ArithmeticError: should the total rise, which would be a fault here.
+    """
+    rows, found = scipy.optimize.linear_sum_assignment(costs)
+    before, after = costs[rows, perm], costs[rows, found]
+    if not after.sum() <= (1 + ROUNDING) * before.sum():
+        raise ArithmeticError(f"an assignment rose from {before.sum()}")
+    moved = np.flatnonzero(found != perm)
+    if not len(moved):
+        return perm, 0.0
+    links = (np.ones(len(rows)), (rows, np.argsort(perm)[found]))
+    _, cycles = scipy.sparse.csgraph.connected_components(
+        scipy.sparse.coo_array(links), directed=False
+    )
+    total = np.bincount(cycles, before)
+    falls = np.bincount(cycles, before - after)
+    falls[falls <= ROUNDING * total] = 0
+    taken = np.where(falls[cycles] > 0, found, perm).astype(np.int32)
+    return taken, float(falls.sum())

@@ -1,0 +1,280 @@
+"""Pairs of classifiers: trained independently, aligned, measured along the path.
+
+A cell is one architecture on one data set with its pairs; two fresh networks a pair.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from lmc_jax.data.datasets import Dataset
+from lmc_jax.environment import root_key
+from lmc_jax.networks import Network, cnn, mlp
+from lmc_jax.networks.alignment import align_activations, align_weights
+from lmc_jax.networks.evaluation import (
+    Sample,
+    along_paths,
+    float64,
+    on_samples,
+    over_networks,
+)
+from lmc_jax.networks.permutations import group_sizes
+from lmc_jax.networks.repair import repair
+from lmc_jax.networks.training import Fits, Training, train
+from lmc_jax.paths import times
+from lmc_jax.sweep.cell import MOST_POINTS
+
+ARCHITECTURES = ("mlp", "cnn")
+ALIGNMENTS = ("weights", "activations")
+ALIGN_IMAGES = 2000  # training images that alignment and statistics look at
+LOOK_IMAGES = 10_000  # training images on which losses are recorded meanwhile
+CLASSES = 10
+MOST = {"layers": 100, "width": 2**24, "points": MOST_POINTS, "pairs": 10_000}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One point of a curve.
+
+    data, digest: name and content of the data set. train_images, test_images: how many
+    of its first images are used. architecture: one of ``ARCHITECTURES``. width: hidden
+    units of each layer of an MLP, channels of the first convolution of a CNN, which
+    double from one to the next. layers: of weights, the output's included, so 4 layers
+    are three hidden ones. norm: as of the networks. alignments: of ``ALIGNMENTS``,
+    beside the direct path. repaired: whether permuted paths are measured once more with
+    REPAIR. points: of a path. pairs, seed: of two fresh networks each.
+    """
+
+    data: str
+    digest: str
+    train_images: int
+    test_images: int
+    architecture: str
+    width: int
+    layers: int
+    training: Training
+    norm: str = "none"
+    alignments: tuple[str, ...] = ALIGNMENTS
+    repaired: bool = False
+    points: int = 11
+    pairs: int = 10
+    seed: int = 0
+
+    def network(self, shape: Sequence[int]) -> Network:
+        """The network on images of a shape (rows, columns, channels).
+
+        Raises:
+          ValueError: for a size that cannot be built, in one line.
+        """
+        if self.layers < 2:
+            raise ValueError(
+                f"layers={self.layers}: give at least 2, hidden and output"
+            )
+        hidden = self.layers - 1
+        if self.architecture == "cnn":
+            channels = [self.width * 2**i for i in range(hidden)]
+            return cnn(shape, channels, (), CLASSES, self.norm)
+        inputs = int(np.prod(shape))
+        return mlp((inputs, *[self.width] * hidden, CLASSES), self.norm)
+
+    def validate(self, data: Dataset) -> None:
+        """Raises ValueError, in one line, for what cannot be run on this data set."""
+        for name, images in (
+            ("train_images", data.train_images),
+            ("test_images", data.test_images),
+        ):
+            if not 1 <= getattr(self, name) <= len(images):
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: {data.name} has {len(images)}, "
+                    "give 1 to that many, or 0 for all"
+                )
+        for labels in (data.train_labels, data.test_labels):
+            if not ((labels >= 0) & (labels < CLASSES)).all():
+                raise ValueError(f"{data.name} has labels beyond 0 to {CLASSES - 1}")
+        for kind, name, known in (
+            ("architecture", self.architecture, ARCHITECTURES),
+            *(("alignment", name, ALIGNMENTS) for name in self.alignments),
+        ):
+            if name not in known:
+                raise ValueError(f"unknown {kind} {name!r}: choose {', '.join(known)}")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}={getattr(self, name)}: give at most {most}")
+        if self.points < 2:
+            raise ValueError(f"points={self.points}: a path has at least 2")
+        if self.pairs < 1:
+            raise ValueError(f"pairs={self.pairs}: give at least 1")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed={self.seed}: give 0 to 4294967295")
+        if self.repaired and not self.alignments:
+            raise ValueError("repair without an alignment: it mends permuted paths")
+        if self.repaired and self.norm == "batch":
+            raise ValueError(
+                "repair with batch normalisation: its statistics are taken anew along "
+                "every path, which is the same; leave repair out"
+            )
+        self.network(data.train_images.shape[1:])
+        self.training.validate(self.train_images)
+
+    def parameters(self) -> dict[str, Any]:
+        """Plain values for the store."""
+        return {"task": "pairs of classifiers", **dataclasses.asdict(self)}
+
+    def keys(self) -> Array:
+        """Keys of the networks ``[2 pairs]``, both of a pair side by side."""
+        key = root_key(self.seed)
+        for number in (ARCHITECTURES.index(self.architecture), self.layers, self.width):
+            key = jax.random.fold_in(key, number)
+        roles = jnp.arange(2 * self.pairs, dtype=jnp.uint32)
+        return jax.vmap(lambda role: jax.random.fold_in(key, role))(roles)
+
+
+def orders(parameters: Mapping[str, Any]) -> list[str]:
+    """What the paths of a cell's pairs are called, the direct one first."""
+    names = parameters["alignments"]
+    more = [f"{name}_repaired" for name in names if parameters["repaired"]]
+    return ["direct", *names, *more]
+
+
+def samples(cell: Cell, data: Dataset) -> tuple[Sample, Sample]:
+    """The training and the test images of a cell, centred by all training images."""
+    pixels = data.train_images
+    mean = jnp.asarray(pixels.mean((0, 1, 2)), jnp.float64)
+    std = jnp.asarray(pixels.std((0, 1, 2)), jnp.float64)
+    found = []
+    for images, labels, count in (
+        (data.train_images, data.train_labels, cell.train_images),
+        (data.test_images, data.test_labels, cell.test_images),
+    ):
+        kept = jnp.asarray(images[:count]), jnp.asarray(labels[:count], jnp.int32)
+        found.append(Sample(*kept, mean, std))
+    return found[0], found[1]
+
+
+def run(
+    cell: Cell,
+    data: Dataset,
+    *,
+    fits: Fits | None = None,
+    keep: Callable[[Fits], object] = lambda fits: None,
+    progress: Callable[[int], object] = lambda steps: None,
+) -> tuple[dict[str, np.ndarray], Any]:
+    """Trains, aligns and measures the pairs of a cell.
+
+    Args:
+      cell: what.
+      data: its data set.
+      fits: a checkpoint to go on from, as given to ``keep``.
+      keep: called with the state of training after every look.
+      progress: called with updates done since the last call, summed over networks.
+
+    Returns:
+      ``(arrays, weights)``. arrays, all float64: ``losses [pairs, orders, points,
+      samples, metrics]``, training and test images, ``evaluation.METRICS``, ``orders``
+      as the function says; ``history [looks, pairs, 2, samples, metrics]``, of the two
+      networks on the first ``LOOK_IMAGES`` training and all test images. weights: the
+      trained networks, float32 ``[pairs, 2, ...]``.
+    """
+    network = cell.network(data.train_images.shape[1:])
+    seen = samples(cell, data)
+    looked_at = first_images(seen[0], LOOK_IMAGES), seen[1]
+    fits = train(
+        network,
+        cell.training,
+        cell.keys(),
+        seen,
+        looked_at=looked_at,
+        fits=fits,
+        keep=keep,
+        progress=progress,
+    )
+    pairs = jax.tree.map(
+        lambda leaf: np.asarray(leaf).reshape(-1, 2, *leaf.shape[1:]), fits.weights
+    )
+    perms = align(cell, network, pairs, seen[0])
+    losses = np.asarray(paths(cell, network, pairs, perms, seen))
+    shape = (len(fits.history), cell.pairs, 2, 2, 2)
+    return {"losses": losses, "history": fits.history.reshape(shape)}, pairs
+
+
+def first_images(sample: Sample, count: int) -> Sample:
+    """The first images of a sample, at most ``count``."""
+    return sample._replace(images=sample.images[:count], labels=sample.labels[:count])
+
+
+def align(
+    cell: Cell, network: Network, pairs: Any, sample: Sample
+) -> dict[str, np.ndarray]:
+    """Permutations of the second networks, int32 ``[pairs, 1 + alignments, units]``.
+
+    By group; the first leaves the units as they are, and so do all of a pair of which a
+    network diverged.
+    """
+    x = sample.inputs(slice(ALIGN_IMAGES), jnp.float64)
+
+    def activations(weights, x):
+        return jax.tree.map(jax.nn.relu, network.hidden(weights, x))
+
+    def aligned(name, first, second):
+        spec = network.spec
+        if name == "weights":
+            left_out = network.statistics
+            return align_weights(first, second, spec, leave_out=left_out)[0]
+        first, second = float64(first), float64(second)
+        return align_activations(activations, first, second, x, spec=spec)[0]
+
+    found: dict[str, list] = {group: [] for group in network.affine}
+    for i in range(cell.pairs):
+        first, second = (
+            jax.tree.map(lambda leaf, at=(i, role): leaf[at], pairs) for role in (0, 1)
+        )
+        sizes = group_sizes(first, network.spec).items()
+        own = {group: np.arange(units, dtype=np.int32) for group, units in sizes}
+        finite = all(np.isfinite(leaf[i]).all() for leaf in jax.tree.leaves(pairs))
+        perms = [
+            aligned(name, first, second) if finite else own for name in cell.alignments
+        ]
+        for group in own:
+            found[group].append([perm[group] for perm in (own, *perms)])
+    return {group: np.array(perms) for group, perms in found.items()}
+
+
+def paths(
+    cell: Cell,
+    network: Network,
+    pairs: Any,
+    perms: dict[str, np.ndarray],
+    seen: tuple[Sample, Sample],
+) -> Array:
+    """Losses ``[pairs, orders, points, 2, 2]`` along all paths of a cell."""
+    ts = times(cell.points)
+
+    def one(pair, perms, *seen):
+        first, second = (
+            float64(jax.tree.map(lambda leaf, at=at: leaf[at], pair)) for at in (0, 1)
+        )
+        x = seen[0].inputs(slice(ALIGN_IMAGES), jnp.float64)
+        loss = on_samples(network.apply, seen)
+
+        def reset(first, end, between, t):
+            return network.reset(between, x)
+
+        def mend(first, end, between, t):
+            return repair(
+                network.hidden, network.spec, network.affine, first, end, between, t, x
+            )
+
+        usual = reset if network.statistics else None
+        measured = along_paths(loss, network.spec, first, second, perms, ts, usual)
+        if not cell.repaired:
+            return measured
+        permuted = jax.tree.map(lambda perm: perm[1:], perms)
+        more = along_paths(loss, network.spec, first, second, permuted, ts, mend)
+        return jnp.concatenate([measured, more])
+
+    return over_networks(one, 2, 2)(pairs, perms, *seen)

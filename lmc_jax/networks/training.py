@@ -1,0 +1,247 @@
+"""Training of many networks at a time on labelled images.
+
+Every network has its own key: one half draws its initial weights, the other its
+batches. An epoch visits the examples in a fresh random order, without the remainder
+that fills no batch.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jax.tree_util import keystr
+
+from lmc_jax.environment import PRNG, root_key
+from lmc_jax.networks import Network
+from lmc_jax.networks.evaluation import (
+    Sample,
+    float64,
+    negative_log_likelihoods,
+    on_samples,
+    over_networks,
+)
+from lmc_jax.networks.permutations import leaves
+from lmc_jax.students.descent import optimizer_named
+from lmc_jax.sweep.cell import within
+
+MOST_LOOKS = 10_000  # whose losses are held in memory
+RESET_IMAGES = 2000  # whose statistics batch normalisations keep
+
+SCHEDULES: dict[str, Callable[[float, int], Any]] = {
+    "constant": lambda lr, steps: lr,
+    "linear": lambda lr, steps: optax.linear_schedule(lr, 0, steps),
+    "cosine": lambda lr, steps: optax.cosine_decay_schedule(lr, steps),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How networks are trained.
+
+    steps: updates. lr: learning rate, at the start of its schedule. batch: examples an
+    update. optimizer: as ``descent.optimizer_named`` knows it. schedule: one of
+    ``SCHEDULES``, over all steps. looks: how often losses are recorded and a checkpoint
+    is offered, evenly spaced, the last time after the last step.
+    """
+
+    steps: int = 10_000
+    lr: float = 0.05
+    batch: int = 100
+    optimizer: str = "sgd"
+    schedule: str = "constant"
+    looks: int = 10
+
+    def validate(self, examples: int) -> None:
+        """Raises ValueError, in one line, for what cannot be trained."""
+        for name in ("steps", "batch", "looks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: give at least 1")
+        if not 0 < self.lr < float("inf"):
+            raise ValueError(f"lr={self.lr}: give a positive number like 0.05")
+        within("float32", "lr", self.lr)
+        for name, most in (("steps", 2**31 - 1), ("looks", MOST_LOOKS)):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}={getattr(self, name)}: give at most {most}")
+        if self.looks > self.steps:
+            raise ValueError(f"looks={self.looks}: give at most steps={self.steps}")
+        if self.batch > examples:
+            raise ValueError(
+                f"batch={self.batch}: give at most the {examples} training images"
+            )
+        if self.schedule not in SCHEDULES:
+            known = ", ".join(SCHEDULES)
+            raise ValueError(f"unknown schedule {self.schedule!r}: choose {known}")
+        optimizer_named(self.optimizer)
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The optimiser with its schedule."""
+        schedule = SCHEDULES[self.schedule](self.lr, self.steps)
+        return optimizer_named(self.optimizer)(schedule)
+
+    def stops(self) -> list[int]:
+        """Steps after which losses are recorded."""
+        return [self.steps * (i + 1) // self.looks for i in range(self.looks)]
+
+
+class Fits(NamedTuple):
+    """Networks in training.
+
+    weights, optimizer: pytrees with networks on their leading axes. step: updates done.
+    history: float64 ``[looks so far, networks, 2, 2]``, the negative log-likelihood and
+    error (last axis) on the training and the test sample.
+    """
+
+    weights: Any
+    optimizer: Any
+    step: int
+    history: np.ndarray
+
+
+def train(
+    network: Network,
+    training: Training,
+    keys: Array,
+    samples: tuple[Sample, Sample],
+    *,
+    looked_at: tuple[Sample, ...] | None = None,
+    fits: Fits | None = None,
+    keep: Callable[[Fits], object] = lambda fits: None,
+    progress: Callable[[int], object] = lambda steps: None,
+) -> Fits:
+    """Trains one network a key.
+
+    Args:
+      network: what to train.
+      training: how.
+      keys: PRNG keys ``[networks]``.
+      samples: training images and test images.
+      looked_at: the samples on which losses are recorded; default ``samples``.
+      fits: a checkpoint to go on from, as given to ``keep``; the result has the same
+        bits as that of an uninterrupted run.
+      keep: called with the state after every look.
+      progress: called with the number of updates done since the last call, summed over
+        networks.
+
+    Returns:
+      The state after the last step, batch statistics taken from the first
+      ``RESET_IMAGES`` training images.
+    """
+    fitted = samples[0]
+    optimizer = training.transformation()
+    data = jax.random.key_data(keys)
+    segment = over_networks(_segment(network, training, optimizer), 2, 4)
+    measure = over_networks(
+        lambda weights, *seen: on_samples(network.apply, seen)(float64(weights)), 1, 2
+    )
+    if fits is None:
+        start = over_networks(_start(network, optimizer), 1, 0)
+        weights, memory = start(data)
+        fits = Fits(weights, memory, 0, np.zeros((0, len(data), 2, 2)))
+    epoch_steps = len(fitted.labels) // training.batch
+    state, step, history = fits[:2], fits.step, fits.history
+    for stop in [stop for stop in training.stops() if stop > step]:
+        while step < stop:
+            epoch, first = divmod(step, epoch_steps)
+            last = min(epoch_steps, first + stop - step)
+            numbers = [jnp.int32(value) for value in (epoch, first, last)]
+            state = segment(state, data, *numbers, fitted)
+            jax.block_until_ready(state)
+            step += last - first
+            progress((last - first) * len(data))
+        settled = settle(network, state[0], fitted)
+        seen = np.asarray(measure(settled, *(looked_at or samples)))
+        history = np.concatenate([history, seen[None]])
+        fits = Fits(*state, step, history)
+        keep(fits)
+    return fits._replace(weights=settle(network, fits.weights, fitted))
+
+
+def pack(fits: Fits) -> dict[str, np.ndarray]:
+    """Networks in training as named arrays, to be stored."""
+    states = {"weights": fits.weights, "optimizer": fits.optimizer}
+    arrays = {name: np.asarray(leaf) for name, leaf in leaves(states).items()}
+    return arrays | {"step": np.asarray(fits.step), "history": fits.history}
+
+
+def unpack(
+    network: Network, training: Training, arrays: Mapping[str, np.ndarray]
+) -> Fits:
+    """What ``pack`` was given, for the same network and training.
+
+    Raises:
+      KeyError: for arrays of another network or optimiser.
+    """
+    start = _start(network, training.transformation())
+    shapes = jax.eval_shape(start, jax.random.key_data(root_key(0)))
+    template = dict(zip(("weights", "optimizer"), shapes, strict=True))
+    states = jax.tree_util.tree_map_with_path(
+        lambda path, _: arrays[keystr(path, simple=True, separator="/")], template
+    )
+    history = arrays["history"]
+    return Fits(states["weights"], states["optimizer"], int(arrays["step"]), history)
+
+
+def settle(network: Network, weights: Any, sample: Sample) -> Any:
+    """Networks with the statistics of the first ``RESET_IMAGES`` images of a sample.
+
+    Args:
+      network: of all of them.
+      weights: pytree with networks on the leading axes.
+      sample: the images.
+
+    Returns:
+      ``weights`` where the network has no statistics.
+    """
+    if not network.statistics:
+        return weights
+
+    def reset(weights, sample):
+        return network.reset(weights, sample.inputs(slice(RESET_IMAGES), jnp.float32))
+
+    return over_networks(reset, 1, 1)(weights, sample)
+
+
+def _keys(data: Array) -> tuple[Array, Array]:
+    """The keys of initial weights and of batches."""
+    first, second = jax.random.split(jax.random.wrap_key_data(data, impl=PRNG))
+    return first, second
+
+
+def _start(network: Network, optimizer: optax.GradientTransformation) -> Callable:
+    def start(data):
+        weights = network.init(_keys(data)[0])
+        return weights, optimizer.init(weights)
+
+    return start
+
+
+def _segment(
+    network: Network, training: Training, optimizer: optax.GradientTransformation
+) -> Callable:
+    """Updates ``first`` to ``last`` of one epoch of one network."""
+
+    def loss(weights, x, labels):
+        return jnp.mean(negative_log_likelihoods(network.fit(weights, x), labels))
+
+    def segment(state, data, epoch, first, last, sample):
+        key = jax.random.fold_in(_keys(data)[1], epoch)
+        order = jax.random.permutation(key, len(sample.labels))
+
+        def update(step, state):
+            weights, memory = state
+            index = jax.lax.dynamic_slice_in_dim(
+                order, step * training.batch, training.batch
+            )
+            x = sample.inputs(index, jnp.float32)
+            slope = jax.grad(loss)(weights, x, sample.labels[index])
+            change, memory = optimizer.update(slope, memory, weights)
+            return optax.apply_updates(weights, change), memory
+
+        return jax.lax.fori_loop(first, last, update, state)
+
+    return segment

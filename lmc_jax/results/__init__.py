@@ -1,0 +1,1 @@
+"""What a sweep leaves: cells on disk, tables, exports."""

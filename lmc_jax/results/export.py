@@ -1,0 +1,230 @@
+"""A finished sweep for other tools: an xarray Dataset, or a tidy table.
+
+The Dataset holds everything stored but weights, with named dimensions:
+
+    cell        one point of the grid; its parameters are coordinates (k, m, lr, ...)
+    pair        independent pairs of a cell, two fresh students each
+    path        "direct", then the matchings by name
+    t           position on the path
+    student     the two of a pair
+    type        which of the teacher's k neurons
+    definition  of the barrier: lerp, mean, max, midpoint
+
+Cells may differ in their pairs, matchings, k and positions: what a cell does not have
+is NaN, or -1 in whole numbers. The table has a row for each (cell, pair, path).
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmc_jax.paths import BARRIERS, barrier
+from lmc_jax.results import store, summary
+from lmc_jax.students import descent
+
+if TYPE_CHECKING:  # of the extra "export"
+    import xarray
+
+NONE = -1  # in whole numbers
+DIMENSIONS = {
+    "losses": ("pair", "path", "t"),
+    "certificate": ("pair", "path", "t"),
+    "barrier": ("definition", "pair", "path"),
+    "overlap": ("pair",),
+    "counts": ("pair", "student", "type"),
+    "status": ("pair", "student"),
+    "steps": ("pair", "student"),
+    "zero_rows": ("pair", "student"),
+    "off_axis": ("pair", "student"),
+    "distance": ("pair", "student"),
+    "pqi_flat": ("pair", "student"),
+    "pqi_rows": ("pair", "student"),
+}
+ATTRIBUTES = {
+    "title": "Linear mode connectivity modulo permutation, simulated by lmc_jax",
+    "student": "f(x; W) = sum_i relu(w_i . x), W [m, d]",
+    "teacher": "f*(x) = sum_{j<k} relu(x_j)",
+    "loss": "L = 1/2 E[(f - f*)^2], x ~ N(0, I_d), in closed form, float64",
+    "path": "W_t = (1 - t) W + t W'[perm]; direct: perm is the identity",
+    "barrier_lerp": "max_t [L(W_t) - ((1-t) L(W) + t L(W'))]",
+    "barrier_mean": "max_t L(W_t) - (L(W) + L(W'))/2",
+    "barrier_max": "max_t L(W_t) - max(L(W), L(W'))",
+    "barrier_midpoint": "the excess of barrier_lerp at t = 1/2",
+    "permutation": "row i of the result is row perm[i] of the input",
+    "diverged": "pairs with a diverged run are here; summary.csv leaves them out",
+    "padding": "what a cell does not have is NaN, or -1 in whole numbers",
+}
+DESCRIPTIONS = {
+    "losses": "loss along the path, in units of 1/2 E[(f - f*)^2]",
+    "certificate": "upper bound of the loss along the path, global minima only",
+    "barrier": "barrier of the path, in units of the loss",
+    "overlap": "sum_j min(n_j, n'_j), neurons",
+    "counts": "neurons of each type",
+    "status": "how the run ended",
+    "steps": "optimiser updates of the run",
+    "zero_rows": "neurons of norm at most zero_row",
+    "off_axis": "share of the squared norm off the neurons' own axes",
+    "distance": "to the nearest global minimum of these types, Frobenius norm",
+    "pqi_flat": "PQ index of the flattened weights",
+    "pqi_rows": "PQ index of the row norms",
+}
+STATUS = {
+    "flag_values": np.arange(len(descent.STATUS), dtype=np.int32),
+    "flag_meanings": " ".join(descent.STATUS),
+}
+
+
+def dataset(out: str | Path) -> "xarray.Dataset":
+    """All cells of a sweep, finished or not, as a Dataset in memory.
+
+    Raises:
+      StoreError: when the folder holds no cells, or a damaged one.
+      ValueError: as ``summary.require_students``.
+      ImportError: without xarray, of the extra ``export``.
+    """
+    import xarray
+
+    records = store.load(out)
+    for record in records:
+        summary.require_students(record)
+    shared = _labels(records)
+    places = {
+        name: {label: i for i, label in enumerate(labels.tolist())}
+        for name, labels in shared.items()
+    }
+    measured = [_measures(record) for record in records]
+    variables = {
+        name: (("cell", *dimensions), array, _attributes(name))
+        for name, dimensions, array in _empty(measured, shared)
+    }
+    for row, (record, arrays) in enumerate(zip(records, measured, strict=True)):
+        own = _own_labels(record)
+        for name, array in arrays.items():
+            dimensions = variables[name][0][1:]
+            at = [
+                [places[dimension][label] for label in own[dimension].tolist()]
+                if dimension in own
+                else range(length)
+                for dimension, length in zip(dimensions, array.shape, strict=True)
+            ]
+            variables[name][1][row][np.ix_(*at)] = array
+    parameters = [summary.cell_columns(record.parameters) for record in records]
+    coordinates: dict[str, Any] = {
+        name: ("cell", np.array([columns[name] for columns in parameters]))
+        for name in parameters[0]
+    }
+    found = xarray.Dataset(variables, coordinates | shared, ATTRIBUTES)
+    for variable in found.data_vars.values():
+        if variable.dtype.kind in "iu":
+            variable.encoding["_FillValue"] = NONE
+    return found
+
+
+def _measures(record: store.Record) -> dict[str, np.ndarray]:
+    """The arrays of a cell, and its barriers by every definition."""
+    losses: Any = record.arrays["losses"]
+    ts = np.arange(losses.shape[-1]) / (losses.shape[-1] - 1)
+    heights = [np.asarray(barrier(losses, ts, name)) for name in BARRIERS]
+    return {**record.arrays, "barrier": np.stack(heights)}
+
+
+def _own_labels(record: store.Record) -> dict[str, np.ndarray]:
+    points = record.arrays["losses"].shape[-1]
+    return {
+        "path": np.array(["direct", *record.parameters["matchings"]]),
+        "t": np.arange(points) / (points - 1),
+        "definition": np.array(BARRIERS),
+    }
+
+
+def _labels(records: list[store.Record]) -> dict[str, np.ndarray]:
+    """The labels of all cells together; paths in the order in which they come."""
+    each = [_own_labels(record) for record in records]
+    names = [name for own in each for name in own["path"].tolist()]
+    return {
+        "path": np.array(list(dict.fromkeys(names))),
+        "t": np.unique(np.concatenate([own["t"] for own in each])),
+        "definition": np.array(BARRIERS),
+    }
+
+
+def _empty(
+    measured: list[dict[str, np.ndarray]], shared: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
+    """Every measure with its dimensions and an array of room for all cells."""
+    names = dict.fromkeys(name for arrays in measured for name in arrays)
+    room: dict[str, int] = {name: len(labels) for name, labels in shared.items()}
+    found = {}
+    for name in names:
+        shapes = [arrays[name].shape for arrays in measured if name in arrays]
+        axes = (f"{name}_{axis}" for axis in range(1, len(shapes[0])))
+        found[name] = DIMENSIONS.get(name, ("pair", *axes))
+        for dimension, length in zip(found[name], np.max(shapes, axis=0), strict=True):
+            if dimension not in shared:
+                room[dimension] = max(room.get(dimension, 0), int(length))
+    for name, dimensions in found.items():
+        dtype = next(arrays[name].dtype for arrays in measured if name in arrays)
+        whole = dtype.kind in "iu"
+        shape = (len(measured), *(room[dimension] for dimension in dimensions))
+        kind, fill = (dtype, NONE) if whole else (float, np.nan)
+        yield name, dimensions, np.full(shape, fill, kind)
+
+
+def _attributes(name: str) -> dict[str, Any]:
+    described = {"long_name": DESCRIPTIONS[name]} if name in DESCRIPTIONS else {}
+    return described | (STATUS if name == "status" else {})
+
+
+# --- the table -----------------------------------------------------------------------
+
+
+def tables(out: str | Path) -> Iterator[dict[str, np.ma.MaskedArray]]:
+    """The tidy table cell by cell: columns of ``pairs × paths`` rows, pair by pair.
+
+    The cell's parameters, ``pair``, ``path``, a barrier by each definition, the losses
+    at both ends, the overlap, and of both students what is measured of each. What a
+    cell does not have is masked.
+
+    Raises:
+      StoreError: for a damaged cell.
+      ValueError: as ``summary.require_students``.
+    """
+    for record in store.records(out):
+        summary.require_students(record)
+        yield _columns(record)
+
+
+def _columns(record: store.Record) -> dict[str, np.ma.MaskedArray]:
+    arrays, measures = record.arrays, _measures(record)
+    pairs, paths, _ = arrays["losses"].shape
+    columns = {
+        name: np.full(pairs * paths, value)
+        for name, value in summary.cell_columns(record.parameters).items()
+    }
+    columns["pair"] = np.repeat(np.arange(pairs), paths)
+    columns["path"] = np.tile(_own_labels(record)["path"], pairs)
+    for name, heights in zip(BARRIERS, measures["barrier"], strict=True):
+        columns[f"barrier_{name}"] = heights.ravel()
+    for name, t in (("loss_first", 0), ("loss_second", -1)):
+        columns[name] = arrays["losses"][..., t].ravel()
+    columns["overlap"] = np.repeat(arrays["overlap"], paths)
+    for name, dimensions in DIMENSIONS.items():
+        if dimensions == ("pair", "student"):
+            absent = np.ma.masked_all((pairs, 2), np.int32)
+            for student, which in enumerate(("first", "second")):
+                values = arrays.get(name, absent)[:, student]
+                if name == "status" and name in arrays:
+                    values = np.array(descent.STATUS)[values]
+                elif name == "status":
+                    values = np.ma.masked_all(pairs, "U9")
+                columns[f"{name}_{which}"] = values.repeat(paths)
+    return {name: _masked(column) for name, column in columns.items()}
+
+
+def _masked(column: np.ndarray) -> np.ma.MaskedArray:
+    missing = np.ma.getmaskarray(column)
+    if column.dtype.kind == "f":
+        missing = missing | np.isnan(np.ma.getdata(column))
+    return np.ma.masked_array(np.ma.getdata(column), missing)

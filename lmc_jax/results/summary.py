@@ -1,0 +1,160 @@
+"""The table of a sweep: one row a (cell, matching), rebuilt from stored cells."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmc_jax.paths import barrier
+from lmc_jax.results import store
+from lmc_jax.statistics import ratio_intervals
+from lmc_jax.students import descent
+
+RESAMPLES = 2000  # of the bootstrap; its own error is then a tenth of an interval
+
+
+def kept_pairs(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which pairs enter barriers: those of which neither run diverged, bool ``[n]``."""
+    if "status" not in arrays:
+        return np.ones(len(arrays["losses"]), bool)
+    return (arrays["status"] != descent.DIVERGED).all(axis=1)
+
+
+def barriers(record: store.Record, definition: str = "lerp") -> np.ndarray:
+    """Barriers of the kept pairs, float64 ``[n, 1 + matchings]``, the direct one first.
+
+    In units of the loss ½ E[(f - f*)²], x ~ N(0, I).
+
+    Raises:
+      ValueError: for an unknown definition.
+    """
+    losses = record.arrays["losses"][kept_pairs(record.arrays)]
+    ts = np.arange(losses.shape[-1]) / (losses.shape[-1] - 1)
+    return np.asarray(barrier(losses, ts, definition))
+
+
+def rows(
+    records: Iterable[store.Record], definition: str = "lerp"
+) -> list[dict[str, Any]]:
+    """Rows of ``summary.csv``, sorted by k, d, source, learning rate, m, matching.
+
+    Means are over ``pairs`` independent pairs of which neither run diverged, with 95%
+    percentile-bootstrap intervals; ``normalized`` is the ratio of the mean permuted to
+    the mean direct barrier. Fractions are over all runs, and so are the median and the
+    maximum of the final float64 loss. The matching ``direct`` permutes nothing.
+
+    Raises:
+      ValueError: for an unknown barrier definition.
+    """
+    table = []
+    for record in records:
+        found = barriers(record, definition)
+        cell, arrays = record.parameters, record.arrays
+        shared = cell_columns(cell) | _run_columns(cell, arrays)
+        overlap = arrays["overlap"][kept_pairs(arrays)] / cell["m"]
+        direct = np.broadcast_to(found[:, :1], found.shape)
+        intervals = ratio_intervals(
+            np.concatenate([found, found], axis=1),
+            np.concatenate([np.ones_like(found), direct], axis=1),
+            resamples=RESAMPLES,
+        )
+        means, ratios = np.split(intervals, 2)
+        for column, matching in enumerate(["direct", *cell["matchings"]]):
+            row = {
+                **shared,
+                "matching": matching,
+                "barrier": definition,
+                "pairs": len(found),
+                **_interval("barrier", means[column]),
+                **_interval("normalized", ratios[column]),
+                "overlap_mean": overlap.mean() if len(overlap) else np.nan,
+            }
+            table.append(row)
+    return sorted(table, key=_order)
+
+
+def load(out: str | Path, definition: str = "lerp") -> dict[str, np.ndarray]:
+    """The table of a sweep's output folder as NumPy columns.
+
+    Args:
+      out: folder of a sweep, finished or not; nothing is written.
+      definition: of the barrier, one of ``interpolation.BARRIERS``.
+
+    Returns:
+      Arrays ``[rows]`` by column name; see ``rows``.
+
+    Raises:
+      StoreError: when the folder holds no cells, or a damaged one.
+      ValueError: for an unknown barrier definition, and as ``require_students``.
+    """
+    records = store.load(out)
+    for record in records:
+        require_students(record)
+    return columns(rows(records, definition))
+
+
+def require_students(record: store.Record) -> None:
+    """Raises ValueError for a cell of networks on data, which have other columns."""
+    if "matchings" not in record.parameters:
+        raise ValueError(
+            "these are cells of networks trained on data, whose table is summary.csv "
+            "in their folder: give the output of a sweep of two-layer students"
+        )
+
+
+def columns(table: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Rows of a table as arrays ``[rows]`` by column name.
+
+    Raises:
+      ValueError: for a table without rows.
+    """
+    if not table:
+        raise ValueError("no cells: give at least one")
+    return {name: np.array([row[name] for row in table]) for name in table[0]}
+
+
+def cell_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What the rows of a cell say of it: NaN or empty where its source has no such."""
+    source = cell["source"]
+    lr = source.get("lr", np.nan)
+    return {
+        "k": cell["k"],
+        "m": cell["m"],
+        "d": cell["d"],
+        "source": source["name"],
+        "lr": lr,
+        "lr_times_m": lr * cell["m"],
+        "optimizer": source.get("optimizer", ""),
+        "batch": source.get("batch", 0),
+        "init_std": source.get("init_std", np.nan),
+        "precision": source.get("precision", "float64"),
+        "tol": source.get("tol", np.nan),
+        "alpha": str(source.get("alpha", "")),
+        "seed": cell["seed"],
+        "cell": store.fingerprint(cell),
+    }
+
+
+def _run_columns(
+    cell: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    loss = arrays["losses"][:, 0, [0, -1]]
+    status = arrays.get("status", np.full(loss.shape, descent.CONVERGED))
+    return {
+        "converged_fraction": float(np.mean(status == descent.CONVERGED)),
+        "diverged_fraction": float(np.mean(status == descent.DIVERGED)),
+        "zero_row_fraction": float(np.mean(arrays["zero_rows"]) / cell["m"]),
+        "loss_median": float(np.median(loss)),
+        "loss_max": float(np.max(loss)),
+    }
+
+
+def _interval(name: str, values: np.ndarray) -> dict[str, float]:
+    ends = (f"{name}_{end}" for end in ("mean", "low", "high"))
+    return dict(zip(ends, values.tolist(), strict=True))
+
+
+def _order(row: Mapping[str, Any]) -> tuple:
+    lr = -1.0 if np.isnan(row["lr"]) else row["lr_times_m"]
+    return (row["k"], row["d"], row["source"], row["alpha"], lr, row["m"], row["cell"])

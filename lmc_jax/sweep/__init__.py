@@ -1,0 +1,1 @@
+"""Cells of a grid to measurements, in batches over all devices."""

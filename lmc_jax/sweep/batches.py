@@ -1,0 +1,124 @@
+"""Batches of a sweep: their sizes, and their programs compiled before they are needed.
+
+A batch is sized from its cell alone, so that a cell has the same bits in any company.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from lmc_jax.sweep import devices, programs
+from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.programs import padded_width
+
+# Kernel elements of one step that a device works on at a time: within the cache of a
+# core (the best of 2**14 ... 2**19 on both ends of the range of JAX), or a guess at
+# what fills an accelerator.
+ELEMENTS = {"cpu": 2**16, "gpu": 2**25, "tpu": 2**24}
+
+# Groups of cells whose programs are compiled before they are needed.
+AHEAD = 2
+
+
+def batch_shape(cell: Cell, halvings: int = 0) -> tuple[int, int]:
+    """Runs that descend, and pairs that are measured, at a time on one device."""
+    shares = slots(cell, halvings), pair_batch(cell, halvings)
+    runs, pairs = (share // jax.device_count() for share in shares)
+    return (runs, pairs) if isinstance(cell.source, Descent) else (pairs, pairs)
+
+
+def _share(elements: int, wanted: int, halvings: int) -> int:
+    """Batch size over all devices: at least 2 a device, within memory, from the cell.
+
+    One alone would take another program on CPU, with other rounding.
+    """
+    count = jax.device_count()
+    room = ELEMENTS[jax.devices()[0].platform] // elements
+    return count * max(2, min(room, -(-wanted // count)) >> halvings)
+
+
+def slots(cell: Cell, halvings: int = 0) -> int:
+    """Runs of all devices that descend at a time."""
+    size = padded_width(cell.m)
+    batch = cell.source.batch if isinstance(cell.source, Descent) else 0
+    elements = size * (batch or size + cell.k)
+    return _share(elements, 2 * cell.pairs, halvings)
+
+
+def pair_batch(cell: Cell, halvings: int = 0) -> int:
+    """Pairs of all devices that are sampled or measured at a time."""
+    size = padded_width(cell.m)
+    return _share(size * (size + cell.k), cell.pairs, halvings)
+
+
+class Jobs(NamedTuple):
+    """What each slot works on; ``fresh`` marks a run to be started. All ``[slots]``."""
+
+    key_data: np.ndarray
+    m: np.ndarray
+    lr: np.ndarray
+    fresh: np.ndarray
+
+
+def compiled_ahead(
+    groups: list[list[Cell]], halvings: Callable[[], int]
+) -> Iterator[list[Cell]]:
+    """The groups, while all cores compile the programs of the next ones.
+
+    Tracing stays in this thread, XLA compiles in others. The programs find what was
+    compiled for their shapes in JAX's own cache; a shape that is not found there,
+    since it did not fit into memory or the batches were halved, is compiled when it is
+    called.
+    """
+    cores = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(cores) as pool:
+        ahead: list[list[Future]] = []
+        for position, group in enumerate(groups):
+            for later in groups[len(ahead) : position + 1 + AHEAD]:
+                lowered = _lowered(later[0], halvings())
+                ahead.append([pool.submit(program.compile) for program in lowered])
+            wait(ahead[position])
+            yield group
+            ahead[position].clear()  # a future keeps what it compiled
+
+
+def _lowered(cell: Cell, halvings: int) -> Iterator[jax.stages.Lowered]:
+    """The programs of a cell, for the shapes of its batches."""
+    size, pairs = padded_width(cell.m), pair_batch(cell, halvings)
+    layout = devices.by_runs() if devices.several() else None
+
+    def array(*shape, dtype):
+        return jax.ShapeDtypeStruct(shape, np.dtype(dtype), sharding=layout)
+
+    widths = array(pairs, dtype="int32")
+    if isinstance(cell.source, Minima):
+        draw = programs.sampler(cell.k, cell.d, size, cell.source)
+        yield draw.lower(array(pairs, 2, 2, dtype="uint32"), widths)
+    else:
+        spec = programs.any_lr(cell.source)
+        start, descend = programs.descender(cell.k, cell.d, size, spec)
+        count = slots(cell, halvings)
+        started = start.lower(array(count, dtype="int32"))
+        yield started
+        runs = jax.tree.map(
+            lambda info: jax.ShapeDtypeStruct(
+                info.shape, info.dtype, sharding=devices.by_runs()
+            ),
+            started.out_info,
+        )
+        jobs = Jobs(
+            array(count, 2, dtype="uint32"),
+            array(count, dtype="int32"),
+            array(count, dtype="float64"),
+            array(count, dtype="bool"),
+        )
+        yield descend.lower(runs, *jobs)
+    students = array(pairs, 2, size, cell.d, dtype="float64")
+    measure = programs.measurer(cell.k, cell.pqi)
+    yield measure.lower(students, widths, array(pairs, dtype="float64"))
+    join = programs.joiner(cell.k, cell.matchings, cell.points)
+    yield join.lower(students, widths, array(pairs, size, dtype="int32"))

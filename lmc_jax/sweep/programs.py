@@ -1,0 +1,198 @@
+"""The compiled programs of a sweep: to sample, descend, measure, join a batch.
+
+Each takes a batch of runs or pairs on its leading axis, sharded over all devices, and
+is compiled once for each shape and each set of the static settings it is named by.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from lmc_jax import paths
+from lmc_jax.environment import PRNG
+from lmc_jax.matching import align_refined, align_types
+from lmc_jax.numerics import safe_norm
+from lmc_jax.students import descent, measures, minima, two_layer
+from lmc_jax.sweep import devices
+from lmc_jax.sweep.cell import Descent, Minima
+from lmc_jax.sweep.devices import RUNS
+
+KEPT = 16  # programs of a kind: a sweep over many teachers must not keep them all
+
+
+def padded_width(m: int) -> int:
+    """The smallest of 8, 16, 32, 48, 64, 80, 96, 112, 128, 160, ... that holds m rows.
+
+    Powers of two up to 32, then four sizes an octave at most: of wide students padding
+    must not cost much, of narrow ones another program does (experiments.bench.sweep).
+    """
+    power = max(8, 1 << (m - 1).bit_length())
+    step = max(16, power // 8) if power > 32 else power
+    return -(-m // step) * step
+
+
+def padded_columns(d: int) -> int:
+    """The smallest multiple of 8 that holds d input dimensions: whole vectors of a CPU.
+
+    Columns beyond d are zero, and stay zero: so is their gradient.
+    """
+    return -(-d // 8) * 8
+
+
+def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
+    """``function`` on each device's share of the leading axis of its arguments.
+
+    Explicit rather than left to the partitioner: each device runs the program of its
+    own batch shape. On CPU LLVM takes most of the time to compile: effort 1 is faster
+    than XLA's default, 3, and so is its code; effort 0 is for what is next to no work.
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    return jax.jit(
+        jax.shard_map(function, mesh=devices.mesh(), in_specs=RUNS, out_specs=RUNS),
+        compiler_options={"xla_backend_optimization_level": effort} if on_cpu else None,
+    )
+
+
+@functools.lru_cache(KEPT)
+def sampler(k: int, d: int, size: int, source: Minima) -> jax.stages.Wrapped:
+    """Program of key data ``[pairs, 2, 2]`` and widths ``[pairs]`` to global minima.
+
+    Float64 ``[pairs, 2, size, d]``, rows from the width on zero.
+    """
+
+    def one(key_data, m):
+        key = jax.random.wrap_key_data(key_data, impl=PRNG)
+        return minima.sample(key, m, k, d, alpha=source.concentration, size=size)
+
+    return sharded(jax.vmap(jax.vmap(one, in_axes=(0, None))), effort=0)
+
+
+def any_lr(source: Descent) -> Descent:
+    """The source with what may differ between the runs of a batch taken out."""
+    return dataclasses.replace(source, lr=1.0)
+
+
+def advancer(k: int, d: int, spec: Descent) -> Callable:
+    """``(run, data key, learning rate) -> run`` after up to ``check_every`` steps."""
+    dtype = jnp.dtype(spec.precision)
+    optimizer_of = descent.optimizer_named(spec.optimizer)
+
+    def advance(run, data_key, lr):
+        def gradient(W, step):
+            if not spec.batch:
+                return two_layer.gradient(W, k)
+            key = jax.random.fold_in(data_key, step)
+            x = jax.random.normal(key, (spec.batch, d), dtype)
+            return two_layer.sampled_gradient(W, _widened(x), k)
+
+        return descent.advance(
+            run,
+            gradient,
+            optimizer_of(lr.astype(dtype)),
+            updates=min(spec.check_every, spec.steps),
+            limit=spec.steps,
+        )
+
+    return advance
+
+
+def _widened(rows: jax.Array) -> jax.Array:
+    """``[n, d]`` to ``[n, padded_columns(d)]``."""
+    d = rows.shape[1]
+    return jnp.pad(rows, ((0, 0), (0, padded_columns(d) - d)))
+
+
+@functools.lru_cache(KEPT)
+def descender(
+    k: int, d: int, size: int, spec: Descent
+) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
+    """Programs ``start(m) -> runs`` and ``descend(runs, *jobs) -> runs``.
+
+    A round of ``descend`` starts the fresh jobs, takes ``check_every`` steps, and
+    compares the float64 population loss with the tolerance. Weights of runs are
+    ``[size, padded_columns(d)]``.
+    """
+    dtype = jnp.dtype(spec.precision)
+    advance = jax.vmap(advancer(k, d, spec))
+
+    def start(W, lr):
+        optimizer = descent.optimizer_named(spec.optimizer)(lr.astype(dtype))
+        return descent.start(W, optimizer)
+
+    def idle(m):
+        run = start(jnp.zeros((size, padded_columns(d)), dtype), jnp.zeros(()))
+        return run._replace(status=run.status + descent.EXHAUSTED)
+
+    def begin(run, init_key, m, lr, fresh):
+        W = two_layer.init(init_key, m, d, spec.init_std, size=size, dtype=dtype)
+        begun = start(_widened(W), lr)
+        return jax.tree.map(lambda new, old: jnp.where(fresh, new, old), begun, run)
+
+    def look(run):
+        loss = two_layer.loss(run.W.astype(jnp.float64), k)
+        return descent.check(run, loss, spec.tol, spec.hold)
+
+    def descend(runs, key_data, m, lr, fresh):
+        keys = jax.vmap(jax.random.split)(jax.random.wrap_key_data(key_data, impl=PRNG))
+        runs = jax.vmap(begin)(runs, keys[:, 0], m, lr, fresh)
+        return jax.vmap(look)(advance(runs, keys[:, 1], lr))
+
+    return sharded(jax.vmap(idle), effort=0), sharded(descend)
+
+
+@functools.lru_cache(KEPT)
+def measurer(k: int, exponents: tuple[float, float]) -> jax.stages.Wrapped:
+    """Program of pairs ``[n, 2, size, d]`` to measures of students and their counts.
+
+    It takes their widths ``[n]`` and the norm of a zero row ``[n]`` too. Float64.
+    """
+
+    def one(pair, m, zero_row):
+        counts = minima.counts(minima.types(pair, k, zero=zero_row), k)
+        return {
+            "pqi_flat": measures.pqi(
+                pair.reshape(2, -1), *exponents, size=m * pair.shape[2]
+            ),
+            "pqi_rows": measures.pqi(safe_norm(pair), *exponents, size=m),
+            "overlap": measures.overlap(counts),
+            "counts": counts,
+            "zero_rows": measures.zero_rows(pair, m, zero_row),
+            "off_axis": minima.off_axis_share(pair, k),
+            "distance": jax.vmap(lambda W: minima.distance(W, k))(pair),
+        }
+
+    return sharded(jax.vmap(one), effort=0)
+
+
+@functools.lru_cache(KEPT)
+def joiner(k: int, matchings: tuple[str, ...], points: int) -> jax.stages.Wrapped:
+    """Program of pairs ``[n, 2, size, d]`` to paths, direct and after each matching.
+
+    It takes their widths ``[n]`` and the permutations by weights ``[n, size]`` too,
+    which are found on the host. Float64.
+    """
+
+    def align(pair, m, by_weights, name):
+        if name == "weights":
+            return by_weights
+        if name == "refine":
+            return align_refined(pair, k, m=m)
+        return align_types(pair, k, leftovers=name.removeprefix("types_"), m=m)
+
+    def one(pair, m, by_weights):
+        direct = jnp.arange(pair.shape[1], dtype=jnp.int32)
+        aligned = [align(pair, m, by_weights, name) for name in matchings]
+        perms = jnp.stack([direct, *aligned])
+        ts = paths.times(points)
+        loss = functools.partial(two_layer.loss, k=k)
+        along = functools.partial(paths.path_losses, loss, pair[0], ts=ts)
+        bound = functools.partial(measures.certificate, pair, k=k, ts=ts)
+        return {
+            "certificate": jax.vmap(bound)(perms),
+            "losses": jax.lax.map(lambda perm: along(pair[1][perm]), perms),
+        }
+
+    return sharded(jax.vmap(one))

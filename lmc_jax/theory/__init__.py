@@ -1,0 +1,38 @@
+"""Predictions without free parameters: overlap, unmatched mass, certificates.
+
+Conventions: ``L(W) = ½ E[(f - f*)²]``, inputs ``x ~ N(0, I)``. m is the width of the
+student, k of the teacher, n the numbers of neurons of each type. The *uniform model*
+is the paper's Assumption 3: ``n = 1 + Multinomial(m - k, 1/k)``, and in each type the
+norms are uniform on the simplex. NumPy and SciPy, float64.
+
+Throughout k is an integer >= 1, widths m are integers >= k unless called real, and an
+argument outside its stated range raises ValueError.
+"""
+
+from lmc_jax.theory.barrier import (
+    certificate_rate,
+    expected_certificate,
+    spacing_order_statistics,
+    unmatched_mass,
+)
+from lmc_jax.theory.overlap import (
+    CLT_MINIMUM_RATIO,
+    LIMIT_MINIMUM_RATIO,
+    expected_overlap,
+    expected_overlap_clt,
+    expected_overlap_limit,
+    overlap_minimum,
+)
+
+__all__ = [
+    "CLT_MINIMUM_RATIO",
+    "LIMIT_MINIMUM_RATIO",
+    "certificate_rate",
+    "expected_certificate",
+    "expected_overlap",
+    "expected_overlap_clt",
+    "expected_overlap_limit",
+    "overlap_minimum",
+    "spacing_order_statistics",
+    "unmatched_mass",
+]

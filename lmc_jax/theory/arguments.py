@@ -1,0 +1,49 @@
+"""Widths as the predictions take them: looked at, one by one, with their counts."""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy  # its parts load when first used
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def widths(m: ArrayLike, k: int, *, integer: bool = True) -> Floats:
+    """Widths m ``[...]`` as float64.
+
+    Raises:
+      ValueError: in one line, for one below k, one that is no integer (or, with
+        ``integer=False``, not finite), or a k that is no integer >= 1.
+    """
+    require(whole(k) & (k >= 1), k, "teacher width k must be an integer >= 1")
+    found = np.asarray(m, np.float64)
+    valid = whole(found) if integer else np.isfinite(found)
+    kind = "an integer" if integer else "finite and"
+    require(valid & (found >= k), found, f"width m must be {kind} >= k = {k}")
+    return found
+
+
+def whole(values: ArrayLike) -> NDArray[np.bool_]:
+    """Which of the values ``[...]`` are integers."""
+    return np.isfinite(values) & (np.floor(values) == values)
+
+
+def require(valid: ArrayLike, values: ArrayLike, rule: str) -> None:
+    """Raises ValueError, the rule with the first value ``[...]`` that is not valid."""
+    wrong = np.asarray(values)[~np.asarray(valid)]
+    if wrong.size:
+        raise ValueError(f"{rule}, got {wrong[0]:g}")
+
+
+def over_widths(function: Callable[[int], float], m: ArrayLike, k: int) -> Floats:
+    each = widths(m, k).astype(np.int64)
+    return np.vectorize(function, otypes=[np.float64])(each)[()]
+
+
+def count_distribution(m: int, k: int) -> tuple[NDArray[np.int64], Floats]:
+    """Counts n [S] of one type and their probabilities p [S], p <= 1e-18 left out."""
+    n = np.arange(1, m - k + 2)
+    p = scipy.stats.binom.pmf(n - 1, m - k, 1 / k)
+    kept = p > 1e-18
+    return n[kept], p[kept]

@@ -1,0 +1,210 @@
+"""Linear stability: which global minima gradient descent can stay at (Section 5).
+
+Predictions without free parameters, conventions as in ``theory``: the loss is
+``½ E[(f - f*)²]`` with inputs ``x ~ N(0, I)``, and an argument outside its stated range
+raises ValueError. NumPy and SciPy, float64.
+"""
+
+import functools
+
+import numpy as np
+import scipy  # its parts load when first used
+from numpy.typing import ArrayLike, NDArray
+
+from lmc_jax.theory.arguments import require, widths
+
+Floats = NDArray[np.float64]
+
+MOST = 1e100  # neurons of a type: products stay in the range of float64
+ROUNDING = 1e-14  # of a largest stable learning rate, which is stable itself
+
+
+def gauss_newton(counts: ArrayLike, d: int) -> Floats:
+    """Nonzero spectrum of the Hessian at a global minimum, as a dense matrix.
+
+    There the residual vanishes and the Hessian of the loss has, for neurons of types
+    p and q, the block B_pq = E[x xᵀ 1{x_p > 0} 1{x_q > 0}]: ½ I for p = q, else
+    ¼ I + (e_p e_qᵀ + e_q e_pᵀ)/2π. Zero neurons have no block. Changes of the neurons
+    of one type that sum to 0 are in the kernel; what is left is the matrix with blocks
+    √(n_p n_q) B_pq.
+
+    Args:
+      counts: ``[k]`` nonzero neurons of each type, >= 0.
+      d: input dimension, d >= k.
+
+    Returns:
+      ``[k d, k d]``, symmetric, positive semidefinite.
+
+    Raises:
+      ValueError: for counts that are negative, above 1e100 or of another shape.
+    """
+    n = _counts(counts)
+    if n.ndim != 1 or d < n.size:
+        raise ValueError(
+            f"counts must be [k] with k <= d = {d}, got shape {list(n.shape)}"
+        )
+    same, axes = np.eye(n.size), np.eye(n.size, d)
+    swap = np.einsum("pq,qa,pb->paqb", 1 - same, axes, axes)
+    keep = np.einsum("pq,pa,qb->paqb", 1 - same, axes, axes)
+    blocks = np.einsum("pq,ab->paqb", (1 + same) / 4, np.eye(d))
+    blocks += (swap + keep) / (2 * np.pi)
+    root = np.repeat(np.sqrt(n), d)
+    return np.multiply.outer(root, root) * blocks.reshape(root.size, root.size)
+
+
+def gauss_newton_sharpness(counts: ArrayLike) -> Floats:
+    """Largest eigenvalue λ_max(n) of the Hessian at a global minimum.
+
+    Equals that of `gauss_newton` for every d >= k, at the cost of a few [k+1, k+1]
+    eigenproblems. Convex and symmetric in n, hence least for balanced counts.
+
+    Args:
+      counts: ``[..., k]`` nonzero neurons of each type, >= 0.
+
+    Returns:
+      ``[...]``; 0 where no neuron is left.
+
+    Raises:
+      ValueError: for counts that are negative, above 1e100, or none.
+    """
+    n = _counts(counts)
+    rows = np.sort(n, axis=-1).reshape(-1, n.shape[-1])
+    sharpness = [_sharpness(tuple(row)) for row in rows.tolist()]
+    return np.asarray(sharpness, np.float64).reshape(n.shape[:-1])[()]
+
+
+def balanced_sharpness(k: int) -> float:
+    """μ_k = λ_max of one neuron per type; λ_max = c μ_k for c neurons per type.
+
+    The top eigenvalue of [[½ + (k-1)/2π, (k-1)/4], [¼, k/4 + 1/2π]]: the top
+    eigenvector is symmetric in the types, with one value on the neurons' own
+    coordinates and one on the coordinates of the others.
+
+    Raises:
+      ValueError: for k < 1, or no integer.
+    """
+    widths(k, k)
+    own, other = 1 / 2 + (k - 1) / (2 * np.pi), k / 4 + 1 / (2 * np.pi)
+    return (own + other + float(np.hypot(own - other, np.sqrt(k - 1) / 2))) / 2
+
+
+def critical_learning_rate(m: ArrayLike, k: int) -> Floats:
+    """η* = 2k/(m μ_k): the largest stable learning rate without zero neurons.
+
+    Gradient descent can stay at a minimum only if η λ_max <= 2 (linear stability: Wu,
+    Ma & E 2018). Exact where k divides m, else an upper bound; k = 5: η* = 5.583/m.
+
+    Takes real m ``[...]`` >= k; returns ``[...]``.
+
+    Raises:
+      ValueError: for m < k or not finite.
+    """
+    return 2 * k / (widths(m, k, integer=False) * balanced_sharpness(k))
+
+
+def zero_fraction_bound(lr: ArrayLike, m: ArrayLike, k: int) -> Floats:
+    """Lower bound max(0, 1 - η*/η) of the fraction of zero neurons at learning rate η.
+
+    `zero_fraction` with counts that need not be integers; it goes on where no global
+    minimum is stable.
+
+    Args:
+      lr: learning rates η > 0, broadcast with ``m``.
+      m: widths, real m >= k.
+      k: teacher width.
+
+    Returns:
+      Common shape of ``lr`` and ``m``, in [0, 1].
+
+    Raises:
+      ValueError: for η <= 0, or m < k.
+    """
+    return np.maximum(0, 1 - critical_learning_rate(m, k) / _learning_rates(lr))
+
+
+def zero_fraction(lr: ArrayLike, m: int, k: int) -> Floats:
+    """Smallest fraction of zero neurons among the linearly stable global minima.
+
+    Over integer counts n_j >= 1, Σ n_j <= m, with η λ_max(n) <= 2: a staircase in η.
+
+    Args:
+      lr: learning rates η > 0, any shape.
+      m: width, m >= k.
+      k: teacher width.
+
+    Returns:
+      Shape of ``lr``; nan where even n = (1, ..., 1) is unstable.
+
+    Raises:
+      ValueError: for η <= 0, m < k, or m that is no integer.
+    """
+    lr = _learning_rates(lr)
+    limits = _limits(int(widths(m, k)), k)
+    stable = np.searchsorted(-limits * (1 + ROUNDING), -lr, side="right")
+    return np.where(stable > 0, 1 - (k - 1 + stable) / m, np.nan)[()]
+
+
+# Parts.
+
+
+@functools.lru_cache
+def _limits(m: int, k: int) -> Floats:
+    """Largest stable learning rates of minima with k, ..., m neurons that are not zero.
+
+    λ_max is convex and symmetric in n: of all n with the same sum the most balanced has
+    the least, and that grows with the sum, so that the limits fall.
+    """
+    active = np.arange(k, m + 1)
+    balanced = active[:, None] // k + (np.arange(k) < active[:, None] % k)
+    return 2 / gauss_newton_sharpness(balanced)
+
+
+@functools.cache
+def _sharpness(counts: tuple[float, ...]) -> float:
+    """λ_max(n) of one count vector [k].
+
+    The top eigenvector V [type, coordinate] is nonnegative (Perron-Frobenius). Entries
+    V_pc and V_cp couple to each other, and to the rest only through the column sums
+    u_c = Σ_p √n_p V_pc and the trace D = Σ_p √n_p V_pp. Eliminating V leaves
+    T(λ) (u, D) = (u, D), with T > 0 falling in λ: at λ_max its top eigenvalue is 1.
+    Coordinates beyond the types with neurons only see the column sums, so that their
+    eigenvalues are not larger.
+    """
+    n = np.array([count for count in counts if count > 0])
+    if n.size == 0:
+        return 0.0
+    scale = n.max()
+    n /= scale
+    product = np.multiply.outer(n, n)
+
+    def excess(value: float) -> float:
+        alpha = value - n / 4
+        minor = np.multiply.outer(alpha, alpha) - product / (4 * np.pi**2)  # pairs, > 0
+        trace = n / (alpha + n / (2 * np.pi))
+        pairs = alpha[:, None] * n / (4 * minor)
+        T = np.empty((n.size + 1, n.size + 1))
+        T[:-1, :-1] = product / (8 * np.pi * minor)
+        T[:-1, -1] = T[-1, :-1] = trace / np.sqrt(8 * np.pi)  # D scaled: T is symmetric
+        T[-1, -1] = np.sum(trace) / (2 * np.pi)
+        own = np.sum(pairs, axis=1) - np.diag(pairs) + trace / 4
+        T[np.arange(n.size), np.arange(n.size)] = own
+        return 1 - 1 / np.linalg.eigvalsh(T)[-1]  # nearly linear in λ: few iterations
+
+    # Pairs have eigenvalues up to (¼ + 1/2π) max n; ½ max n <= λ_max < Σ n, the latter
+    # by Cauchy-Schwarz.
+    low, high = 3 / 8 + 1 / (4 * np.pi), n.sum()
+    return scale * scipy.optimize.brentq(excess, low, high, xtol=1e-15, rtol=1e-15)
+
+
+def _counts(counts: ArrayLike) -> Floats:
+    n = np.asarray(counts, np.float64)
+    if n.ndim == 0 or n.shape[-1] == 0:
+        raise ValueError(f"counts must be [..., k] with k >= 1, got {list(n.shape)}")
+    require((n >= 0) & (n <= MOST), n, f"counts must be from 0 to {MOST:g}")
+    return n
+
+
+def _learning_rates(lr: ArrayLike) -> Floats:
+    rates = np.asarray(lr, np.float64)
+    require(rates > 0, rates, "learning rate must be > 0")
+    return rates

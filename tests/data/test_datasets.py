@@ -1,0 +1,240 @@
+"""Data sets: what is read, what is refused, what is fetched."""
+
+import gzip
+import hashlib
+import http.server
+import struct
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmc_jax.data import datasets, download, files
+from lmc_jax.data.datasets import IDX_SHAPES, DataError, load
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+FILES = tuple(IDX_SHAPES)
+TINY = ((12, 4, 4), (12,), (5, 4, 4), (5,))
+
+
+def packed(array):
+    """The array as an IDX file."""
+    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def arrays(shapes=TINY):
+    rng = np.random.default_rng(0)
+    tops = (256, 10, 256, 10)
+    drawn = [rng.integers(t, size=s) for t, s in zip(tops, shapes, strict=True)]
+    return [array.astype(np.uint8) for array in drawn]
+
+
+def write(root, name, contents, zipped=False):
+    (root / name).mkdir(exist_ok=True)
+    for file, content in zip(FILES, contents, strict=True):
+        path = root / name / (f"{file}.gz" if zipped else file)
+        path.write_bytes(gzip.compress(content) if zipped else content)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """MNIST as a published data set of a few images."""
+    contents = [packed(array) for array in arrays()]
+    monkeypatch.setitem(
+        datasets.IDX_CONTENT,
+        "mnist",
+        tuple(hashlib.sha256(content).hexdigest() for content in contents),
+    )
+    for file, shape in zip(FILES, TINY, strict=True):
+        monkeypatch.setitem(datasets.IDX_SHAPES, file, shape)
+    return contents
+
+
+def refused(name, root, *said):
+    with pytest.raises(DataError) as caught:
+        load(name, str(root))
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in said:
+        assert part in message, message
+
+
+# --- IDX -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("name", ["mnist", "mine"])
+def test_idx_files_are_read_raw_and_gzipped(tmp_path, small, name, zipped):
+    write(tmp_path, name, small, zipped)
+    found = load(name, str(tmp_path))
+    for array, expected in zip(found[1:5], arrays(), strict=True):
+        assert array.dtype == (np.uint8 if expected.ndim == 3 else np.int32)
+        np.testing.assert_array_equal(array.reshape(expected.shape), expected)
+    assert found.train_images.shape == (12, 4, 4, 1)
+    assert found.note == ""
+
+
+def test_colour_images_of_ones_own_keep_their_channels(tmp_path):
+    write(
+        tmp_path, "mine", map(packed, arrays(((9, 4, 4, 3), (9,), (3, 4, 4, 3), (3,))))
+    )
+    assert load("mine", str(tmp_path)).test_images.shape == (3, 4, 4, 3)
+
+
+def test_the_root_is_the_flag_then_the_variable_then_the_cache(tmp_path, monkeypatch):
+    for folder in ("flag", "variable", "home/.cache/lmc_jax", "xdg/lmc_jax"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("LMC_JAX_DATA", raising=False)
+    assert datasets.data_root() == tmp_path / "home/.cache/lmc_jax"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert datasets.data_root() == tmp_path / "xdg/lmc_jax"
+    monkeypatch.setenv("XDG_CACHE_HOME", "xdg")
+    assert datasets.data_root() == tmp_path / "home/.cache/lmc_jax"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("LMC_JAX_DATA", str(tmp_path / "variable"))
+    assert datasets.data_root() == tmp_path / "variable"
+    assert datasets.data_root(str(tmp_path / "flag")) == tmp_path / "flag"
+    monkeypatch.setenv("LMC_JAX_DATA", str(tmp_path / "none"))
+    with pytest.raises(DataError, match=r"LMC_JAX_DATA=.* is no folder"):
+        datasets.data_root()
+
+
+@pytest.mark.parametrize("root", ["d" * 300, "/d" * 3000, "~nobody-of-this-name/d"])
+def test_roots_that_cannot_be_are_one_line(root):
+    for name in ("mnist", "mine"):
+        refused(name, root, f"--data_dir={root} is no folder")
+
+
+WHOLE = packed(arrays()[0])
+DAMAGED = {
+    "truncated:": WHOLE[:-7],
+    "too long": WHOLE + b"\0",
+    "within its header": WHOLE[:9],
+    "is no IDX file": b"P5 28 28",
+    "type 0x0d": b"\0\0\x0d" + WHOLE[3:],
+    "100 axes": b"\0\0\x08\x64" + b"\0\0\0\1" * 100 + b"\0",
+}
+
+
+@pytest.mark.parametrize("said", DAMAGED)
+def test_damaged_idx_files_are_refused_by_name(tmp_path, said):
+    write(tmp_path, "mine", [DAMAGED[said], *map(packed, arrays()[1:])])
+    refused("mine", tmp_path, said, str(tmp_path / "mine" / FILES[0]))
+
+
+def test_gzip_is_known_without_its_ending(tmp_path, small):
+    write(tmp_path, "mnist", map(gzip.compress, small))
+    assert len(load("mnist", str(tmp_path)).train_images) == len(arrays()[0])
+
+
+def test_damaged_gzip_files_are_refused_by_name(tmp_path, small):
+    write(tmp_path, "mnist", small, zipped=True)
+    path = tmp_path / "mnist" / f"{FILES[2]}.gz"
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for content in (whole[:-20], b"<html>", bytes(flipped), b""):
+        path.write_bytes(content)
+        refused("mnist", tmp_path, str(path), "" if content == b"" else "damaged")
+
+
+def test_published_sets_must_have_their_count_and_their_content(tmp_path, small):
+    other = arrays()[0]
+    other[3, 2, 1] ^= 1
+    write(tmp_path, "mnist", [packed(other), *small[1:]])
+    refused("mnist", tmp_path, FILES[0], "its sha256 is", "not the published file")
+    write(tmp_path, "mnist", [packed(other[:-1]), *small[1:]])
+    refused("mnist", tmp_path, FILES[0], "(11, 4, 4)", "(12, 4, 4)")
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        (((12, 4, 4), (11,), (5, 4, 4), (5,)), "(11,)"),
+        (((12, 4, 4), (12,), (5, 4, 3), (5,)), "test images"),
+        (((12, 4), (12,), (5, 4), (5,)), "give [n, h, w]"),
+        (((0, 4, 4), (0,), (5, 4, 4), (5,)), "empty"),
+    ],
+)
+def test_counts_and_shapes_that_do_not_fit_are_refused(tmp_path, shapes, said):
+    write(tmp_path, "mine", map(packed, arrays(shapes)))
+    refused("mine", tmp_path, said, str(tmp_path / "mine"))
+
+
+def test_missing_files_and_unknown_names_are_refused(tmp_path):
+    write(tmp_path, "mine", map(packed, arrays()))
+    (tmp_path / "mine" / FILES[1]).unlink()
+    refused("mine", tmp_path, f"{FILES[1]} is missing", "put into", *FILES)
+    refused("minst", tmp_path, "unknown data set 'minst'", "mnist, fashion-mnist")
+    for name in ("../mine", "..", ".", "", "mine/", str(tmp_path / "mine")):
+        refused(name, tmp_path, f"data set {name!r}: give a name", "not a path")
+    refused("m" * 300, tmp_path, "unknown data set 'mmm")
+
+
+# --- the real ones -------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no published data beside the project")
+@pytest.mark.parametrize("name", datasets.KNOWN)
+def test_the_data_beside_the_project_is_read(name):
+    found = load(name, str(SHARED))
+    assert found.test_images.shape[0] == 10_000
+    assert np.bincount(found.test_labels).min() > 800
+    assert ("re-encoded" in found.note) == (name == "cifar-10")
+
+
+# --- downloads -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A folder served on loopback in place of the mirrors."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(folder))
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    monkeypatch.setattr(download, "PAUSE", 0)
+    url = f"http://127.0.0.1:{server.server_port}/"
+    for name in datasets.KNOWN:
+        monkeypatch.setitem(files.MIRRORS, name, (url,))
+    yield folder
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_missing_files_are_downloaded_checked_and_kept(tmp_path, small, mirror):
+    (tmp_path / "root").mkdir()
+    for file, content in zip(FILES, small, strict=True):
+        (mirror / f"{file}.gz").write_bytes(gzip.compress(content, mtime=5))
+    seen = []
+    first = load("mnist", str(tmp_path / "root"), lambda *told: seen.append(told[0]))
+    assert set(seen) == {f"{file}.gz" for file in FILES}
+    for path in mirror.iterdir():
+        path.unlink()
+    second = load("mnist", str(tmp_path / "root"))
+    assert second.digest == first.digest
+
+
+def test_wrong_content_is_not_kept_and_the_line_says_how_to_get_it(
+    tmp_path, small, mirror
+):
+    (tmp_path / "root").mkdir()
+    (mirror / f"{FILES[0]}.gz").write_bytes(gzip.compress(small[0] + b"x"))
+    wanted = f"{FILES[0]}.gz"
+    parts = (f"mnist: {wanted} is missing", "not the published", "--data_dir")
+    refused("mnist", tmp_path / "root", *parts, str(tmp_path / "root" / "mnist"))
+    assert not (tmp_path / "root" / "mnist" / wanted).exists()

@@ -1,0 +1,118 @@
+"""Training of many networks: recorded losses, checkpoints, what is refused."""
+
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+
+from lmc_jax.environment import root_key
+from lmc_jax.networks import mlp
+from lmc_jax.networks.evaluation import Sample, float64, nll_and_error
+from lmc_jax.networks.training import Training, pack, train, unpack
+from lmc_jax.results import store
+
+NETWORK = mlp((16, 6, 3))
+
+
+def sample(count, seed):
+    """Images 4 × 4 whose label is the third of their brightest row group."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=count)
+    images = rng.integers(100, size=(count, 4, 4, 1))
+    images[np.arange(count), labels] += 100
+    images = jnp.asarray(images, jnp.uint8)
+    moments = jnp.full(1, 80.0), jnp.full(1, 50.0)
+    return Sample(images, jnp.asarray(labels, jnp.int32), *moments)
+
+
+SAMPLES = sample(90, 0), sample(40, 1)
+
+
+@pytest.fixture(autouse=True)
+def optax_mixes_dtypes():
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def keys(count):
+    return jax.random.split(root_key(0), count)
+
+
+def test_networks_learn_and_the_last_look_is_that_of_the_result():
+    fits = train(NETWORK, Training(steps=200, batch=20, looks=2), keys(3), SAMPLES)
+    assert fits.step == 200
+    assert fits.history.shape == (2, 3, 2, 2)
+    assert (fits.history[-1, :, 1, 1] < 0.2).all()
+    for i in range(3):
+        own = float64(jax.tree.map(lambda leaf, i=i: leaf[i], fits.weights))
+        for j in range(2):
+            found = nll_and_error(NETWORK.apply, own, SAMPLES[j])
+            np.testing.assert_allclose(found, fits.history[-1, i, j], rtol=1e-12)
+
+
+def test_losses_are_those_of_numpy():
+    weights = jax.tree.map(np.asarray, float64(NETWORK.init(root_key(3))))
+    x = (np.asarray(SAMPLES[1].images, float).reshape(40, -1) - 80) / 50
+    hidden = np.maximum(x @ weights["hidden1"]["kernel"], 0)
+    logits = hidden @ weights["output"]["kernel"]
+    labels = np.asarray(SAMPLES[1].labels)
+    own = logits[np.arange(40), labels]
+    nll = np.mean(np.log(np.exp(logits).sum(1)) - own)
+    error = np.mean(logits.argmax(1) != labels)
+    found = nll_and_error(NETWORK.apply, weights, SAMPLES[1])
+    np.testing.assert_allclose(found, [nll, error], rtol=1e-12)
+
+
+def test_a_network_does_not_depend_on_its_company():
+    training = Training(steps=10, batch=20, looks=1)
+    several = train(NETWORK, training, keys(4), SAMPLES)
+    alone = train(NETWORK, training, keys(4)[2:3], SAMPLES)
+    for one, many in zip(
+        jax.tree.leaves(alone.weights), jax.tree.leaves(several.weights), strict=True
+    ):
+        np.testing.assert_allclose(one[0], many[2], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"), [("momentum", "constant"), ("adam", "cosine")]
+)
+def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(
+    optimizer, schedule, tmp_path
+):
+    training = Training(
+        steps=9, batch=20, optimizer=optimizer, schedule=schedule, lr=0.01, looks=3
+    )
+    kept = []
+    whole = train(NETWORK, training, keys(2), SAMPLES, keep=kept.append)
+    assert [fits.step for fits in kept] == [3, 6, 9]
+    out = store.open_store(tmp_path)
+    path = store.save(out, {"cell": 1}, pack(kept[1]), {})
+    fits = unpack(NETWORK, training, store.read(path).arrays)
+    resumed = train(NETWORK, training, keys(2), SAMPLES, fits=fits)
+    jax.tree.map(np.testing.assert_array_equal, resumed.weights, whole.weights)
+    np.testing.assert_array_equal(resumed.history, whole.history)
+
+
+def test_a_checkpoint_of_another_optimiser_is_refused():
+    training = Training(steps=2, batch=20, looks=1)
+    arrays = pack(train(NETWORK, training, keys(2), SAMPLES))
+    with pytest.raises(KeyError):
+        unpack(NETWORK, Training(optimizer="adam"), arrays)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"steps": 0}, "steps=0: give at least 1"),
+        ({"lr": -1.0}, "lr=-1.0: give a positive number"),
+        ({"lr": float("nan")}, "lr=nan"),
+        ({"batch": 91}, "at most the 90 training images"),
+        ({"steps": 3, "looks": 4}, "looks=4: give at most steps=3"),
+        ({"schedule": "step"}, "choose constant, linear, cosine"),
+        ({"optimizer": "gradient"}, "unknown optimizer 'gradient'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(setting, said):
+    with pytest.raises(ValueError, match=said) as error:
+        Training(**{"batch": 20, **setting}).validate(90)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,380 @@
+"""Descent against plain NumPy loops; runs that converge, end, diverge, or are NaN."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import oracles
+import pytest
+
+from lmc_jax.students import two_layer
+from lmc_jax.students.descent import (
+    CONVERGED,
+    DIVERGED,
+    EXHAUSTED,
+    NORM_BOUND,
+    OPTIMIZERS,
+    RUNNING,
+    STATUS,
+    advance,
+    check,
+    optimizer_named,
+    start,
+)
+
+K, D, M = 5, 6, 7
+LR = 0.3
+
+
+def population(W, key, step):
+    return two_layer.gradient(W, K)
+
+
+def noise(W, key, step):
+    return jax.random.normal(jax.random.fold_in(key, step), W.shape, W.dtype)
+
+
+def sampled(W, key, step):
+    x = jax.random.normal(jax.random.fold_in(key, step), (16, D), W.dtype)
+    return two_layer.sampled_gradient(W, x, K)
+
+
+@functools.cache
+def runner(name="sgd", gradient=population, updates=8, limit=1000, batched=False):
+    """Compiled (run, key, learning rate) to run, vmapped over runs and rates."""
+
+    def single(run, key, lr):  # optax itself promotes dtypes in adam
+        optimizer = OPTIMIZERS[name](lr)
+        with jax.numpy_dtype_promotion("standard" if name == "adam" else "strict"):
+            return advance(
+                run,
+                lambda W, step: gradient(W, key, step),
+                optimizer,
+                updates=updates,
+                limit=limit,
+            )
+
+    return jax.jit(jax.vmap(single, (0, None, 0)) if batched else single)
+
+
+def begin(W, name="sgd"):
+    return start(W, OPTIMIZERS[name](LR))
+
+
+def begin_all(W):
+    return jax.vmap(begin)(W)
+
+
+def students(count, dtype, seed=0):
+    return jnp.asarray(
+        0.3 * np.random.default_rng(seed).normal(size=(count, M, D)), dtype
+    )
+
+
+KEY = jax.random.key(0)
+
+
+def equal(first, second):
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_status_constants_index_their_names():
+    assert (RUNNING, CONVERGED, EXHAUSTED, DIVERGED) == (0, 1, 2, 3)
+    assert STATUS[RUNNING] == "running"
+    assert STATUS[CONVERGED] == "converged"
+    assert STATUS[EXHAUSTED] == "exhausted"
+    assert STATUS[DIVERGED] == "diverged"
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_start_is_at_step_zero(name, dtype):
+    W = students(1, dtype)[0]
+    run = begin(W, name)
+    np.testing.assert_array_equal(run.W, W)
+    assert run.step.dtype == run.status.dtype == jnp.int32
+    assert (int(run.step), int(run.status)) == (0, RUNNING)
+    equal(run.optimizer, OPTIMIZERS[name](LR).init(W))
+
+
+# Updates.
+
+
+def plain(W, steps, rule, gradient=None):
+    """W after so many updates ``W, state = rule(W, state, gradient, step)``."""
+    W, state = np.array(W, float), None
+    for step in range(steps):
+        slope = gradient(W, step) if gradient else oracles.gradient(W, K)
+        W, state = rule(W, state, slope, step)
+    return W
+
+
+def sgd(W, state, slope, step):
+    return W - LR * slope, None
+
+
+def momentum(W, trace, slope, step):
+    trace = slope + (0 if trace is None else 0.9 * trace)
+    return W - LR * trace, trace
+
+
+def nesterov(W, trace, slope, step):
+    trace = slope + (0 if trace is None else 0.9 * trace)
+    return W - LR * (slope + 0.9 * trace), trace
+
+
+def adam(W, moments, slope, step):
+    first, second = (0, 0) if moments is None else moments
+    first = 0.9 * first + 0.1 * slope
+    second = 0.999 * second + 0.001 * slope**2
+    scale = np.sqrt(second / (1 - 0.999 ** (step + 1))) + 1e-8
+    return W - LR * first / (1 - 0.9 ** (step + 1)) / scale, (first, second)
+
+
+RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
+
+
+def test_every_optimizer_has_its_rule():
+    assert set(RULES) == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_equals_a_numpy_loop(name, dtype):
+    W = students(1, dtype)[0]
+    run = begin(W, name)
+    rounding = 64 * jnp.finfo(dtype).eps * K  # of 16 updates of terms of size K
+    for steps in (8, 16):
+        run = runner(name)(run, KEY, dtype.type(LR))
+        assert run.W.dtype == dtype
+        expected = plain(W, steps, RULES[name])
+        np.testing.assert_allclose(run.W, expected, rtol=0, atol=rounding)
+        assert (int(run.step), int(run.status)) == (steps, RUNNING)
+
+
+def test_chunks_do_not_matter(dtype):
+    W = students(1, dtype)[0]
+    for gradient in (population, sampled):
+        whole = runner("momentum", gradient, 8)(begin(W, "momentum"), KEY, LR)
+        parts = begin(W, "momentum")
+        for _ in range(4):
+            parts = runner("momentum", gradient, 2)(parts, KEY, LR)
+        equal(parts, whole)
+
+
+def test_data_depend_on_key_and_step_only(dtype):
+    """Step s sees fold_in(key, s), whatever the weights, the chunk, the batch."""
+    W = students(3, dtype)
+    draws = [noise(W[0], KEY, step) for step in range(8)]
+    expected = np.sum(np.array(draws, float), axis=0)
+    assert np.std(draws, axis=0).min() > 0
+    runs = runner("sgd", noise, batched=True)(begin_all(W), KEY, jnp.full(3, LR, dtype))
+    rounding = 16 * jnp.finfo(dtype).eps * np.abs(draws).max()
+    moved = np.asarray(W, float) - np.asarray(runs.W, float)
+    for total in moved:
+        np.testing.assert_allclose(total, LR * expected, rtol=0, atol=rounding)
+    other = runner("sgd", noise)(begin(W[0]), jax.random.key(1), LR)
+    assert np.abs(np.asarray(other.W - runs.W[0])).max() > 0.1
+
+
+def test_sgd_equals_a_numpy_loop(dtype):
+    W = students(1, dtype)[0]
+
+    def slope(W, step):
+        x = jax.random.normal(jax.random.fold_in(KEY, step), (16, D), dtype)
+        return oracles.sampled_gradient(W, np.asarray(x, float), K).mean(0)
+
+    run = runner("sgd", sampled)(begin(W), KEY, LR)
+    expected = plain(W, 8, sgd, slope)
+    rounding = 64 * jnp.finfo(dtype).eps * K
+    np.testing.assert_allclose(run.W, expected, rtol=0, atol=rounding)
+
+
+def test_vmapped_runs_equal_single_runs(dtype):
+    W = students(4, dtype)
+    rates = jnp.asarray([0.1, 0.2, 0.3, 0.4], dtype)
+    runs = runner(batched=True)(begin_all(W), KEY, rates)
+    rounding = 16 * jnp.finfo(dtype).eps * K  # batched products associate otherwise
+    for index, rate in enumerate(rates):
+        alone = runner()(begin(W[index]), KEY, rate)
+        np.testing.assert_allclose(runs.W[index], alone.W, rtol=0, atol=rounding)
+        assert int(runs.step[index]) == int(alone.step) == 8
+
+
+def test_zero_rows_stay_zero(dtype):
+    W = students(2, dtype).at[:, 4:].set(0)
+    for gradient in (population, sampled):
+        run = runner("momentum", gradient)(begin(W[0], "momentum"), KEY, LR)
+        np.testing.assert_array_equal(run.W[4:], 0)
+        assert np.all(np.abs(run.W[:4] - W[0, :4]).max(1) > 0)
+
+
+# Ends of runs.
+
+
+@pytest.mark.parametrize(
+    ("limit", "updates"), [(0, 8), (1, 8), (5, 8), (8, 8), (11, 8), (24, 8)]
+)
+def test_limit_is_met_exactly(limit, updates, dtype):
+    W = students(1, dtype)[0]
+    run = begin(W)
+    for _ in range(4):
+        run = runner(updates=updates, limit=limit)(run, KEY, LR)
+    assert (int(run.step), int(run.status)) == (limit, EXHAUSTED)
+    rounding = 64 * jnp.finfo(dtype).eps * K
+    np.testing.assert_allclose(run.W, plain(W, limit, sgd), rtol=0, atol=rounding)
+
+
+def test_run_below_its_limit_is_running(dtype):
+    run = runner(limit=9)(begin(students(1, dtype)[0]), KEY, LR)
+    assert (int(run.step), int(run.status)) == (8, RUNNING)
+
+
+@pytest.mark.parametrize("status", [CONVERGED, EXHAUSTED, DIVERGED])
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_run_that_ended_is_left_as_it_is(status, name, dtype):
+    run = runner(name)(begin(students(1, dtype)[0], name), KEY, LR)
+    ended = run._replace(status=jnp.asarray(status, jnp.int32))
+    equal(runner(name)(ended, KEY, LR), ended)
+
+
+def last_bounded(W, rate, limit):
+    """Weights before the first step beyond the bound, and how many steps they took."""
+    W = np.array(W, float)
+    for step in range(limit):
+        after = W - rate * oracles.gradient(W, K)
+        if not np.linalg.norm(after) <= NORM_BOUND:
+            return W, step
+        W = after
+    raise AssertionError("did not diverge")
+
+
+def test_diverging_run_is_frozen_and_disturbs_nobody(dtype):
+    W = students(4, dtype)
+    calm = jnp.full(4, LR, dtype)
+    wild = calm.at[1].set(40).at[3].set(1e30)
+    step_all = runner(batched=True)
+    expected, found = begin_all(W), begin_all(W)
+    for _ in range(3):
+        expected, found = step_all(expected, KEY, calm), step_all(found, KEY, wild)
+    for index in (0, 2):
+        neighbours = [
+            jax.tree.map(lambda x, i=index: x[i], r) for r in (found, expected)
+        ]
+        equal(*neighbours)
+        assert (int(found.step[index]), int(found.status[index])) == (24, RUNNING)
+    weights, steps = last_bounded(W[1], 40, 24)
+    assert 1 < steps < 16
+    assert (int(found.step[1]), int(found.status[1])) == (steps, DIVERGED)
+    rtol = 1e3 * jnp.finfo(dtype).eps  # rounding grows with the weights, step by step
+    scale = np.abs(weights).max()
+    np.testing.assert_allclose(found.W[1], weights, rtol=0, atol=rtol * scale)
+    assert 1 < np.linalg.norm(weights) <= NORM_BOUND
+    # the first step already leaves the range
+    assert (int(found.step[3]), int(found.status[3])) == (0, DIVERGED)
+    np.testing.assert_array_equal(found.W[3], W[3])
+    assert np.isfinite(found.W).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_start_that_is_not_finite_has_diverged_at_step_zero(bad, dtype):
+    good = students(3, dtype)
+    W = good.at[1, 2, 3].set(bad)
+    rates = jnp.full(3, LR, dtype)
+    found = runner(batched=True)(begin_all(W), KEY, rates)
+    assert found.status.tolist() == [RUNNING, DIVERGED, RUNNING]
+    assert found.step.tolist() == [8, 0, 8]
+    np.testing.assert_array_equal(found.W[1], W[1])
+    expected = runner(batched=True)(begin_all(good), KEY, rates)
+    np.testing.assert_array_equal(found.W[::2], expected.W[::2])
+
+
+def test_gradient_that_turns_nan_keeps_weights_and_optimizer_finite(dtype):
+    def late_nan(W, step):
+        return jnp.where(jnp.sum(jnp.abs(W)) > 20, jnp.nan, -W)
+
+    W = jnp.ones((2, 3), dtype)
+    optimizer = OPTIMIZERS["momentum"](0.1)
+    run = start(W, optimizer)
+    run = advance(run, late_nan, optimizer, updates=50, limit=100)
+    assert int(run.status) == DIVERGED
+    assert 0 < int(run.step) < 50
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.optimizer))
+    assert np.isfinite(run.W).all()
+
+
+# Convergence.
+
+
+@pytest.mark.parametrize(
+    ("status", "loss", "expected"),
+    [
+        (RUNNING, 1e-7, CONVERGED),
+        (RUNNING, 1e-6, RUNNING),  # below means strictly
+        (RUNNING, np.nan, RUNNING),
+        (EXHAUSTED, 1e-7, CONVERGED),
+        (EXHAUSTED, 1.0, EXHAUSTED),
+        (DIVERGED, 1e-7, DIVERGED),
+        (CONVERGED, 1.0, CONVERGED),
+    ],
+)
+def test_check(status, loss, expected):
+    run = start(jnp.ones((2, 3)), optax.sgd(0.1))
+    run = run._replace(step=jnp.int32(7), status=jnp.int32(status))
+    checked = check(run, jnp.float64(loss), 1e-6)
+    assert int(checked.status) == expected
+    assert checked.status.dtype == checked.held.dtype == jnp.int32
+    assert int(checked.held) == (loss < 1e-6)
+    equal(checked._replace(status=run.status, held=run.held), run)
+
+
+@pytest.mark.parametrize(
+    ("below", "hold", "converged_at"),
+    [
+        ([1, 1, 1], 1, 1),
+        ([1, 1, 1], 3, 3),
+        ([0, 1, 0, 1, 1, 0], 2, 5),
+        ([1, 0, 1, 0, 1], 2, None),
+    ],
+)
+def test_check_holds_in_a_row(below, hold, converged_at):
+    run = start(jnp.ones((2, 3)), optax.sgd(0.1))
+    statuses = []
+    for low in below:
+        run = check(run, jnp.float64(1e-7 if low else 1.0), 1e-6, hold=hold)
+        statuses.append(int(run.status))
+    waits = len(below) if converged_at is None else converged_at - 1
+    assert statuses == [RUNNING] * waits + [CONVERGED] * (len(below) - waits)
+
+
+def test_gradient_descent_reaches_global_minima(dtype):
+    W = jax.vmap(lambda key: two_layer.init(key, 10, D, 0.1, dtype=dtype))(
+        jax.random.split(jax.random.key(5), 8)
+    )
+    descend = runner(updates=200, limit=3000, batched=True)
+    losses = jax.jit(jax.vmap(lambda w: two_layer.loss(w.astype(float), K)))
+    runs = begin_all(W)
+    for _ in range(15):
+        runs = check(descend(runs, KEY, jnp.full(8, LR, dtype)), losses(runs.W), 1e-5)
+        if np.all(runs.status != RUNNING):
+            break
+    assert runs.status.tolist() == [CONVERGED] * 8
+    final = [oracles.loss(np.asarray(w, float), K) for w in runs.W]
+    assert np.max(final) < 1e-5
+
+
+# --- optimizers by name ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "lion", "adamw"])
+def test_any_optimizer_of_optax_is_known_by_its_name(name):
+    assert optimizer_named(name) is getattr(optax, name)
+
+
+@pytest.mark.parametrize(
+    "name", ["lbfgs", "noisy_sgd", "apply_updates", "nonesuch", ""]
+)
+def test_what_is_no_optimizer_of_gradients_is_refused(name):
+    with pytest.raises(ValueError, match="unknown optimizer"):
+        optimizer_named(name)

@@ -1,0 +1,68 @@
+"""Loss and gradient over given inputs against NumPy and the population."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from test_two_layer import cast, size
+
+from lmc_jax.students import two_layer
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def sampled(W, x, k):
+    loss = functools.partial(two_layer.sampled_loss, x=x, k=k)
+    return loss(W), two_layer.sampled_gradient(W, x, k), jax.grad(loss)(W)
+
+
+@pytest.fixture
+def batch(dtype):
+    return jax.random.normal(jax.random.key(3), (500, 5), dtype)
+
+
+@pytest.mark.parametrize("name", ["d > k", "m < k", "opposite", "some zero", "minimum"])
+def test_sampled_loss_and_gradient_against_numpy(name, batch, dtype):
+    W, exact, k = cast(name, dtype)
+    x = np.asarray(batch, float)
+    loss, gradient, automatic = sampled(W, batch, k)
+    assert loss.dtype == gradient.dtype == dtype
+    rounding = 16 * jnp.finfo(dtype).eps * size(exact, k)
+    expected = oracles.sampled_loss(exact, x, k).mean()
+    assert abs(float(loss) - expected) <= rounding * size(exact, k)
+    slopes = oracles.sampled_gradient(exact, x, k).mean(0)
+    np.testing.assert_allclose(gradient, slopes, rtol=0, atol=rounding)
+    np.testing.assert_allclose(gradient, automatic, rtol=0, atol=rounding)
+    np.testing.assert_array_equal(gradient[~exact.any(1)], 0)
+
+
+def test_sampled_loss_and_gradient_are_unbiased(dtype):
+    W, exact, k = cast("d > k", dtype)
+    keys = jax.random.split(jax.random.key(4), 400)
+
+    @jax.jit
+    @jax.vmap
+    def draw(key):
+        return sampled(W, jax.random.normal(key, (64, 5), dtype), k)[:2]
+
+    losses, slopes = (np.asarray(draws, float) for draws in draw(keys))
+    oracles.assert_mean(losses, oracles.loss(exact, k))
+    oracles.assert_mean(slopes, oracles.gradient(exact, k))
+
+
+@pytest.mark.parametrize(("d", "k"), [(5, 3), (4, 4), (1, 1)])
+def test_student_and_teacher_against_numpy(d, k, dtype):
+    rng = np.random.default_rng(5)
+    W, x = (jnp.asarray(rng.normal(size=(n, d)), dtype) for n in (6, 40))
+    exact, inputs = np.asarray(W, float), np.asarray(x, float)
+    atol = 8 * jnp.finfo(dtype).eps * size(exact, k) * np.abs(inputs).max()
+    expected = oracles.student(exact, inputs)
+    np.testing.assert_allclose(two_layer.student(W, x), expected, rtol=0, atol=atol)
+    expected = oracles.student(np.eye(d)[:k], inputs)
+    np.testing.assert_allclose(two_layer.teacher(x, k), expected, rtol=0, atol=atol)
+    axes = jnp.eye(k, d, dtype=dtype)
+    np.testing.assert_allclose(
+        two_layer.student(axes, x), two_layer.teacher(x, k), rtol=0, atol=atol
+    )

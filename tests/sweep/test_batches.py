@@ -1,0 +1,90 @@
+"""Batches: the same bits at every size, and halved where they do not fit."""
+
+import dataclasses
+
+import jax
+import pytest
+from test_sweep import BASE, SOURCES, assert_same_bits, swept
+
+from lmc_jax.sweep import batches, programs
+from lmc_jax.sweep.run import OutOfMemory
+
+
+@SOURCES
+def test_cell_has_the_same_bits_at_every_batch_of_two_or_more(source):
+    """So no batch shape is part of what a cell is; known for CPU only."""
+    cell = dataclasses.replace(BASE, pairs=16, source=source)
+    whole, shapes = swept([cell])[cell], {batches.batch_shape(cell)}
+    for halvings in (1, 2, 3):
+        assert_same_bits(swept([cell], halvings=halvings)[cell], whole)
+        shapes.add(batches.batch_shape(cell, halvings))
+    assert len(shapes) > 2
+    assert min(min(shape) for shape in shapes) == 2
+
+
+class Memory:
+    """Programs that run out of memory at batches of more than ``room`` a device."""
+
+    def __init__(self, program, room, error):
+        self.program, self.room, self.calls = program, room, 0
+        self.error = error
+        self.lower = program.lower
+
+    def __call__(self, *arguments):
+        self.calls += 1
+        (size,) = {leaf.shape[0] for leaf in jax.tree.leaves(arguments)}
+        if self.calls > 2 and size > self.room * jax.device_count():
+            raise self.error
+        return self.program(*arguments)
+
+
+OF_DEVICE = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory: 1 GiB")
+
+
+def in_memory(monkeypatch, room, error=OF_DEVICE):
+    descender, measurer = programs.descender, programs.measurer
+
+    def small_descender(*settings):
+        start, descend = descender(*settings)
+        return start, Memory(descend, room, error)
+
+    monkeypatch.setattr(programs, "descender", small_descender)
+    monkeypatch.setattr(
+        programs,
+        "measurer",
+        lambda *settings: Memory(measurer(*settings), room, error),
+    )
+
+
+@pytest.mark.parametrize("error", [OF_DEVICE, MemoryError()])
+def test_batch_that_does_not_fit_is_halved_for_the_rest_of_the_sweep(
+    monkeypatch, error
+):
+    cells = [dataclasses.replace(BASE, pairs=16), dataclasses.replace(BASE, m=9)]
+    expected, done, halvings = swept(cells), [], []
+    in_memory(monkeypatch, 5, error)
+    found = swept(cells, halved=halvings.append, progress=done.append)
+    assert halvings == list(range(1, len(halvings) + 1))
+    assert batches.batch_shape(cells[0], halvings[-1])[0] <= 5
+    assert batches.batch_shape(cells[0], halvings[-2])[0] > 5
+    assert sum(done) == 16 + 5  # what is computed again is not counted twice
+    for cell in cells:
+        assert_same_bits(found[cell], expected[cell])
+
+
+def test_batch_of_two_that_does_not_fit_is_refused_in_one_line(monkeypatch):
+    in_memory(monkeypatch, 1)
+    with pytest.raises(OutOfMemory, match="k=2, m=4: 2 runs or 2 pairs") as caught:
+        swept([BASE])
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_other_errors_of_the_device_are_not_taken_for_a_lack_of_memory(monkeypatch):
+    def broken(*_):
+        raise jax.errors.JaxRuntimeError("INTERNAL: the device fell off the bus")
+
+    measurer = programs.measurer
+    broken.lower = lambda *shapes: measurer(2, (1, 2)).lower(*shapes)
+    monkeypatch.setattr(programs, "measurer", lambda *settings: broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="fell off the bus"):
+        swept([BASE])

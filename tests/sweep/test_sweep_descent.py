@@ -1,0 +1,174 @@
+"""Descent in a sweep against a plain loop, unbatched and without padding, in NumPy."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from test_sweep import BASE, GD32, GD64, assert_same_bits, swept
+
+from lmc_jax import environment
+from lmc_jax.students import descent, two_layer
+from lmc_jax.sweep.cell import Cell, Descent
+from lmc_jax.sweep.run import run_keys
+
+
+def plain_descent(cell, key):
+    """One run, unbatched and without padding, in NumPy; its inputs from JAX."""
+    source = cell.source
+    init_key, data_key = jax.random.split(key)
+    dtype = jnp.dtype(source.precision)
+    W = two_layer.init(init_key, cell.m, cell.d, source.init_std, dtype=dtype)
+    W = np.asarray(W, float)
+    if source.batch:
+        numbers = jnp.arange(source.steps)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(data_key, numbers)
+        shape = (source.batch, cell.d)
+        inputs = jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(keys)
+        inputs = np.asarray(inputs, float)
+    change = plain_optimizer(source)
+    held = 0
+    for step in range(source.steps + 1):
+        if step % source.check_every == 0 or step == source.steps:
+            below = bool(step) and oracles.loss(W, cell.k) < source.tol
+            held = held + 1 if below else 0
+            if held == source.hold:
+                return W, descent.CONVERGED, step
+            if step == source.steps:
+                return W, descent.EXHAUSTED, step
+        if source.batch:
+            gradient = oracles.sampled_gradient(W, inputs[step], cell.k).mean(0)
+        else:
+            gradient = oracles.gradient(W, cell.k)
+        following = W + change(gradient)
+        if not np.linalg.norm(following) <= 1e6:
+            return W, descent.DIVERGED, step
+        W = following
+    raise AssertionError("not reached")
+
+
+def plain_optimizer(source):
+    mean, square, count = 0.0, 0.0, 0
+
+    def change(gradient):
+        nonlocal mean, square, count
+        count += 1
+        if source.optimizer == "adam":
+            mean = 0.9 * mean + 0.1 * gradient
+            square = 0.999 * square + 0.001 * gradient**2
+            spread = np.sqrt(square / (1 - 0.999**count)) + 1e-8
+            return -source.lr * mean / (1 - 0.9**count) / spread
+        decay = 0.0 if source.optimizer == "sgd" else 0.9
+        mean = decay * mean + gradient
+        ahead = source.optimizer == "nesterov"
+        return -source.lr * (decay * mean + gradient if ahead else mean)
+
+    return change
+
+
+def assert_descends_as_the_plain_loop(cell, found):
+    keys = run_keys(
+        environment.root_key(cell.seed), cell.k, cell.m, cell.d, pairs=cell.pairs
+    )
+    assert found["weights"].shape == (cell.pairs, 2, cell.m, cell.d)
+    assert found["weights"].dtype == cell.source.precision
+    for pair in range(cell.pairs):
+        for role in range(2):
+            W, status, step = plain_descent(cell, keys[pair, role])
+            assert found["status"][pair, role] == status
+            assert found["steps"][pair, role] == step
+            scale = max(1.0, np.abs(W).max())
+            ours = found["weights"][pair, role]
+            np.testing.assert_allclose(ours, W, rtol=0, atol=1e-7 * scale)
+
+
+def test_gradient_descent_equals_the_plain_loop_converged_exhausted_and_diverged():
+    slow = dataclasses.replace(BASE, source=dataclasses.replace(GD64, lr=0.1))
+    wild = dataclasses.replace(BASE, source=dataclasses.replace(GD64, lr=30.0))
+    found = swept([BASE, slow, wild])
+    for cell in (BASE, slow, wild):
+        assert_descends_as_the_plain_loop(cell, found[cell])
+    assert descent.CONVERGED in found[BASE]["status"]
+    assert (found[slow]["status"] == descent.EXHAUSTED).all()
+    assert (found[wild]["status"] == descent.DIVERGED).all()
+    lost = np.linalg.norm(found[wild]["weights"], axis=(2, 3))
+    assert (lost <= descent.NORM_BOUND).all()
+    for name in ("weights", "losses", "off_axis"):
+        assert np.isfinite(found[wild][name]).all(), name
+
+
+def test_run_converges_once_its_loss_holds_below_the_tolerance():
+    once = dataclasses.replace(BASE, matchings=())
+    twice = dataclasses.replace(
+        once, source=dataclasses.replace(GD64, hold=2, steps=450)
+    )
+    found = swept([once, twice])
+    assert_descends_as_the_plain_loop(twice, found[twice])
+    early = found[once]["steps"] <= 300
+    assert early.any()
+    later = found[twice]["steps"][early]
+    np.testing.assert_array_equal(later, found[once]["steps"][early] + 100)
+    assert (found[twice]["status"][early] == descent.CONVERGED).all()
+
+
+def test_students_narrower_than_the_teacher_are_trained():
+    source = dataclasses.replace(GD64, steps=250)  # no multiple of check_every
+    cell = Cell(k=3, m=2, d=3, source=source, pairs=1, matchings=("types_index",))
+    found = swept([cell])[cell]
+    assert_descends_as_the_plain_loop(cell, found)
+    assert (found["status"] == descent.EXHAUSTED).all()
+    assert (found["steps"] == 250).all()
+    assert np.isinf(found["distance"]).all()  # there are no minima to be near to
+    assert (found["losses"][..., 0] > 0.01).all()
+
+
+@pytest.mark.parametrize("check_every", [251, 2**31 - 1])
+def test_looks_beyond_the_last_step_cost_no_steps_and_no_bits(check_every):
+    once = dataclasses.replace(BASE, source=dataclasses.replace(GD64, steps=250))
+    cells = [
+        dataclasses.replace(
+            once, source=dataclasses.replace(once.source, check_every=n)
+        )
+        for n in (250, check_every)
+    ]
+    expected, found = (swept([cell])[cell] for cell in cells)
+    assert_same_bits(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr", "batch"),
+    [("sgd", 0.1, 16), ("momentum", 0.1, 0), ("nesterov", 0.1, 0), ("adam", 0.01, 16)],
+)
+def test_every_optimizer_equals_the_plain_loop(optimizer, lr, batch):
+    source = Descent(
+        lr=lr,
+        optimizer=optimizer,
+        batch=batch,
+        steps=50,
+        check_every=20,
+        init_std=0.3,
+        precision="float64",
+    )
+    cell = Cell(k=2, m=3, d=2, source=source, pairs=2, matchings=())
+    # optax computes the bias correction of adam with an implicit promotion.
+    promotion = "standard" if optimizer == "adam" else "strict"
+    with jax.numpy_dtype_promotion(promotion):
+        found = swept([cell])[cell]
+    assert_descends_as_the_plain_loop(cell, found)
+
+
+def test_float32_training_follows_float64_training():
+    single = dataclasses.replace(BASE, source=GD32)
+    found = swept([single])[single]
+    assert found["weights"].dtype == np.float32
+    assert found["losses"].dtype == np.float64
+    keys = run_keys(environment.root_key(7), 2, 4, 3, pairs=5)
+    for pair, role in np.ndindex(5, 2):
+        W, status, step = plain_descent(single, keys[pair, role])
+        if (found["status"][pair, role], found["steps"][pair, role]) == (status, step):
+            ours = found["weights"][pair, role]
+            np.testing.assert_allclose(ours, W, rtol=0, atol=1e-4)
+        else:  # the loss met the tolerance on the other side of a look at it
+            assert abs(found["steps"][pair, role] - step) <= GD32.check_every

@@ -1,0 +1,235 @@
+"""Paths and the four definitions of a barrier, by hand and on pytrees."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+
+from lmc_jax.paths import BARRIERS, barrier, lerp, path_losses, times
+from lmc_jax.students import two_layer
+
+QUARTERS = np.linspace(0, 1, 5)
+
+
+def plain_barrier(losses, ts, definition):
+    first, last = losses[0], losses[-1]
+    excess = [x - ((1 - t) * first + t * last) for x, t in zip(losses, ts, strict=True)]
+    return {
+        "lerp": max(excess),
+        "mean": max(losses) - (first + last) / 2,
+        "max": max(losses) - max(first, last),
+        "midpoint": excess[len(ts) // 2],
+    }[definition]
+
+
+def networks(dtype):
+    """Two pytrees of weights."""
+    rng = np.random.default_rng(0)
+
+    def network():
+        layers = {"w": rng.normal(size=(3, 4)), "b": rng.normal(size=4)}
+        tree = {"layers": [layers, {"w": rng.normal(size=(4, 2))}], "scale": (0.7,)}
+        return jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
+
+    return network(), network()
+
+
+def energy(tree):
+    return sum(jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(tree))
+
+
+def test_times_are_evenly_spaced_float64():
+    assert times().dtype == jnp.float64
+    np.testing.assert_allclose(times(), np.arange(11) / 10, rtol=1e-15)
+    np.testing.assert_array_equal(times(5), QUARTERS)
+    for points in (2, 3, 11, 26, 101):
+        ts = np.asarray(times(points))
+        assert len(ts) == points
+        assert (ts[0], ts[-1]) == (0, 1)
+        if points % 2:
+            assert ts[points // 2] == 0.5
+
+
+def test_a_path_of_one_point_is_refused():
+    with pytest.raises(ValueError, match=r"^points=1: a path has at least 2$"):
+        times(1)
+
+
+def test_path_is_exact_at_its_ends(dtype):
+    start, end = networks(dtype)
+    start["scale"] = (jnp.asarray([1e30, 3e-30, -0.1, 0], dtype),)
+    end["scale"] = (jnp.asarray([-7e-30, 1e30, 1e30, 0.3], dtype),)
+    for t, expected in [(0, start), (1, end)]:
+        found = lerp(start, end, jnp.asarray(t, dtype))
+        assert jax.tree.structure(found) == jax.tree.structure(start)
+        for leaf, other in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+            assert leaf.dtype == dtype
+            np.testing.assert_array_equal(leaf, other)
+
+
+def test_plain_numbers_are_mixed_as_arrays_are():
+    start, end = {"scale": 0.5, "step": 3}, {"scale": -1.5, "step": 4}
+    middle = lerp(start, end, 0.25)
+    assert (middle["scale"], middle["step"]) == (0.0, 3)
+    losses = path_losses(lambda tree: tree["scale"] ** 2, start, end, times(3))
+    np.testing.assert_allclose(losses, [0.25, 0.25, 2.25], rtol=1e-15)
+
+
+def test_path_is_straight(dtype):
+    start, end = networks(dtype)
+    atol = 8 * jnp.finfo(dtype).eps
+    for t in (0.1, 0.5, 0.7):
+        found = lerp(start, end, jnp.asarray(t, dtype))
+        for leaf, a, b in zip(*map(jax.tree.leaves, (found, start, end)), strict=True):
+            a, b = np.asarray(a, float), np.asarray(b, float)
+            np.testing.assert_allclose(leaf, a + t * (b - a), rtol=0, atol=atol)
+
+
+def test_leaves_that_are_no_floating_numbers_are_not_mixed(dtype):
+    def network(seed):
+        rng = np.random.default_rng(seed)
+        return {
+            "w": jnp.asarray(rng.normal(size=3), dtype),
+            "steps": jnp.asarray(rng.integers(2**62, size=2)),
+            "mask": jnp.asarray([seed == 0, True]),
+            "key": jax.random.key(seed),
+        }
+
+    start, end = network(0), network(1)
+    for t, expected in [(0, start), (0.7, start), (1, end)]:
+        found = jax.jit(lerp)(start, end, jnp.asarray(t, dtype))
+        for name in ("steps", "mask", "key"):
+            assert found[name].dtype == start[name].dtype
+            assert (found[name] == expected[name]).all()
+
+    def loss(tree):
+        return tree["w"][tree["mask"].argmax()]
+
+    losses = path_losses(loss, start, end, times())
+    assert (losses[0], losses[-1]) == (loss(start), loss(end))
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_losses_of_a_pytree_along_the_default_times(precision):
+    start, end = networks(jnp.dtype(precision))
+    found = np.asarray(path_losses(energy, start, end, times()), float)
+    leaves = list(zip(*map(jax.tree.leaves, (start, end)), strict=True))
+    leaves = [(np.asarray(a, float), np.asarray(b, float)) for a, b in leaves]
+    expected = [
+        sum(np.cos((1 - t) * a + t * b).sum() for a, b in leaves)
+        for t in np.arange(11) / 10
+    ]
+    atol = 64 * jnp.finfo(precision).eps  # a sum of 25 cosines
+    np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
+
+
+def test_losses_at_the_ends_are_those_of_the_networks(dtype):
+    start, end = networks(dtype)
+    ts = times(3).astype(dtype)
+    found = path_losses(energy, start, end, ts)
+    rtol = 4 * jnp.finfo(dtype).eps  # the sum may associate otherwise in the loop
+    np.testing.assert_allclose(found[0], energy(start), rtol=rtol)
+    np.testing.assert_allclose(found[2], energy(end), rtol=rtol)
+
+
+def test_two_layer_path_against_numpy():
+    rng = np.random.default_rng(1)
+    pairs = rng.normal(size=(3, 2, 6, 5))
+    ts = times()
+
+    @jax.jit
+    @jax.vmap
+    def losses(pair):
+        loss = functools.partial(two_layer.loss, k=4)
+        return path_losses(loss, pair[0], pair[1], ts)
+
+    found = losses(pairs)
+    positions = np.arange(11) / 10
+    expected = [
+        [oracles.loss((1 - t) * a + t * b, 4) for t in positions] for a, b in pairs
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
+    for definition in BARRIERS:
+        heights = [plain_barrier(row, positions, definition) for row in expected]
+        np.testing.assert_allclose(
+            barrier(found, ts, definition), heights, rtol=1e-12, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize(
+    ("losses", "lerp_", "mean", "max_", "midpoint"),
+    [
+        ([1, 3, 2.5, 5, 2], 3.25, 3.5, 3, 1),
+        ([2, 1, 0.5, 1, 2], 0, 0, 0, -1.5),
+        ([4, 1, 0.5, 0.25, 1], 0, 1.5, 0, -2),
+        ([0, 1, 2, 3, 4], 0, 2, 0, 0),
+        ([0, 0, 8, 0, 0], 8, 8, 8, 8),
+        ([3, 3, 3, 3, 3], 0, 0, 0, 0),
+        ([1, 0, 0, 0, np.inf], np.nan, np.nan, np.nan, -np.inf),
+    ],
+)
+def test_barriers_by_hand(losses, lerp_, mean, max_, midpoint, dtype):
+    losses, ts = jnp.asarray(losses, dtype), jnp.asarray(QUARTERS, dtype)
+    expected = dict(zip(BARRIERS, (lerp_, mean, max_, midpoint), strict=True))
+    for definition, height in expected.items():
+        found = barrier(losses, ts, definition)
+        assert found.dtype == dtype
+        if np.isfinite(losses).all():  # dyadic numbers: no rounding
+            assert float(found) == height
+        else:
+            assert not np.isfinite(found) or definition == "max"
+    np.testing.assert_array_equal(barrier(losses, ts), barrier(losses, ts, "lerp"))
+
+
+@pytest.mark.parametrize("definition", BARRIERS)
+def test_barriers_of_batches(definition, dtype):
+    ts = times().astype(dtype)
+    losses = np.random.default_rng(2).exponential(size=(4, 3, 11)).astype(dtype)
+    function = jax.jit(functools.partial(barrier, definition=definition))
+    expected = [
+        [
+            plain_barrier(row.astype(float), np.arange(11) / 10, definition)
+            for row in rows
+        ]
+        for rows in losses
+    ]
+    atol = 8 * jnp.finfo(dtype).eps * losses.max()
+    np.testing.assert_allclose(function(losses, ts), expected, rtol=0, atol=atol)
+
+
+def test_definitions_are_ordered(dtype):
+    """max <= mean, and 0 <= lerp, midpoint <= lerp; all equal on equal ends."""
+    ts = times().astype(dtype)
+    losses = np.random.default_rng(3).normal(size=(200, 11)).astype(dtype)
+    height = {name: np.asarray(barrier(losses, ts, name)) for name in BARRIERS}
+    assert np.all(height["max"] <= height["mean"])
+    assert np.all(height["max"] <= height["lerp"] + 4 * jnp.finfo(dtype).eps)
+    assert np.all(height["midpoint"] <= height["lerp"])
+    assert np.all(height["lerp"] >= 0)
+    losses[:, [0, -1]] = 0
+    heights = [np.asarray(barrier(losses, ts, name)) for name in BARRIERS[:3]]
+    np.testing.assert_array_equal(heights[1:], [heights[0]] * 2)
+
+
+@pytest.mark.parametrize("definition", BARRIERS)
+def test_no_barrier_between_a_network_and_itself(definition, dtype):
+    W = jnp.asarray(np.random.default_rng(4).normal(size=(6, 5)), dtype)
+    ts = times().astype(dtype)
+    losses = path_losses(functools.partial(two_layer.loss, k=3), W, W, ts)
+    scale = (float(jnp.sum(jnp.linalg.norm(W, axis=1))) + 3) ** 2
+    assert abs(barrier(losses, ts, definition)) <= 4 * jnp.finfo(dtype).eps * scale
+
+
+def test_unknown_definition_is_one_clear_line():
+    with pytest.raises(ValueError, match="unknown barrier 'height'") as caught:
+        barrier(jnp.ones(11), times(), "height")
+    assert "lerp, mean, max, midpoint" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_midpoint_of_an_even_number_of_positions_is_refused():
+    with pytest.raises(ValueError, match="odd number of points, got 10"):
+        barrier(jnp.ones(10), times(10), "midpoint")
