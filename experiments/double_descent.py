@@ -191,7 +191,8 @@ def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
     stuck = {row["m"]: _stay(row["above"]) for row in curve if len(row["above"])}
     return {
         "paper": "",
-        "claim": f"students of width m >= 1.5k fit the teacher (k = {k}, η = {rate})",
+        "text": "students of width m >= 1.5k fit the teacher",
+        "case": f"k = {k}, η = {rate}",
         "measured": f"{shown}; for k <= m < 1.5k: {narrow}; the others stay, median "
         f"and range by m, at {stuck or 'no loss: there are none'}",
         "rule": "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4, "
@@ -236,7 +237,8 @@ def _leg(claim: str, label: str, high: dict, low: dict, picked: str) -> dict:
     drop = high["barrier_low"] - low["barrier_high"]  # NaN for single pairs
     return {
         "paper": "Figure 4",
-        "claim": f"{claim} ({label})",
+        "text": claim,
+        "case": label,
         "measured": f"{common.with_interval(high, 'barrier')} at m = {high['m']} "
         f"against {common.with_interval(low, 'barrier')} at m = {low['m']}",
         "rule": _APART + picked,

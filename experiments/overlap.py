@@ -147,8 +147,8 @@ def claims(rows: Sequence[dict]) -> list[dict]:
     agree = "sampled overlaps of uniform minima agree with"
     clt, exact = f"{agree} the central-limit form", f"{agree} the exact expectation"
     judged = [
-        {"claim": clt} | _covered(tested, "clt"),
-        {"paper": "", "claim": exact, "corrects": clt} | _covered(tested, "exact"),
+        {"text": clt} | _covered(tested, "clt"),
+        {"paper": "", "text": exact, "corrects": clt} | _covered(tested, "exact"),
     ]
     for (k,), curve in curves.group(tested, "k").items():
         judged += _seen(k, curve)
@@ -200,8 +200,10 @@ def _seen(k: int, curve: Sequence[dict]) -> list[dict]:
     return [
         shared
         | {
-            "claim": "the sampled overlap proportion first decreases and then "
-            f"increases (k = {k})",
+            "text": (
+                "the sampled overlap proportion first decreases and then increases"
+            ),
+            "case": f"k = {k}",
             "rule": "the interval of the least mean lies below those of the smallest "
             "and of the largest m; it fails where the least mean is one of the two, "
             "with an interval below all others; not judged where intervals meet, or "
@@ -210,8 +212,8 @@ def _seen(k: int, curve: Sequence[dict]) -> list[dict]:
         },
         shared
         | {
-            "claim": "the sampled overlap proportion is least at m approximately 2k "
-            f"(k = {k})",
+            "text": "the sampled overlap proportion is least at m approximately 2k",
+            "case": f"k = {k}",
             "rule": "the interval at m = 2k meets that of the least mean; at least "
             "three widths",
             "holds": bool(at_paper[0]["overlap_low"] <= least["overlap_high"])
@@ -227,7 +229,8 @@ def _falls_and_rises(k: int) -> dict:
     turn = theory.overlap_minimum(k) - k  # steps before it lead to the minimum
     wrong = int(np.sum(steps[:turn] > 1e-12) + np.sum(steps[turn:] < -1e-12))
     return {
-        "claim": f"the overlap proportion first decreases and then increases (k = {k})",
+        "text": "the overlap proportion first decreases and then increases",
+        "case": f"k = {k}",
         "measured": f"the exact expectation goes from 1 at m = {k} to "
         f"{theory.expected_overlap(k + turn, k):.4f} at m = {k + turn} and "
         f"{theory.expected_overlap(8 * k, k):.4f} at m = {8 * k}; {wrong} of "
@@ -244,7 +247,8 @@ def _tends_to_one(k: int) -> dict:
     gaps = 1 - theory.expected_overlap([ratio * k for ratio in ratios], k)
     falls = gaps[:-1] / gaps[1:]
     return {
-        "claim": f"the overlap proportion tends to 1 as m → ∞ (k = {k})",
+        "text": "the overlap proportion tends to 1 as m → ∞",
+        "case": f"k = {k}",
         "measured": "1 less the exact expectation is "
         + ", ".join(f"{g:.3g} at m = {r}k" for g, r in zip(gaps, ratios, strict=True))
         + f": it falls by factors {falls[0]:.3f} and {falls[1]:.3f}",
@@ -269,13 +273,15 @@ def _least(k: int) -> list[dict]:
     return [
         shared
         | {
-            "claim": f"{text} m = 2k (k = {k})",
+            "text": f"{text} m = 2k",
+            "case": f"k = {k}",
             "rule": f"{rule}sampling, is least equals 2k",
             "holds": least == 2 * k,
         },
         shared
         | {
-            "claim": f"{text} a width next to 2.292k (k = {k})",
+            "text": f"{text} a width next to 2.292k",
+            "case": f"k = {k}",
             "paper": "",
             "corrects": f"{text} m = 2k",
             "rule": f"{rule}sampling, is least is one of the two next to 2.2922k, "
@@ -300,15 +306,17 @@ def _limit() -> list[dict]:
     return [
         {
             "paper": "Appendix A.1",
-            "claim": "as k → ∞ the central-limit form is least at m = 2k, with value "
-            f"1 - 1/(2√π) = {paper:.4f}",
+            "text": (
+                "as k → ∞ the central-limit form is least at m = 2k, with "
+                f"value 1 - 1/(2√π) = {paper:.4f}"
+            ),
             "measured": f"least at m = {own:.3f}k, with value {own_value:.4f}",
             "rule": f"{shared}the paper's",
             "n": 0,
             "holds": abs(own - 2) < 1e-3 and abs(own_value - paper) < 1e-3,
         },
         {
-            "claim": said,
+            "text": said,
             "measured": "the exact limit of the expectation is least at m = "
             f"{place:.3f}k, with value {value:.4f}",
             "rule": f"{shared}the paper's",
@@ -316,7 +324,7 @@ def _limit() -> list[dict]:
             "holds": abs(place - 2) < 1e-3 and abs(value - paper) < 1e-3,
         },
         {
-            "claim": f"{text} m = 2.292k, with value 0.735",
+            "text": f"{text} m = 2.292k, with value 0.735",
             "paper": "",
             "corrects": said,
             "measured": f"the exact expectation at k = {k} is least at m = {least}, "

@@ -173,7 +173,8 @@ def depth_claim(curves: Sequence[dict]) -> dict:
     said = ", ".join(f"{placed(own)} at {own['layers']}" for own in curves)
     return {
         "paper": "Figure 14",
-        "claim": f"the peak's width has no clear trend in depth ({curves[0]['data']})",
+        "text": "the peak's width has no clear trend in depth",
+        "case": curves[0]["data"],
         "measured": f"peaks by layers {said}; slope of its logarithm a layer between "
         f"{low:.2g} and {high:.2g}",
         "rule": "the interval of the slope over at least three depths holds 0" + RULE,
@@ -189,8 +190,8 @@ def data_claim(curves: Sequence[dict]) -> dict:
     low = float(np.percentile(np.log(hard["draws"] / easy["draws"]), 2.5))
     return {
         "paper": "Figure 14",
-        "claim": "the peak is at larger width for harder data "
-        f"({easy['layers']} layers)",
+        "text": "the peak is at larger width for harder data",
+        "case": f"{easy['layers']} layers",
         "measured": "; ".join(
             f"{placed(own)} for {own['data']} (least test error {own['error']:.2g})"
             for own in ordered

@@ -214,8 +214,11 @@ def claims(rows: Sequence[dict]) -> list[dict]:
         judged.append(
             {
                 "paper": "",
-                "claim": "without noise every planted permutation is recovered, up to "
-                f"equal neurons ({matchers.LABELS[name]})",
+                "text": (
+                    "without noise every planted permutation is recovered, up to "
+                    "equal neurons"
+                ),
+                "case": matchers.LABELS[name],
                 "measured": f"least share {worst['recovery_mean']:.3g}, at m = "
                 f"{worst['m']}, {worst['source']}",
                 "rule": "the share is 1 for every student, width and source",

@@ -289,8 +289,8 @@ def claims(types: list, ones: list, wide: list) -> list[dict]:
 def _equal_types(row: dict) -> dict:
     return {
         "paper": "Figure 9",
-        "claim": "every type is equally likely to be the doubled one "
-        f"(k = {row['k']}, m = {row['m']}, {words(row)})",
+        "text": "every type is equally likely to be the doubled one",
+        "case": f"k = {row['k']}, m = {row['m']}, {words(row)}",
         "measured": f"{row['often'].tolist()} of {row['runs']} runs, chi-square p = "
         f"{row['mean']:.2g}; {row['left out']} runs left out",
         "rule": f"the chi-square test of equal chances has p > {LEVEL}",
@@ -303,9 +303,9 @@ def _exponential(row: dict) -> dict:
     own = trained(row)
     return {
         "paper": "Figure 9" if own else "Lemma 8",
-        "claim": ("weights are" if own else "points drawn uniformly on the simplex are")
-        + f" distributed as normalised Exp(1) draws (k = 1, m = {row['m']}, "
-        f"{words(row)})",
+        "text": ("weights are" if own else "points drawn uniformly on the simplex are")
+        + " distributed as normalised Exp(1) draws",
+        "case": f"k = 1, m = {row['m']}, {words(row)}",
         "measured": f"KS distance {shown(row)}; {LEVEL:.0%} of uniform samples of "
         f"this size exceed {row['limit']:.3g}; {row['left out']} runs left out",
         "rule": "the KS distance of all weights to Beta(1, m-1), their marginal on the "
@@ -323,8 +323,10 @@ def _tends_to_exponential() -> dict:
     ]
     return {
         "paper": "Lemma 8",
-        "claim": "n times a coordinate of a uniform point of the simplex tends to "
-        "Exp(1) in distribution",
+        "text": (
+            "n times a coordinate of a uniform point of the simplex tends "
+            "to Exp(1) in distribution"
+        ),
         "measured": "largest difference of both distribution functions "
         + ", ".join(f"{g:.2g} at n = {n}" for g, n in zip(gaps, sizes, strict=True)),
         "rule": "it falls at least fivefold from each n to the next; computed without "
@@ -338,8 +340,10 @@ def _moving(rows: Sequence[dict]) -> dict:
     least, *_, most = sorted(rows, key=lambda row: row["mean"])
     return {
         "paper": "Appendix B.2",
-        "claim": "the distribution of weights at k = 1 is not stable against learning "
-        "rate and initial scale",
+        "text": (
+            "the distribution of weights at k = 1 is not stable against "
+            "learning rate and initial scale"
+        ),
         "measured": f"KS distance from {shown(least)} at {words(least)} to "
         f"{shown(most)} at {words(most)}",
         "rule": "the intervals of the least and the largest distance do not meet",
@@ -355,8 +359,11 @@ def _dispersed(name: str, curve: Sequence[dict]) -> dict:
     model = name == "uniform model"
     return {
         "paper": "" if model else "Assumption 3",
-        "claim": f"type counts of {'sampled' if model else 'trained'} students vary "
-        f"as the multinomial of Assumption 3 (k = {curve[0]['k']}, {name})",
+        "text": (
+            f"type counts of {'sampled' if model else 'trained'} students "
+            "vary as the multinomial of Assumption 3"
+        ),
+        "case": f"k = {curve[0]['k']}, {name}",
         "measured": f"dispersion index {found}",
         "rule": f"the {1 - LEVEL / 10:.1%} interval of the index holds 1 at every m",
         "n": min((row["runs"] for row in kept), default=0),

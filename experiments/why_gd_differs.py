@@ -263,8 +263,11 @@ def _where(row: dict) -> str:
 def _sparse(row: dict) -> dict:
     return {
         "paper": "Section 5",
-        "claim": "at large m trained minima have the lower permuted barrier because "
-        f"they have zero rows ({_where(row)})",
+        "text": (
+            "at large m trained minima have the lower permuted barrier "
+            "because they have zero rows"
+        ),
+        "case": _where(row),
         "measured": f"uniform/trained {factor(row['total'])}, and "
         f"{row['zero rows']:.2g} rows a student with norm <= {row['threshold']:g}",
         "rule": "the interval of the factor lies above 1, and there is a zero row for "
@@ -279,9 +282,11 @@ def _counts(row: dict) -> dict:
     factors = ", ".join(f"{name} {factor(row[name])}" for name in EFFECTS)
     return {
         "paper": "",
-        "claim": f"trained minima have the {'lower' if value > 0 else 'higher'} "
-        "permuted barrier mainly because of their type counts "
-        f"({_where(row)})",
+        "text": (
+            f"trained minima have the {'lower' if value > 0 else 'higher'} "
+            "permuted barrier mainly because of their type counts"
+        ),
+        "case": _where(row),
         "measured": f"uniform/trained {factor(row['total'])} = {factors}; dispersion "
         f"index {row['index']:.2g}, relative spread of norms {row['spread']:.2g} (1 "
         "and about 1 in the uniform model); barrier of the students themselves "

@@ -69,7 +69,7 @@ def _minima(rows: Sequence[dict]) -> dict:
     top = max(row["ends"] for row in own)
     return {
         "paper": "Lemma 2",
-        "claim": "every point of the set that Lemma 2 describes is a global minimum",
+        "text": "every point of the set that Lemma 2 describes is a global minimum",
         "measured": f"largest loss of a sampled point {top:.1e}",
         "rule": "no loss of a point drawn from the set exceeds 1e-12",
         "n": sum(2 * row["pairs"] for row in own),
@@ -85,7 +85,7 @@ def _coinciding(rows: Sequence[dict]) -> dict:
     top = max((found.max() for found in heights if len(found)), default=np.nan)
     return {
         "paper": "Section 3",
-        "claim": "two global minima whose types match have no barrier",
+        "text": "two global minima whose types match have no barrier",
         "measured": f"largest barrier of {count} paths between minima with equally "
         f"many neurons of each type, matched by type, {top:.1e}",
         "rule": "none exceeds 1e-12, m > k > 1",
@@ -100,8 +100,10 @@ def _uniformly_matched(rows: Sequence[dict]) -> dict:
     alike = sum(int(row["alike"].sum()) for row in own)
     return {
         "paper": "Theorem 6",
-        "claim": "its assumption, equation 10: every type has the same matched share "
-        "in both solutions",
+        "text": (
+            "its assumption, equation 10: every type has the same matched "
+            "share in both solutions"
+        ),
         "measured": f"types are equally many in {alike} of {pairs} pairs; in the "
         "others some type is matched fully in one solution and not in the other",
         "rule": "it is so in every pair, m > k > 1",
@@ -120,7 +122,8 @@ def _certified(rows: Sequence[dict]) -> dict:
     ]
     return {
         "paper": "",
-        "claim": "the certificate bounds the loss on every path (uniform minima)",
+        "text": "the certificate bounds the loss on every path",
+        "case": "uniform minima",
         "measured": f"{broken} violations in {pairs} pairs, every matching; its mean "
         f"is {min(ratios):.3g} to {max(ratios):.3g} times the barrier"
         if ratios
@@ -154,7 +157,8 @@ def _rates(label: str, curve: Sequence[dict]) -> list[dict]:
     judged = [
         {
             "paper": "Theorem 6",
-            "claim": f"the barrier vanishes at least like m^-1/2 ({label})",
+            "text": "the barrier vanishes at least like m^-1/2",
+            "case": label,
             "rule": "the slope's interval lies at or below -1/2",
             "holds": bool(high <= -0.5),
         }
@@ -162,8 +166,8 @@ def _rates(label: str, curve: Sequence[dict]) -> list[dict]:
     judged += [
         {
             "paper": "",
-            "claim": f"over these widths the barrier vanishes like m^{exponent:g} "
-            f"({label})",
+            "text": f"over these widths the barrier vanishes like m^{exponent:g}",
+            "case": label,
             "rule": f"the slope's interval contains {exponent:g}",
             "holds": bool(low <= exponent <= high),
         }
@@ -181,7 +185,8 @@ def _dimension(label: str, curve: Sequence[dict], other: Sequence[dict]) -> dict
     dimensions = f"d = {curve[0]['d']} and {other[0]['d']}"
     claim = {
         "paper": "Section 1",
-        "claim": f"the rate does not depend on the input dimension ({label})",
+        "text": "the rate does not depend on the input dimension",
+        "case": label,
         "rule": "the intervals of both slopes meet, and at every width of the last "
         "decade those of both barriers",
         "n": sum(row["pairs"] for row in other),

@@ -43,7 +43,8 @@ def _benefit_grows(label: str, first: Sequence[dict], last: Sequence[dict]) -> d
     small, large = first[-1], last[-1]
     return {
         "paper": "Figure 3",
-        "claim": f"at large m permutation helps more the larger k ({label})",
+        "text": "at large m permutation helps more the larger k",
+        "case": label,
         "measured": f"permuted/direct {common.with_interval(large, 'normalized')} at "
         f"k = {large['k']}, m = {large['m']} against "
         f"{common.with_interval(small, 'normalized')} at k = {small['k']}, m = "
@@ -70,7 +71,8 @@ def _sharpens(label: str, first: Sequence[dict], last: Sequence[dict]) -> dict:
     (k, large, least), (j, small, most) = falls
     return {
         "paper": "Figure 3",
-        "claim": f"the peak of permuted/direct is sharper the larger k ({label})",
+        "text": "the peak of permuted/direct is sharper the larger k",
+        "case": label,
         "measured": f"from the peak to the largest m it falls by a factor {large:.3g} "
         f"(at least {least:.3g}) at k = {k} and {small:.3g} (at most {most:.3g}) at "
         f"k = {j}",
@@ -104,22 +106,23 @@ _PEAK_SEEN = "the permuted barrier is largest at some k < m <= 3k, and then fall
 _FALL = "beyond its peak the permuted barrier falls towards 0"
 
 
-def _not_run(claim: str) -> dict:
+def _not_run(text: str, case: str) -> dict:
     measured, rule = (
         "no barrier to judge",
         "needs two pairs, barriers above 0 and widths up to 5k",
     )
-    shared = {"claim": claim, "n": 0, "holds": None}
+    shared = {"text": text, "case": case, "n": 0, "holds": None}
     return shared | {"measured": measured, "rule": rule}
 
 
 def _lowered(label: str, wide: Sequence[dict]) -> dict:
     wide = [row for row in wide if row["normalized_high"] == row["normalized_high"]]
     if not wide:
-        return _not_run(f"{_LOWER} ({label})")
+        return _not_run(_LOWER, label)
     worst = max(wide, key=lambda row: row["normalized_mean"])
     return {
-        "claim": f"{_LOWER} ({label})",
+        "text": _LOWER,
+        "case": label,
         "measured": "permuted/direct at most "
         f"{common.with_interval(worst, 'normalized')}, at m = {worst['m']}",
         "rule": "at every m > k the interval of permuted/direct lies below 1/3",
@@ -132,7 +135,7 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> list[dict]:
     """Where the peak is, as the paper says and as is seen, and the fall after it."""
     peak, last = highest(curve), curve[-1]
     names = (_PEAK, _PEAK_SEEN, _FALL)
-    there, seen, fall = (_not_run(f"{name} ({label})") for name in names)
+    there, seen, fall = (_not_run(name, label) for name in names)
     seen |= {"paper": "", "corrects": _PEAK}
     if not peak["barrier_low"] > 1e-9 or last["m"] < 5 * k:
         return [there, seen, fall]
@@ -190,8 +193,11 @@ def _against_uniform(rows: Sequence[dict]) -> list[dict]:
 def _below(source: str, label: str, ours: dict, uniform: dict) -> dict:
     gap = uniform["barrier_low"] - ours["barrier_high"]  # NaN without intervals
     return {
-        "claim": f"at large m the permuted barrier of {source} lies below that of "
-        f"uniform minima ({label})",
+        "text": (
+            f"at large m the permuted barrier of {source} lies below that "
+            "of uniform minima"
+        ),
+        "case": label,
         "measured": f"at m = {ours['m']}: {common.with_interval(ours, 'barrier')} "
         f"against {common.with_interval(uniform, 'barrier')}",
         "rule": "at the largest m the intervals do not meet, and it is lower",
@@ -213,8 +219,10 @@ def _alike(source: str, label: str, curve: Sequence, reference: Sequence) -> dic
         or row["barrier_high"] < model["barrier_low"] / 2
     ]
     return {
-        "claim": f"the permuted barriers of {source} and of uniform minima are very "
-        f"similar ({label})",
+        "text": (
+            f"the permuted barriers of {source} and of uniform minima are very similar"
+        ),
+        "case": label,
         "measured": f"ratio of means {shown or 'not defined'}",
         "rule": "at no width is either more than twice the other by its whole interval",
         "n": min((row["pairs"] for row, _ in both), default=0),

@@ -54,7 +54,7 @@ def _never_below(rows: Sequence[dict]) -> dict:
     least = min((float((r["heights"] - r["best"]).min()) for r in tried), default=0.0)
     return {
         "paper": "",
-        "claim": "no matching's barrier is below the optimum over all permutations",
+        "text": "no matching's barrier is below the optimum over all permutations",
         "measured": f"least difference {least:.1e} over {len(tried)} points",
         "rule": f"none below -{ROUNDING:g}, the rounding of a loss, in any pair",
         "n": sum(row["pairs"] for row in tried),
@@ -73,8 +73,10 @@ def _refined(rows: Sequence[dict]) -> dict:
     widths = sorted({row["m"] for row in beyond})
     return {
         "paper": "",
-        "claim": f"beyond m = {WIDEST} no other matching has a lower mean barrier than "
-        "swap descent on the barrier with restarts",
+        "text": (
+            f"beyond m = {WIDEST} no other matching has a lower mean "
+            "barrier than swap descent on the barrier with restarts"
+        ),
         "measured": f"m = {', '.join(map(str, widths))}: {len(below)} of {len(others)} "
         "means lie below"
         + (f", the lowest {min(ratios):.4g} times its mean" if ratios else ""),
@@ -91,7 +93,7 @@ def _bounded(rows: Sequence[dict]) -> dict:
     gaps = [_gap(row["best"], row["lower"])[0] for row in best]
     return {
         "paper": "",
-        "claim": "no permutation's barrier is below the proved lower bound",
+        "text": "no permutation's barrier is below the proved lower bound",
         "measured": f"least difference {least:.1e}; gap (best - lower)/best of the "
         f"means {max(min(gaps), 0):.0%} to {max(gaps):.0%}",
         "rule": f"no barrier is below it by more than {ROUNDING:g}, in any pair",
@@ -108,7 +110,8 @@ def _certified(rows: Sequence[dict]) -> dict:
     spread = f"{min(ratios):.3g} to {max(ratios):.3g}" if ratios else "not defined"
     return {
         "paper": "",
-        "claim": "the certificate bounds the loss on every path (opposed leftovers)",
+        "text": "the certificate bounds the loss on every path",
+        "case": "opposed leftovers",
         "measured": f"largest excess of a loss {excess:.1e}; certificate, largest "
         f"inside the path, over the best barrier: {spread}",
         "rule": f"no loss exceeds it at the same t by more than {ROUNDING:g}",
@@ -135,8 +138,10 @@ def _near(name: str, rows: Sequence[dict]) -> list[dict]:
     return [
         {
             "paper": _kind(name) if name.startswith("types") else "",
-            "claim": f"the barrier of {_kind(name)} is within 5% of the best "
-            f"permutation's ({LABELS[name]})",
+            "text": (
+                f"the barrier of {_kind(name)} is within 5% of the best permutation's"
+            ),
+            "case": LABELS[name],
             "measured": f"at most {with_interval(ratio)} times, at k = {worst['k']}, "
             f"m = {worst['m']}, {worst['source']}; the optimum itself in {share:.0%} "
             "of the pairs",

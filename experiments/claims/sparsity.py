@@ -40,8 +40,10 @@ def _characterised(rows: Sequence[dict]) -> dict:
     incomplete = sum(row["incomplete"] for row in ended)
     return {
         "paper": "Lemma 2",
-        "claim": "there are no global minima but those of Lemma 2: every neuron on a "
-        "teacher's axis, every axis taken, masses that add up to 1",
+        "text": (
+            "there are no global minima but those of Lemma 2: every neuron "
+            "on a teacher's axis, every axis taken, masses that add up to 1"
+        ),
         "measured": f"converged runs end within {furthest:.1e} of one; {incomplete} "
         "lack a type",
         "rule": f"every converged run is within {NEAR} of one (Euclidean distance of "
@@ -64,7 +66,7 @@ def _uniform_lowest(name: str, uniform: Sequence[dict], groups: dict) -> dict:
                 below += reference[f"{name}_low"] <= row[f"{name}_high"]
     return {
         "paper": "Figure 5",
-        "claim": f"uniform minima have the lowest {MEASURES[name]}",
+        "text": f"uniform minima have the lowest {MEASURES[name]}",
         "measured": f"at {below} of {compared} (m, η) the uniform value is not above "
         "the trained one's",
         "rule": "at every (m, η) the uniform interval does not lie above GD's",
@@ -75,7 +77,7 @@ def _uniform_lowest(name: str, uniform: Sequence[dict], groups: dict) -> dict:
 
 def _not_run(claim: str, measured: str) -> dict:
     rule = "needs two rates at the largest width, each with two converged runs"
-    shared = {"paper": "Figure 5", "claim": claim, "n": 0, "holds": None}
+    shared = {"paper": "Figure 5", "text": claim, "n": 0, "holds": None}
     return shared | {"measured": measured, "rule": rule}
 
 
@@ -91,7 +93,7 @@ def _grows_with_rate(name: str, groups: Mapping[str, Sequence[dict]]) -> dict:
     fast = max(ends, key=lambda row: row["lr_times_m"])
     return {
         "paper": "Figure 5",
-        "claim": claim,
+        "text": claim,
         "measured": f"m = {fast['m']}: {common.with_interval(fast, name)} at "
         f"η = {fast['lr_times_m']:.3g}/m against {common.with_interval(slow, name)} at "
         f"η = {slow['lr_times_m']:.3g}/m",
@@ -106,9 +108,10 @@ def _grows_with_width(name: str, label: str, curve: Sequence[dict]) -> dict:
     large = bool(curve) and curve[0]["lr_times_m"] >= 5
     claim = {
         "paper": "Figure 5",
-        "claim": f"{MEASURES[name]} "
+        "text": f"{MEASURES[name]} "
         f"{'grows with m at large' if large else 'does not grow with m at small'} "
-        f"learning rates ({label})",
+        "learning rates",
+        "case": label,
         "rule": "it grows if the interval at the largest m lies above that at the "
         "smallest; large rates are η >= 5/m",
     }
@@ -141,8 +144,11 @@ def _sharp(m: int, curve: Sequence[dict]) -> dict:
     sparse = [row for row in curve if row["zero_fraction_low"] > 1 / (2 * m)]
     claim = {
         "paper": "Figure 6",
-        "claim": "zero rows appear at a threshold of the learning rate, and the PQI "
-        f"rises with them (m = {m})",
+        "text": (
+            "zero rows appear at a threshold of the learning rate, and the "
+            "PQI rises with them"
+        ),
+        "case": f"m = {m}",
         "rule": "ordered by rate, the points with fewer than half a zero row all come "
         "before those with more, each by its interval, at most one point between; the "
         "PQI of row norms is higher at the largest rate above than at the last below, "
@@ -177,7 +183,8 @@ def _dense(m: int, curve: Sequence[dict]) -> dict:
     }
     return {
         "paper": "",
-        "claim": f"below the predicted threshold no minimum has zero rows (m = {m})",
+        "text": "below the predicted threshold no minimum has zero rows",
+        "case": f"m = {m}",
         "measured": f"zero fraction 0 at {len(below) - len(broken)} of {len(below)} "
         f"rates below η*m = {threshold:.4g}; exceptions, by ηm: {broken or 'none'}",
         "rule": "the mean zero fraction of the converged runs is 0 at every rate below",
@@ -197,8 +204,10 @@ def _threshold(m: int, curve: Sequence[dict]) -> dict:
     gaps = [row["zero_fraction_mean"] - row["predicted"] for row in above]
     return {
         "paper": "",
-        "claim": "above the threshold the zero rows are as many as linear stability "
-        f"asks for (m = {m})",
+        "text": (
+            "above the threshold the zero rows are as many as linear stability asks for"
+        ),
+        "case": f"m = {m}",
         "measured": f"{sum(near)} of {len(near)} rates above η*m = {threshold:.4g} "
         "within one neuron above the least stable zero fraction; the largest excess is "
         f"{max(gaps, default=math.nan):.3g}",
@@ -217,8 +226,11 @@ def _stable(case: str, curve: Sequence[dict]) -> dict:
     )
     claim = {
         "paper": "",
-        "claim": "every minimum that GD reaches, its dying rows taken as zero, has η "
-        f"λ_max <= 2 ({case})",
+        "text": (
+            "every minimum that GD reaches, its dying rows taken as zero, "
+            "has η λ_max <= 2"
+        ),
+        "case": case,
         "rule": "of all runs with a final loss below the tolerance, held or not, none "
         "above 2 + 1e-6 with rows up to the stated norm taken as zero",
         "n": runs,

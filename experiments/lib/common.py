@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import gc
-import json
 import math
 import os
 import signal
@@ -16,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 from absl import app, flags, logging
 
-from experiments.lib import machine, plot
+from experiments.lib import claims, machine, plot
 from experiments.lib.compute import Done
 from experiments.lib.compute import computed as computed
 from experiments.lib.lists import Refusal, integers, multiples, numbers, words
@@ -354,29 +353,16 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-def write_claims(stem: str | Path, caption: str, claims: Sequence[Mapping]) -> Path:
-    """Writes STEM.claims.json: the caption and every claim with its verdict.
-
-    A claim has ``paper`` (where the paper makes it; empty: goes beyond the paper),
-    ``claim`` (its words; the case in parentheses at the end), ``measured``, ``rule``
-    (how the verdict follows), ``n`` and ``holds`` (true, false, or null: not run). The
-    corrected form of a claim has ``corrects`` as well: the words that it replaces.
-    """
-    path = Path(f"{stem}.claims.json")
-    content = {"caption": caption, "command": environment.command(), "claims": claims}
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    files.write_atomic(path, (text + "\n").encode())
-    return path
-
-
 def finish(
-    name: str, figure, caption: str, claims: Sequence[Mapping], *extra: Path
+    name: str, figure, caption: str, judged: Sequence[Mapping], *extra: Path
 ) -> None:
     """Saves figure and claims under OUT, prints verdicts and where the files are."""
     stem = Path(FLAGS.out, name)
+    found = [claims.Claim(**fields) for fields in judged]
     written = [*extra, *plot.save(figure, stem, caption)]
-    written.append(write_claims(stem, caption, claims))
-    verdicts = {True: "holds", False: "DOES NOT HOLD", None: "not run"}
-    for claim in claims:
-        print(f"{verdicts[claim['holds']]:>13}  {claim['claim']}: {claim['measured']}")
+    written.append(claims.write(stem, caption, found))
+    for claim in found:
+        verdict = claims.VERDICTS[claim.holds]
+        case = f" ({claim.case})" if claim.case else ""
+        print(f"{verdict:>13}  {claim.text}{case}: {claim.measured}")
     print("files:", *written, sep="\n  ")

@@ -49,7 +49,8 @@ def _claim(label: str, losses: np.ndarray) -> dict:
     steps = (losses.shape[1] - 1) // FINER
     return {
         "paper": "Section 2",
-        "claim": f"steps of 1/{steps} along a path are sufficient ({label})",
+        "text": f"steps of 1/{steps} along a path are sufficient",
+        "case": label,
         "measured": f"mean barrier {means[1]:.4g} with these steps, {means[0]:.4g} "
         f"with steps of 1/{FINER * steps}: {missed:.2%} are missed",
         "rule": f"the mean barrier misses at most {LIMIT:.0%} of that with a tenth of "

@@ -200,8 +200,11 @@ def _peaked(curve: Sequence[dict], paper: str) -> dict:
     label = f"{peak['sample']}, {LOOKS[peak['path']][0]}"
     return {
         "paper": paper,
-        "claim": f"the permuted {metric} barrier of {_networks(peak)} rises with "
-        f"width, peaks and falls ({label})",
+        "text": (
+            f"the permuted {metric} barrier of {_networks(peak)} rises with "
+            "width, peaks and falls"
+        ),
+        "case": label,
         "measured": f"first, largest, last: {shown}",
         "rule": "the interval of the largest mean lies above those of the first and "
         f"the last width; at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs",
@@ -217,8 +220,11 @@ def _placed(curve: Sequence[dict], paper: str) -> dict:
     inside = peak["width"] in inner and least <= peak["width"] <= most
     return {
         "paper": paper,
-        "claim": f"the permuted NLL barrier of {_networks(peak)} peaks at a width of "
-        f"{least} to {most} (test, {LOOKS[peak['path']][0]})",
+        "text": (
+            f"the permuted NLL barrier of {_networks(peak)} peaks at a "
+            f"width of {least} to {most}"
+        ),
+        "case": f"test, {LOOKS[peak['path']][0]}",
         "measured": f"largest, {common.with_interval(peak, 'barrier')}, at width "
         f"{peak['width']} of {', '.join(str(row['width']) for row in curve)}",
         "rule": "the largest mean is at such a width, and neither the least nor the "
@@ -252,8 +258,10 @@ def direct_claim(rows: Sequence[dict], paper: str) -> dict:
     enough = min(row["kept"] for row in curve) >= FEWEST_PAIRS
     return {
         "paper": paper,
-        "claim": f"the direct NLL barrier of {_networks(least)} is large at every "
-        "width (test)",
+        "text": (
+            f"the direct NLL barrier of {_networks(least)} is large at every width"
+        ),
+        "case": "test",
         "measured": f"least {common.with_interval(least, 'barrier')}, at width "
         f"{least['width']} of {', '.join(str(row['width']) for row in curve)}",
         "rule": f"every interval lies above half of ln 10, {half:.3g}: half of what "
@@ -274,8 +282,10 @@ def benefit_claims(rows: Sequence[dict], paper: str) -> list[dict]:
         judged.append(
             {
                 "paper": paper,
-                "claim": f"what permutation gains for {_networks(low)} depends on the "
-                f"width (test NLL, {LOOKS[path][0]})",
+                "text": (
+                    f"what permutation gains for {_networks(low)} depends on the width"
+                ),
+                "case": f"test NLL, {LOOKS[path][0]}",
                 "measured": f"permuted/direct "
                 f"{common.with_interval(low, 'normalized')} at width {low['width']}, "
                 f"{common.with_interval(high, 'normalized')} at width {high['width']}",

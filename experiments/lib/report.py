@@ -6,17 +6,15 @@ figures, and how cases add up to one verdict is said on the page.
 
 import base64
 import html
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HOLDS, CORRECTED, FAILS, NOT_RUN = (
-    "holds",
-    "holds with a correction",
-    "does not hold",
-    "not run",
-)
+from experiments.lib import claims
+from experiments.lib.claims import VERDICTS, Claim
+
+HOLDS, FAILS, NOT_RUN = (VERDICTS[holds] for holds in (True, False, None))
+CORRECTED = "holds with a correction"
 RULE = (
     "A statement is judged case by case (teacher, source, matching, ...), by the rule "
     "given with each case, and has one verdict from all its cases in all figures. "
@@ -54,7 +52,7 @@ class Figure(NamedTuple):
     stem: Path
     caption: str
     command: str
-    claims: list[dict[str, Any]]
+    claims: list[Claim]
 
     @property
     def name(self) -> str:
@@ -62,10 +60,9 @@ class Figure(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A claim in one case, named by the parentheses at its end, of one figure."""
+    """A claim, of one case, of one figure."""
 
-    name: str
-    claim: dict[str, Any]
+    claim: Claim
     figure: Figure
 
 
@@ -84,7 +81,7 @@ class Statement(NamedTuple):
     @property
     def paper(self) -> str:
         """Where the paper says it; empty beyond the paper."""
-        places = dict.fromkeys(case.claim["paper"] for case in self.cases)
+        places = dict.fromkeys(case.claim.paper for case in self.cases)
         return ", ".join(place for place in places if place)
 
     @property
@@ -97,30 +94,27 @@ class Statement(NamedTuple):
             return NOT_RUN
         if all(self.judged):
             return HOLDS
-        failed = {_place(case) for case in self.cases if case.claim["holds"] is False}
-        saved = {_place(case) for case in self.corrections if case.claim["holds"]}
+        failed = {_place(case) for case in self.cases if case.claim.holds is False}
+        saved = {_place(case) for case in self.corrections if case.claim.holds}
         corrected = failed <= saved and all(_judged(self.corrections))
         return CORRECTED if corrected else FAILS
 
 
 def _place(case: Case) -> tuple[Path, str]:
-    return case.figure.stem, case.name
+    return case.figure.stem, case.claim.case
 
 
 def _judged(cases: Sequence[Case]) -> list[bool]:
-    found = (case.claim["holds"] for case in cases)
+    found = (case.claim.holds for case in cases)
     return [holds for holds in found if holds is not None]
 
 
 def figures(folder: Path) -> list[Figure]:
     """The figures that an entrypoint left in its output folder, by name."""
-    found = []
-    for path in sorted(folder.glob("*.claims.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        stem = path.with_name(path.name.removesuffix(".claims.json"))
-        parts = (content[name] for name in ("caption", "command", "claims"))
-        found.append(Figure(stem, *parts))
-    return found
+    return [
+        Figure(Path(str(path).removesuffix(".claims.json")), *claims.read(path))
+        for path in sorted(folder.glob("*.claims.json"))
+    ]
 
 
 def statements(found: Iterable[Figure]) -> list[Statement]:
@@ -128,24 +122,12 @@ def statements(found: Iterable[Figure]) -> list[Statement]:
     groups: dict[str, Statement] = {}
     for figure in found:
         for claim in figure.claims:
-            text, name = split_case(claim["claim"])
-            case = Case(name, claim, figure)
-            if "corrects" in claim:
-                groups[claim["corrects"]].corrections.append(case)
-            groups.setdefault(text, Statement(text, [], [])).cases.append(case)
+            case = Case(claim, figure)
+            if claim.corrects:
+                groups[claim.corrects].corrections.append(case)
+            statement = Statement(claim.text, [], [])
+            groups.setdefault(claim.text, statement).cases.append(case)
     return list(groups.values())
-
-
-def split_case(claim: str) -> tuple[str, str]:
-    """``text (case)`` as its two parts; the parentheses of a case may be nested."""
-    depth = 0
-    for place in range(len(claim) - 1, -1, -1):
-        depth += {")": 1, "(": -1}.get(claim[place], 0)
-        if depth == 0:
-            break
-    if not claim.endswith(")") or place == 0:
-        return claim, ""
-    return claim[:place].rstrip(), claim[place + 1 : -1]
 
 
 # --- the page ------------------------------------------------------------------------
@@ -213,7 +195,7 @@ def _verdict(verdict: str, note: str = "") -> str:
 
 
 def _row(statement: Statement) -> str:
-    sizes = [case.claim["n"] for case in statement.cases]
+    sizes = [case.claim.n for case in statement.cases]
     least, most = min(sizes), max(sizes)
     size = f"{least}" if least == most else f"{least} to {most}"
     if not most and statement.judged:
@@ -239,7 +221,7 @@ def _corrected(statement: Statement) -> str:
     """The corrected forms, each with the number of its cases that hold."""
     groups: dict[str, list[Case]] = {}
     for case in statement.corrections:
-        groups.setdefault(split_case(case.claim["claim"])[0], []).append(case)
+        groups.setdefault(case.claim.text, []).append(case)
     return "".join(
         f"<p><b>Corrected:</b> {_text(text)}{_count(_judged(cases))}</p>"
         for text, cases in groups.items()
@@ -248,16 +230,15 @@ def _corrected(statement: Statement) -> str:
 
 def _cases(statement: Statement) -> str:
     """What was measured, by which rules, and the commands that measure it again."""
-    verdicts = {True: HOLDS, False: FAILS, None: NOT_RUN}
     several = len(statement.figures) > 1
     items = ""
-    for name, claim, figure in statement.cases:
-        place = ", ".join(filter(None, (figure.name if several else "", name)))
+    for claim, figure in statement.cases:
+        place = ", ".join(filter(None, (figure.name if several else "", claim.case)))
         items += (
-            f"<li>{_text(place)}{': ' if place else ''}{_text(claim['measured'])} — "
-            f"<i>{verdicts[claim['holds']]}</i></li>"
+            f"<li>{_text(place)}{': ' if place else ''}{_text(claim.measured)} — "
+            f"<i>{VERDICTS[claim.holds]}</i></li>"
         )
-    rules = dict.fromkeys(case.claim["rule"] for case in statement.cases)
+    rules = dict.fromkeys(case.claim.rule for case in statement.cases)
     commands = dict.fromkeys(figure.command for figure in statement.figures)
     notes = [f"Rule: {_text(rule)}." for rule in rules]
     notes += [f"<code>{_text(command)}</code>" for command in commands]

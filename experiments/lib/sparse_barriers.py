@@ -61,8 +61,8 @@ def _claim(dense: tuple[dict, np.ndarray], sparse: tuple[dict, np.ndarray]) -> d
     drop = intervals[0][1] - intervals[1][2]  # NaN without pairs
     return {
         "paper": "Section 5",
-        "claim": "zero rows lower the permuted barrier, at equal width and start "
-        f"(m = {low['m']})",
+        "text": "zero rows lower the permuted barrier, at equal width and start",
+        "case": f"m = {low['m']}",
         "measured": f"{shown[0]}, against {shown[1]}",
         "rule": "of the rates with zero rows, more than half a one a student by the "
         "whole interval, the one with most converged runs, against the largest rate "

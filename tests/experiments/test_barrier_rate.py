@@ -40,7 +40,7 @@ def test_verdicts_and_the_second_dimension(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "barrier_rate.claims.json").read_text())
-    claims = {c["claim"].split(" (")[0]: c for c in content["claims"]}
+    claims = {c["text"]: c for c in content["claims"]}
     verdicts = {text: claim["holds"] for text, claim in claims.items()}
     minima = "every point of the set that Lemma 2 describes is a global minimum"
     assert verdicts[minima] is True

@@ -1,14 +1,13 @@
 """Lists, grids and words that the entrypoints share."""
 
 import itertools
-import json
 import math
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments.lib import common
+from experiments.lib import claims, common
 from experiments.lib.common import Refusal, integers, multiples, numbers, words
 from lmc_jax.results import store
 from lmc_jax.sweep.cell import Descent, Minima
@@ -339,10 +338,10 @@ def test_rows_of_a_grid_are_its_own_and_none_may_be_missing():
         common.of_grid(own[1:], grid)
 
 
-def test_claims_are_written_as_json_with_the_caption(tmp_path):
-    claim = {"claim": "c ≥ 1", "measured": "2", "rule": "r", "n": 3, "holds": None}
-    path = common.write_claims(tmp_path / "figure", "caption", [claim])
+def test_claims_are_read_as_they_were_written(tmp_path):
+    claim = claims.Claim("c ≥ 1", measured="2", rule="r", n=3, holds=None)
+    path = claims.write(tmp_path / "figure", "caption", [claim])
     assert path == tmp_path / "figure.claims.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["caption"] == "caption"
-    assert content["claims"] == [claim]
+    caption, command, found = claims.read(path)
+    assert (caption, found) == ("caption", [claim])
+    assert command.startswith("python ")

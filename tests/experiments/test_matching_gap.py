@@ -87,7 +87,7 @@ def test_planted_permutations_are_found_without_noise(tmp_path):
     for row in rows:
         if row["noise"] == "0.0" and row["matching"] not in ("refine", "exhaustive"):
             assert row["recovery_mean"] == row["whole"] == "1.0"
-    by_name = {claim["claim"]: claim["holds"] for claim in claims}
+    by_name = {claim["case"]: claim["holds"] for claim in claims}
     held = [name for name, holds in by_name.items() if holds]
     assert sum("assignment" in name or "Algorithm 1" in name for name in held) == 3
     noisy = [float(r["recovery_mean"]) for r in rows if r["noise"] == "3.0"]

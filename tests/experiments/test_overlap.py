@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.lib.claims import Claim
 from lmc_jax import theory
 from lmc_jax.results import store
 
@@ -56,10 +57,11 @@ def test_claims_carry_computed_verdicts(run):
     claims = json.loads((run[0] / "overlap.claims.json").read_text())
     assert "n = 40 independent pairs" in claims["caption"]
     for claim in claims["claims"]:
-        assert {"paper", "claim", "measured", "rule", "n", "holds"} == claim.keys() - {
-            "corrects"
-        }
-    found = {claim["claim"]: claim["holds"] for claim in claims["claims"]}
+        assert Claim(**claim).holds in (True, False, None)
+    found = {
+        f"{claim['text']} ({claim['case']})".removesuffix(" ()"): claim["holds"]
+        for claim in claims["claims"]
+    }
     assert found.pop(CLT) in (True, False)  # ten points do not tell it from the exact
     value, seen = "0.7179", "the sampled overlap proportion"
     assert found == {
@@ -77,10 +79,10 @@ def test_claims_carry_computed_verdicts(run):
         "as k → ∞ the overlap proportion is least at m = 2.292k, with value "
         "0.735": True,
     }
-    corrected = {c["corrects"] for c in claims["claims"] if "corrects" in c}
-    assert corrected < {claim["claim"].split(" (k")[0] for claim in claims["claims"]}
+    corrected = {c["corrects"] for c in claims["claims"] if c["corrects"]}
+    assert corrected < {claim["text"] for claim in claims["claims"]}
     assert len(corrected) == 3
-    least = next(c for c in claims["claims"] if "m = 2k (k = 5)" in c["claim"])
+    least = next(c for c in claims["claims"] if c["text"].endswith("least at m = 2k"))
     assert "m = 11 = 2.2k" in least["measured"]
     assert "m = 2292" in claims["claims"][-1]["measured"]
 
@@ -132,7 +134,7 @@ def test_coverage_of_few_points_is_not_judged(run):
     assert [claim["holds"] for claim in claims[:2]] == [None, None]
     assert "2 of 2 intervals" in claims[1]["measured"]
     assert few.stdout.count("not run") == 4  # and what is seen of three widths or more
-    assert claims[0]["claim"] == CLT
+    assert claims[0]["text"] == CLT
 
 
 def test_figure_is_written_in_both_formats(run):

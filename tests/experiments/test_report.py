@@ -18,32 +18,17 @@ PIXEL = bytes.fromhex(
 )
 
 
-def claim(text, holds, paper="Figure 2", n=10, **more):
-    said = {"paper": paper, "claim": text, "measured": "1 < 2", "rule": "r & s"}
-    return said | {"n": n, "holds": holds} | more
+def claim(said, holds, paper="Figure 2", n=10, **more):
+    """``text (case)``, or the text alone."""
+    text, _, case = said.removesuffix(")").partition(" (")
+    fields = {"paper": paper, "text": text, "case": case, "n": n, "holds": holds}
+    return fields | {"measured": "1 < 2", "rule": "r & s"} | more
 
 
 def figure(folder, name, *claims):
     content = {"caption": "c", "command": f"python -m {name}", "claims": list(claims)}
     (folder / f"{name}.claims.json").write_text(json.dumps(content))
     (folder / f"{name}.png").write_bytes(PIXEL)
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("it falls (k = 5)", ("it falls", "k = 5")),
-        ("it falls (k = 5, by type (index))", ("it falls", "k = 5, by type (index)")),
-        ("it (so named) falls (k = 5)", ("it (so named) falls", "k = 5")),
-        ("it (so named) falls", ("it (so named) falls", "")),
-        ("it falls", ("it falls", "")),
-        ("(all)", ("(all)", "")),
-        ("unbalanced)", ("unbalanced)", "")),
-        ("", ("", "")),
-    ],
-)
-def test_the_case_is_the_last_pair_of_parentheses(text, parts):
-    assert report.split_case(text) == parts
 
 
 @pytest.mark.parametrize(
@@ -77,7 +62,7 @@ def test_cases_add_up_to_one_verdict(tmp_path, cases, corrected, verdict):
     found = report.figures(tmp_path)
     statement, *others = report.statements(found)
     assert statement.verdict == verdict
-    assert [case.name for case in statement.cases] == ["k = 0", "k = 1"]
+    assert [case.claim.case for case in statement.cases] == ["k = 0", "k = 1"]
     assert len(statement.corrections) == len(corrected)
     # A corrected form is a statement too, in a row of its own.
     assert [other.text for other in others] == ["it falls slowly"] * bool(corrected)

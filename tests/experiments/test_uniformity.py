@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.lib.claims import Claim
 from lmc_jax.results import store
 from lmc_jax.students import descent, minima
 from lmc_jax.theory import stability, uniform_model
@@ -174,10 +175,7 @@ def check(name, out, *arguments):
     assert done.returncode == 0, done.stderr
     content = json.loads((out / f"{name}.claims.json").read_text())
     for claim in content["claims"]:
-        assert {"paper", "claim", "measured", "rule", "n", "holds"} == claim.keys() - {
-            "corrects"
-        }
-        assert claim["holds"] in (True, False, None)
+        assert Claim(**claim).holds in (True, False, None)
     assert "ours, the paper's" in content["caption"]
     assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     return content, done.stdout
@@ -186,12 +184,12 @@ def check(name, out, *arguments):
 def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     tiny = ("--k=2", "--m_over_k=3", "--m_one=6", "--pairs=10", "--type_pairs=10")
     content, table = check("uniformity", tmp_path, *TINY, *tiny, "--init_std=0.1")
-    claims = {claim["claim"].split(" (")[0]: claim for claim in content["claims"]}
+    claims = {claim["text"]: claim for claim in content["claims"]}
     types = claims["every type is equally likely to be the doubled one"]
     often = json.loads(types["measured"].split(" of ")[0])
     assert sum(often) == types["n"] == 20
     assert types["holds"] is bool(uniform_model.equal_chances(np.array(often)) > 0.01)
-    assert "uniform model" in content["claims"][-1]["claim"]
+    assert "uniform model" in content["claims"][-1]["text"]
     assert content["claims"][-1]["n"] == 20
     cells = [record.parameters for record in store.load(tmp_path)]
     one, model = (cell for cell in cells if cell["k"] == 1)
@@ -205,7 +203,7 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     limit, sampled = (c for c in claims.values() if c["paper"] == "Lemma 8")
     if limit["n"]:
         limit, sampled = sampled, limit
-    assert "tends to Exp(1)" in limit["claim"]
+    assert "tends to Exp(1)" in limit["text"]
     assert limit["holds"] is True
     assert (sampled["paper"], sampled["holds"], sampled["n"]) == ("Lemma 8", True, 20)
 
@@ -218,7 +216,7 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
 def test_why_gd_differs_splits_the_difference(tmp_path):
     tiny = ("--k=2", "--m=6", "--pairs=6", "--init_std=0.1", "--repeats=2")
     content, table = check("why_gd_differs", tmp_path, *TINY, *tiny)
-    claims = {claim["claim"].split(" the ")[0]: claim for claim in content["claims"]}
+    claims = {claim["text"].split(" the ")[0]: claim for claim in content["claims"]}
     measured = claims["trained minima have"]["measured"]
     total, *factors = (
         float(part.split("×")[1].split()[0]) for part in measured.split("]")[:5]
@@ -234,7 +232,7 @@ def test_why_gd_differs_splits_the_difference(tmp_path):
     assert product == pytest.approx(float(kept["total mean"]))
     ratio = float(kept["uniform/uniform mean"]) / float(kept["as trained mean"])
     assert ratio == pytest.approx(product)
-    steps = [c for c in content["claims"] if c["claim"].startswith("steps of 1/10 ")]
+    steps = [c for c in content["claims"] if c["text"].startswith("steps of 1/10 ")]
     assert len(steps) == 4  # trained and uniform, direct and permuted
     assert all("steps of 1/100: " in claim["measured"] for claim in steps)
 

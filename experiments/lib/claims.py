@@ -1,0 +1,50 @@
+"""Claims: what is stated, what was measured, and whether it holds by a stated rule."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lmc_jax import environment
+from lmc_jax.results import files
+
+VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One statement in one case.
+
+    paper: where the paper makes it, empty beyond the paper. text: the statement, in the
+    same words in every case. case: what it is judged for, such as ``k = 5, m = 10``;
+    may be empty. measured: in words, with numbers. rule: how the verdict follows from
+    it. n: independent pairs or runs, 0 where nothing was sampled. holds: the verdict,
+    None where nothing could be judged. corrects: of a corrected form, the text of the
+    statement that it replaces.
+    """
+
+    text: str
+    measured: str
+    rule: str
+    n: int
+    holds: bool | None
+    paper: str = ""
+    case: str = ""
+    corrects: str = ""
+
+
+def write(stem: str | Path, caption: str, claims: Sequence[Claim]) -> Path:
+    """Writes STEM.claims.json: caption, command, and the fields of each claim."""
+    path = Path(f"{stem}.claims.json")
+    fields = [dataclasses.asdict(claim) for claim in claims]
+    content = {"caption": caption, "command": environment.command(), "claims": fields}
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    files.write_atomic(path, (text + "\n").encode())
+    return path
+
+
+def read(path: Path) -> tuple[str, str, list[Claim]]:
+    """Caption, command and claims of a file that ``write`` made."""
+    content: Mapping = json.loads(path.read_text(encoding="utf-8"))
+    claims = [Claim(**fields) for fields in content["claims"]]
+    return content["caption"], content["command"], claims
