@@ -24,7 +24,8 @@ import contextlib, io, json, sys, traceback, unittest.mock
 import jax
 from absl import flags
 from absl.testing import flagsaver
-from experiments import barrier_vs_width, common, compute
+from experiments import barrier_vs_width
+from experiments.lib import common, compute
 compiled = []
 def listen(event, duration, **_):
     if "compile" in event:
@@ -303,7 +304,7 @@ def assert_same_arrays(found, expected):
 )
 def test_the_place_of_the_peak_is_judged_by_intervals(means, peak, seen, fall):
     code = f"""
-from experiments import barrier_vs_width_claims as b
+from experiments.claims import barrier_vs_width as b
 rows = [
     dict(k=4, m=m, pairs=9, barrier_mean=y, barrier_low=0.9 * y, barrier_high=1.1 * y)
     for m, y in zip((6, 7, 8, 20, 28, 40), {means})

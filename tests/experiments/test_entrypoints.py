@@ -65,7 +65,7 @@ def test_every_preset_is_a_grid_of_valid_cells(name, tmp_path):
     name, *more = name.split()
     code = f"""
 import experiments.{name} as entrypoint
-from experiments import common
+from experiments.lib import common
 
 class Enough(Exception):
     pass

@@ -19,8 +19,8 @@ import numpy as np
 from absl import flags
 from absl.testing import flagsaver
 from hypothesis import example, given, settings, strategies as st
-from experiments import classifiers, common, compute, machine
-from lmc_jax import datasets
+from experiments.lib import classifiers, common, compute, machine
+from lmc_jax.data import datasets
 
 module = importlib.import_module(f"experiments.{sys.argv[1]}")
 tools = {

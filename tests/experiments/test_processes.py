@@ -107,7 +107,7 @@ def test_one_device_and_two_give_the_same_bits_at_equal_batches(tmp_path):
 SMALL = """
 import runpy, sys
 import jax
-from lmc_jax import programs
+from lmc_jax.sweep import programs
 
 measurer = programs.measurer
 

@@ -112,7 +112,8 @@ def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
 def test_reproduce_runs_entrypoints_again_from_their_cells_and_names_failures(tmp_path):
     code = f"""
 import sys
-from experiments import common, reproduce
+from experiments.lib import common
+from experiments.tools import reproduce
 tiny = ["overlap", "--k=2", "--m=3,4", "--pairs=3"]
 reproduce.ENTRYPOINTS = {{"overlap": tiny, "wrong": ["overlap", "--k=0"]}}
 sys.argv = ["reproduce", "--out={tmp_path}/out"]
@@ -140,7 +141,8 @@ def test_results_of_earlier_runs_stay_in_the_report(tmp_path):
     """And those of an entrypoint that fails now do not count."""
     code = f"""
 import sys
-from experiments import common, reproduce
+from experiments.lib import common
+from experiments.tools import reproduce
 reproduce.ENTRYPOINTS = {{"overlap": ["overlap", "--k=0"], "rate": ["barrier_rate"]}}
 sys.argv = ["reproduce", "--only=overlap", "--out={tmp_path}"]
 common.run(reproduce.main)
@@ -162,7 +164,9 @@ common.run(reproduce.main)
 
 
 def test_every_figure_family_is_reproduced():
-    code = "from experiments import reproduce as r; print(*r.ENTRYPOINTS.values())"
+    code = (
+        "from experiments.tools import reproduce as r; print(*r.ENTRYPOINTS.values())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )

@@ -128,8 +128,9 @@ def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path):
 
 FULL = """
 import errno, os, sys
-from experiments import barrier_vs_width, common
-from lmc_jax import files
+from experiments import barrier_vs_width
+from experiments.lib import common
+from lmc_jax.results import files
 
 left = int(sys.argv.pop(1))  # files that the disk has room for
 sync = files._sync

@@ -244,7 +244,7 @@ def test_steps_are_judged_by_what_they_miss_of_a_barrier(place, holds):
     """A parabola misses at most 1%; a spike between two positions is missed."""
     code = f"""
 import numpy as np
-from experiments import common, finer_paths
+from experiments.lib import common, finer_paths
 common.define_cells()
 common.FLAGS(["test"])
 t = np.arange(101) / 100
