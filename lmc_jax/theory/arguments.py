@@ -37,6 +37,7 @@ def require(valid: ArrayLike, values: ArrayLike, rule: str) -> None:
 
 
 def over_widths(function: Callable[[int], float], m: ArrayLike, k: int) -> Floats:
+    """The function of a width at each of the widths m ``[...]``."""
     each = widths(m, k).astype(np.int64)
     return np.vectorize(function, otypes=[np.float64])(each)[()]
 
