@@ -122,12 +122,15 @@ def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
     assert "python -m one" in page
     assert not re.search(r"(?:src|href)=['\"](?!#|data:)", page)
     assert "data:image/png;base64," in page
+    assert "<meta name='viewport' content='width=device-width" in page  # for phones
+    assert "@media print" in page
 
 
 def test_reproduce_runs_entrypoints_again_from_their_cells_and_names_failures(tmp_path):
     code = f"""
 import sys
-from experiments import common, reproduce
+from experiments.lib import common
+from experiments.tools import reproduce
 tiny = ["overlap", "--k=2", "--m=3,4", "--pairs=3"]
 reproduce.ENTRYPOINTS = {{"overlap": tiny, "wrong": ["overlap", "--k=0"]}}
 sys.argv = ["reproduce", "--out={tmp_path}/out"]
@@ -155,7 +158,8 @@ def test_results_of_earlier_runs_stay_in_the_report(tmp_path):
     """And those of an entrypoint that fails now do not count."""
     code = f"""
 import sys
-from experiments import common, reproduce
+from experiments.lib import common
+from experiments.tools import reproduce
 reproduce.ENTRYPOINTS = {{"overlap": ["overlap", "--k=0"], "rate": ["barrier_rate"]}}
 sys.argv = ["reproduce", "--only=overlap", "--out={tmp_path}"]
 common.run(reproduce.main)
@@ -177,7 +181,9 @@ common.run(reproduce.main)
 
 
 def test_every_figure_family_is_reproduced():
-    code = "from experiments import reproduce as r; print(*r.ENTRYPOINTS.values())"
+    code = (
+        "from experiments.tools import reproduce as r; print(*r.ENTRYPOINTS.values())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
