@@ -103,15 +103,8 @@ def load(
             datasets.located(name, FLAGS.data_dir)
     machine.prepare()
     opened(Path(FLAGS.out))
-    bar = tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), delay=1)
-
-    def progress(file: str, done: int, total: int | None) -> None:
-        bar.set_description(file)
-        bar.total = total
-        bar.update(done - bar.n)
-
-    with bar, common.refusing():
-        data = {name: datasets.load(name, FLAGS.data_dir, progress) for name in names}
+    with common.refusing():
+        data = {name: datasets.load(name, FLAGS.data_dir) for name in names}
     return cells(setting, data, architecture), data
 
 

@@ -5,10 +5,11 @@ figures, and how cases add up to one verdict is said on the page.
 """
 
 import base64
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import jinja2
 
 from experiments.lib import claims
 from experiments.lib.claims import VERDICTS, Claim
@@ -58,12 +59,21 @@ class Figure(NamedTuple):
     def name(self) -> str:
         return self.stem.name
 
+    @property
+    def picture(self) -> str:
+        """The figure itself, in base64."""
+        return base64.b64encode(Path(f"{self.stem}.png").read_bytes()).decode()
+
 
 class Case(NamedTuple):
     """A claim, of one case, of one figure."""
 
     claim: Claim
     figure: Figure
+
+    @property
+    def verdict(self) -> str:
+        return VERDICTS[self.claim.holds]
 
 
 class Statement(NamedTuple):
@@ -99,6 +109,23 @@ class Statement(NamedTuple):
         corrected = failed <= saved and all(_judged(self.corrections))
         return CORRECTED if corrected else FAILS
 
+    @property
+    def size(self) -> str:
+        """The least and the largest n of its cases."""
+        sizes = [case.claim.n for case in self.cases]
+        least, most = min(sizes), max(sizes)
+        if not most and self.judged:
+            return "computed"  # without sampling
+        return f"{least}" if least == most else f"{least} to {most}"
+
+    @property
+    def corrected(self) -> list[tuple[str, list[bool]]]:
+        """The corrected forms, each with which of its cases hold."""
+        groups: dict[str, list[Case]] = {}
+        for case in self.corrections:
+            groups.setdefault(case.claim.text, []).append(case)
+        return [(text, _judged(cases)) for text, cases in groups.items()]
+
 
 def _place(case: Case) -> tuple[Path, str]:
     return case.figure.stem, case.claim.case
@@ -130,13 +157,10 @@ def statements(found: Iterable[Figure]) -> list[Statement]:
     return list(groups.values())
 
 
-# --- the page ------------------------------------------------------------------------
-
-
 def page(
     title: str, found: Sequence[Figure], missing: Mapping[str, str], provenance: Mapping
 ) -> str:
-    """The whole page.
+    """The whole page, by the template beside this file.
 
     Args:
       title: its heading.
@@ -145,150 +169,20 @@ def page(
       provenance: names and values, see ``environment.provenance``.
     """
     every = statements(found)
-    paper = [statement for statement in every if statement.paper]
-    beyond = [statement for statement in every if not statement.paper]
-    parts = [
-        f"<h1>{_text(title)}</h1>",
-        f"<p>{_text(RULE)}</p>",
-        "<h2>What the paper claims</h2>",
-        _table(paper, [_left_out(name, why) for name, why in missing.items()]),
-        "<p>Not judged:</p>",
-        "<ul>",
-        *(f"<li>{_text(sentence)}</li>" for sentence in UNJUDGED),
-        "</ul>",
-        "<h2>Beyond the paper</h2>",
-        _table(beyond),
-        "<h2>Figures</h2>",
-        *(_figure(figure) for figure in found),
-        "<h2>Provenance</h2>",
-        "<dl>",
-        *(f"<dt>{_text(n)}</dt><dd>{_text(v)}</dd>" for n, v in provenance.items()),
-        "</dl>",
-    ]
-    head = f"<meta charset='utf-8'><meta name='viewport' content='{_VIEWPORT}'>"
-    head += f"<title>{_text(title)}</title><style>{_STYLE}</style>"
-    head += f"<script>{_PRINTED}</script>"
-    body = "\n".join(parts)
-    return (
-        f"<!doctype html><html lang='en'><head>{head}</head><body>{body}</body></html>"
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-
-
-def _table(rows: Sequence[Statement], left_out: Sequence[str] = ()) -> str:
-    names = ("paper", "statement and what was measured", "verdict", "n", "figure")
-    head = "".join(f"<th>{name}</th>" for name in names)
-    body = "".join([*(_row(statement) for statement in rows), *left_out])
-    return (
-        f"<div class='wide'><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
+    return templates.get_template("report.html").render(
+        title=title,
+        rule=RULE,
+        unjudged=UNJUDGED,
+        paper=[statement for statement in every if statement.paper],
+        beyond=[statement for statement in every if not statement.paper],
+        found=found,
+        missing=missing,
+        provenance=provenance,
     )
-
-
-def _left_out(name: str, why: str) -> str:
-    """The row of an entrypoint without results."""
-    said = f"All that <code>{_text(name)}</code> judges: {_text(why)}"
-    return f"<tr><td></td><td>{said}</td>{_verdict(NOT_RUN)}<td>0</td><td></td></tr>"
-
-
-def _verdict(verdict: str, note: str = "") -> str:
-    return f"<td><b class='{verdict.replace(' ', '-')}'>{verdict}</b>{note}</td>"
-
-
-def _row(statement: Statement) -> str:
-    sizes = [case.claim.n for case in statement.cases]
-    least, most = min(sizes), max(sizes)
-    size = f"{least}" if least == most else f"{least} to {most}"
-    if not most and statement.judged:
-        size = "computed"  # without sampling
-    links = (
-        f"<a href='#{_text(figure.name)}'>{_text(figure.name)}</a>"
-        for figure in statement.figures
-    )
-    said = f"{_text(statement.text)}{_cases(statement)}{_corrected(statement)}"
-    return (
-        f"<tr><td>{_text(statement.paper)}</td><td>{said}</td>"
-        f"{_verdict(statement.verdict, _count(statement.judged))}"
-        f"<td>{size}</td><td>{'<br>'.join(links)}</td></tr>"
-    )
-
-
-def _count(judged: Sequence[bool]) -> str:
-    held = f"holds in {sum(judged)} of {len(judged)} cases"
-    return f" <small>({held})</small>" if len(judged) > 1 else ""
-
-
-def _corrected(statement: Statement) -> str:
-    """The corrected forms, each with the number of its cases that hold."""
-    groups: dict[str, list[Case]] = {}
-    for case in statement.corrections:
-        groups.setdefault(case.claim.text, []).append(case)
-    return "".join(
-        f"<p><b>Corrected:</b> {_text(text)}{_count(_judged(cases))}</p>"
-        for text, cases in groups.items()
-    )
-
-
-def _cases(statement: Statement) -> str:
-    """What was measured, by which rules, and the commands that measure it again."""
-    several = len(statement.figures) > 1
-    items = ""
-    for claim, figure in statement.cases:
-        place = ", ".join(filter(None, (figure.name if several else "", claim.case)))
-        items += (
-            f"<li>{_text(place)}{': ' if place else ''}{_text(claim.measured)} — "
-            f"<i>{VERDICTS[claim.holds]}</i></li>"
-        )
-    rules = dict.fromkeys(case.claim.rule for case in statement.cases)
-    commands = dict.fromkeys(figure.command for figure in statement.figures)
-    notes = [f"Rule: {_text(rule)}." for rule in rules]
-    notes += [f"<code>{_text(command)}</code>" for command in commands]
-    shown = f"<ul>{items}</ul>" + "".join(f"<p><small>{n}</small></p>" for n in notes)
-    if len(statement.cases) < 3:
-        return shown
-    return f"<details><summary>{len(statement.cases)} cases</summary>{shown}</details>"
-
-
-def _figure(figure: Figure) -> str:
-    picture = base64.b64encode(Path(f"{figure.stem}.png").read_bytes()).decode()
-    name = _text(figure.name)
-    return (
-        f"<figure id='{name}'><h3>{name}</h3>"
-        f"<img alt='{name}' src='data:image/png;base64,{picture}'>"
-        f"<figcaption>{_text(figure.caption)}</figcaption>"
-        f"<pre>{_text(figure.command)}</pre></figure>"
-    )
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value))
-
-
-_VIEWPORT = "width=device-width, initial-scale=1"
-# Paper cannot be clicked: all cases are opened for it.
-_PRINTED = (
-    "addEventListener('beforeprint', () => "
-    "document.querySelectorAll('details').forEach(cases => cases.open = true))"
-)
-_STYLE = """
-body { font: 16px/1.45 system-ui, sans-serif; max-width: 64rem; margin: 1rem auto;
-  padding: 0 1rem; color: #111; background: #fff; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
-th, td { text-align: left; vertical-align: top; padding: 0.4rem 0.6rem;
-  border-bottom: 1px solid #ccc; }
-ul { margin: 0.3rem 0; padding-left: 1.1rem; font-size: 0.85rem; color: #333; }
-p { margin: 0.4rem 0; }
-b.holds { color: #00694c; } b.holds-with-a-correction { color: #8a5a00; }
-b.does-not-hold { color: #a33f00; } b.not-run { color: #666; }
-figure { margin: 1.5rem 0; } img { max-width: 100%; height: auto; }
-figcaption { font-size: 0.85rem; } code { overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f3f3f3;
-  padding: 0.5rem; font-size: 0.8rem; }
-dt { font-weight: bold; } dd { margin: 0 0 0.3rem 1rem; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { table, tbody, tr, td { display: block; border: 0; }
-  thead { display: none; } td { padding: 0.1rem 0; }
-  td:nth-child(4)::before { content: "n: "; }
-  tr { border-bottom: 1px solid #ccc; padding: 0.6rem 0; } }
-@media print { body { max-width: none; font-size: 11px; }
-  figure, li { break-inside: avoid; } }
-"""

@@ -12,7 +12,6 @@ folder. What is missing of the known sets is downloaded into it. Their content i
 compared with published hashes; a pickle is opened only once its hash is right.
 """
 
-import contextlib
 import hashlib
 import io
 import os
@@ -23,17 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lmc_jax.data import formats
-from lmc_jax.data.files import (
-    DataError,
-    Progress,
-    check,
-    digest_of,
-    fetch,
-    first,
-    naming,
-    plain,
-    read,
-)
+from lmc_jax.data.download import fetch
+from lmc_jax.data.files import DataError, check, digest_of, first, naming, plain, read
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images and labels
 
@@ -180,17 +170,12 @@ def blank(name: str) -> Dataset:
     return Dataset(name, images[0], labels, images[1], labels, "")
 
 
-def load(
-    name: str,
-    data_dir: str | None = None,
-    progress: Progress = lambda name, done, total: None,
-) -> Dataset:
+def load(name: str, data_dir: str | None = None) -> Dataset:
     """A data set, checked; downloaded where it is a known one that is missing.
 
     Args:
       name: one of ``KNOWN``, or a folder of the root with four IDX files of one's own.
       data_dir: the data root; default as ``data_root``.
-      progress: of downloads.
 
     Raises:
       DataError: for what is missing, damaged or of another shape, in one line.
@@ -198,11 +183,11 @@ def load(
     folder = located(name, data_dir)
     note = ""
     if name == "cifar-10":
-        train, test, note = _cifar(folder, progress)
+        train, test, note = _cifar(folder)
     else:
         digests = IDX_CONTENT.get(name, (None,) * len(IDX_SHAPES))
         arrays = [
-            _idx(folder / file, digest, progress)
+            _idx(folder / file, digest)
             for file, digest in zip(IDX_SHAPES, digests, strict=True)
         ]
         train, test = _labelled(folder, *arrays[:2]), _labelled(folder, *arrays[2:])
@@ -230,7 +215,7 @@ def _labelled(folder: Path, images: np.ndarray, labels: np.ndarray) -> Labelled:
     return images.reshape(*images.shape[:3], -1), labels.astype(np.int32)
 
 
-def _idx(path: Path, digest: str | None, progress: Progress) -> np.ndarray:
+def _idx(path: Path, digest: str | None) -> np.ndarray:
     """The array of one of the files of ``IDX_SHAPES``; no digest: one's own file."""
     name, zipped = path.parent.name, path.with_name(f"{path.name}.gz")
     found = first(path, zipped)
@@ -240,14 +225,8 @@ def _idx(path: Path, digest: str | None, progress: Progress) -> np.ndarray:
                 f"{path} is missing, and {zipped.name} as well: put into {path.parent} "
                 f"your IDX files, gzipped or not, named {', '.join(IDX_SHAPES)}"
             )
-
-        def right(content: bytes) -> bool:
-            with contextlib.suppress(DataError):
-                return digest_of("sha256", plain(zipped, content)) == digest
-            return False
-
-        fetch(name, zipped, right, progress)
-        found = zipped
+        fetch(name, path, f"sha256:{digest}", gzipped=True)
+        found = path
     content = plain(found, read(found))
     with naming(found):
         array = formats.idx(content)
@@ -262,14 +241,14 @@ def _idx(path: Path, digest: str | None, progress: Progress) -> np.ndarray:
     return array
 
 
-def _cifar(folder: Path, progress: Progress) -> tuple[Labelled, Labelled, str]:
+def _cifar(folder: Path) -> tuple[Labelled, Labelled, str]:
     """Training and test arrays, and what is to be said of them."""
     extracted = folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"
     path = first(*extracted, *(folder / name for name in CIFAR_ARCHIVES))
     note = ""
     if path is None or path.name in CIFAR_ARCHIVES:
         path = path or folder / next(iter(CIFAR_ARCHIVES))
-        batches = _cifar_archive(path, progress)
+        batches = _cifar_archive(path)
     else:
         known = CIFAR_PICKLES if path == extracted[1] else CIFAR_BINARIES
         if known is CIFAR_BINARIES and _is_reencoded(path):
@@ -300,16 +279,11 @@ def _cifar_batch(path: Path, content: bytes) -> Labelled:
         return read(content)
 
 
-def _cifar_archive(path: Path, progress: Progress) -> list[Labelled]:
+def _cifar_archive(path: Path) -> list[Labelled]:
     """The batches of an archive, which is downloaded where it is missing."""
     kind, digest = CIFAR_ARCHIVES[path.name]
     if not os.path.exists(path):
-        fetch(
-            "cifar-10",
-            path,
-            lambda content: digest_of(kind, content) == digest,
-            progress,
-        )
+        fetch("cifar-10", path, f"{kind}:{digest}")
     content = read(path)
     check(path, content, kind, digest)
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
@@ -319,6 +293,3 @@ def _cifar_archive(path: Path, progress: Progress) -> list[Labelled]:
             if "_batch" in member.name and (file := archive.extractfile(member))
         }
     return [batches[name] for name in CIFAR_PICKLES]
-
-
-# --- files ---------------------------------------------------------------------------

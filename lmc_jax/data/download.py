@@ -1,158 +1,78 @@
-"""Downloads that survive cut connections: retries, resumes, checks, all or nothing.
+"""Files of the known data sets, downloaded and checked by pooch.
 
-What has arrived is kept beside the target as ``.NAME.part``, so that the next attempt,
-or the next process, asks only for the rest. The target appears whole and checked.
+A file gets its name only once its hash is right.
 """
 
-import contextlib
-import fcntl
-import http.client
-import os
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+import gzip
+import io
+import textwrap
+import zlib
 from pathlib import Path
-from typing import BinaryIO
 
-TRIES = 5  # of a mirror, without a byte more
-TIMEOUT = 30.0  # seconds without a byte
-PAUSE = 1.0  # seconds before the second try of a mirror, doubled before each further
-PIECE = 1 << 16  # bytes between two reports
-_FAULTS = (OSError, http.client.HTTPException)
-_LONGEST = 200  # letters of what a server said
+import pooch
+from tqdm import tqdm
+
+from lmc_jax.data.files import DataError
+
+MIRRORS = {
+    "mnist": (
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+    "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    "cifar-10": ("https://www.cs.toronto.edu/~kriz/",),
+}
+PIECE = 1 << 16  # bytes between two looks of the progress bar
+_FAULTS = (OSError, ValueError, EOFError, zlib.error)  # of servers, hashes, gzip, disk
+_LONGEST = 250  # letters of a fault
 
 
-class DownloadError(Exception):
-    """No mirror gave the file; says what each one did, in one line."""
-
-
-def fetch(
-    urls: Sequence[str],
-    target: Path,
-    right: Callable[[bytes], bool],
-    progress: Callable[[int, int | None], object] = lambda done, total: None,
-) -> None:
+def fetch(name: str, path: Path, known_hash: str, gzipped: bool = False) -> None:
     """Downloads a file from the first mirror that gives the right one.
 
-    A process that waits for another's download of the same file then finds it there.
+    A progress bar is shown where stderr is a terminal.
 
     Args:
-      urls: of the file, one a mirror.
-      target: in a folder that exists.
-      right: whether the whole content is what it should be.
-      progress: told the bytes there are, and how many there will be, if known.
+      name: of the data set.
+      path: of the file, whose folder is made.
+      known_hash: of the file, its kind and its digits: ``sha256:ba89...``.
+      gzipped: whether mirrors have it compressed, with ``.gz`` after its name.
 
     Raises:
-      DownloadError: when every mirror failed.
-      OSError: when the folder cannot be written.
+      DataError: where no mirror gives the right file, or it cannot be written.
     """
-    part = target.with_name(f".{target.name}.part")
+
+    def download(url: str, output: str, _: object) -> None:
+        content = io.BytesIO()
+        # The total is a stand-in: pooch knows it once the server has answered.
+        with tqdm(
+            desc=path.name, total=1, unit="B", unit_scale=True, disable=None
+        ) as bar:
+            pooch.HTTPDownloader(bar, PIECE)(url, content, None)
+        given = content.getvalue()
+        Path(output).write_bytes(gzip.decompress(given) if gzipped else given)
+        Path(output).chmod(0o644)  # pooch's are their owner's alone; data are shared
+
+    pooch.get_logger().setLevel("WARNING")
     faults = []
-    with _locked(part) as file:
-        if target.exists():
-            part.unlink()
-            return
-        for url in urls:
-            if fault := _from_mirror(url, file, right, progress):
-                faults.append(f"{url}: {fault}")
-            else:
-                os.fsync(file.fileno())
-                part.replace(target)
-                return
-        if not part.stat().st_size:
-            part.unlink()
-    raise DownloadError("; ".join(faults))
-
-
-@contextlib.contextmanager
-def _locked(part: Path) -> Iterator[BinaryIO]:
-    """The partial file, open for this process alone."""
-    while True:
-        with part.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                same = os.path.samestat(os.fstat(file.fileno()), part.stat())
-            except FileNotFoundError:  # its last holder has finished the download
-                same = False
-            if same:
-                yield file
-                return
-
-
-def _from_mirror(
-    url: str,
-    file: BinaryIO,
-    right: Callable[[bytes], bool],
-    progress: Callable[[int, int | None], object],
-) -> str:
-    """Fills the file from one mirror; returns what went wrong, or nothing."""
-    fault, attempt, most = "", 0, 0
-    while attempt < TRIES:
-        if attempt:
-            time.sleep(PAUSE * 2 ** (attempt - 1))
-        # Whether this try alone makes the file, and all of it: it is what they give.
-        have = file.seek(0, os.SEEK_END)
-        attempt, most = (1 if have > most else attempt + 1), max(most, have)
-        sure = have == 0
+    for mirror in MIRRORS[name]:
+        url = f"{mirror}{path.name}{'.gz' if gzipped else ''}"
         try:
-            sure = _receive(url, file, progress) and sure
-        except urllib.error.HTTPError as error:
-            fault = f"HTTP status {error.code}"
-            if error.code < 500 and error.code not in (408, 416, 429):
-                return fault  # it will say the same again
-            if error.code != 416:
-                continue
-            sure = False  # there is no rest: what is there is all, or wrong
-        except urllib.error.URLError as error:
-            fault = _line(error.reason)
-            continue
+            pooch.retrieve(url, known_hash, path.name, path.parent, downloader=download)
+            return
         except _FAULTS as error:
-            fault = _line(error) or type(error).__name__
-            continue
-        except ValueError as error:  # a redirect to no address, a length of no number
-            return _line(error)
-        file.seek(0)
-        if right(file.read()):
-            return ""
-        file.truncate(0)
-        fault = "what it gives is not the published file (wrong checksum)"
-        if sure:  # else its beginning may be someone else's, or its end cut off
-            return fault
-    return fault
+            faults.append(f"{url}: {_line(error)}")
+    raise DataError(
+        f"{name}: {path.name} is missing: looked in {path.parent}, and could not "
+        f"download it: {'; '.join(faults)}; put the file there, or give the folder "
+        f"that holds {name}/ as --data_dir or LMC_JAX_DATA"
+    )
 
 
-def _line(fault: object) -> str:
-    """One line of a fault that may quote whatever a server sent."""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(fault))
-    return " ".join(text.split())[:_LONGEST]
-
-
-def _receive(
-    url: str, file: BinaryIO, progress: Callable[[int, int | None], object]
-) -> bool:
-    """Appends the rest of the file, or all of it where a server knows no ranges.
-
-    Returns whether the server said how much that is.
-    """
-    have = file.seek(0, os.SEEK_END)
-    headers = {"User-Agent": "lmc_jax", "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-        if have and answer.status != 206:
-            have = 0
-            file.truncate(0)
-        length = answer.headers.get("Content-Length")
-        if length and not length.isdecimal():
-            raise ValueError(f"it announces {length!r} bytes")
-        total = have + int(length) if length else None
-        while piece := answer.read(PIECE):
-            file.write(piece)
-            have += len(piece)
-            progress(have, total)
-        file.flush()
-        if total is not None and have < total:
-            raise OSError(f"the connection was cut at {have} of {total} bytes")
-    return total is not None
+def _line(error: BaseException) -> str:
+    """What was first to go wrong, in one line; it may quote whatever a server sent."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    text = str(error) or type(error).__name__
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return textwrap.shorten(printable, _LONGEST, placeholder=" ...")

@@ -1,4 +1,4 @@
-"""Files of a data set: found, read and compared, or downloaded from a mirror.
+"""Files of a data set: found, read and compared with their hashes.
 
 Every fault is a ``DataError`` of one line that names the file.
 """
@@ -8,22 +8,10 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from lmc_jax.data import download, formats
-
-Progress = Callable[[str, int, int | None], object]
-"""Told the file, the bytes there are of it, and how many there will be, if known."""
-
-MIRRORS = {
-    "mnist": (
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    ),
-    "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-    "cifar-10": ("https://www.cs.toronto.edu/~kriz/",),
-}
+from lmc_jax.data import formats
 
 GZIP = b"\x1f\x8b"  # no IDX file starts so
 
@@ -98,25 +86,3 @@ def naming(path: object) -> Iterator[None]:
     except formats.RecordError as error:
         remedy = "remove it, or put a whole one in its place"
         raise DataError(f"{path} {error}; {remedy}") from error
-
-
-def fetch(
-    name: str, path: Path, right: Callable[[bytes], bool], progress: Progress
-) -> None:
-    """Downloads a file of a known data set, or says how else to get it.
-
-    Raises:
-      DataError: where no mirror gives the right content, or it cannot be written.
-    """
-    urls = [mirror + path.name for mirror in MIRRORS[name]]
-    try:
-        path.parent.mkdir(exist_ok=True)
-        download.fetch(
-            urls, path, right, lambda done, total: progress(path.name, done, total)
-        )
-    except (OSError, download.DownloadError) as error:
-        raise DataError(
-            f"{name}: {path.name} is missing: looked in {path.parent}, and could not "
-            f"download it: {error}; put the file there, or give the folder that holds "
-            f"{name}/ as --data_dir or LMC_JAX_DATA"
-        ) from error

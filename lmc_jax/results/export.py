@@ -14,7 +14,7 @@ Cells may differ in their pairs, matchings, k and positions: what a cell does no
 is NaN, or -1 in whole numbers. The table has a row for each (cell, pair, path).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,90 +86,54 @@ def dataset(out: str | Path) -> "xarray.Dataset":
     """
     import xarray
 
-    records = store.load(out)
-    for record in records:
-        summary.require_students(record)
-    shared = _labels(records)
-    places = {
-        name: {label: i for i, label in enumerate(labels.tolist())}
-        for name, labels in shared.items()
+    cells = [_cell(record) for record in store.load(out)]
+    whole = {
+        name
+        for cell in cells
+        for name, variable in cell.data_vars.items()
+        if variable.dtype.kind in "iu"
     }
-    measured = [_measures(record) for record in records]
-    variables = {
-        name: (("cell", *dimensions), array, _attributes(name))
-        for name, dimensions, array in _empty(measured, shared)
-    }
-    for row, (record, arrays) in enumerate(zip(records, measured, strict=True)):
-        own = _own_labels(record)
-        for name, array in arrays.items():
-            dimensions = variables[name][0][1:]
-            at = [
-                [places[dimension][label] for label in own[dimension].tolist()]
-                if dimension in own
-                else range(length)
-                for dimension, length in zip(dimensions, array.shape, strict=True)
-            ]
-            variables[name][1][row][np.ix_(*at)] = array
-    parameters = [summary.cell_columns(record.parameters) for record in records]
-    coordinates: dict[str, Any] = {
-        name: ("cell", np.array([columns[name] for columns in parameters]))
-        for name in parameters[0]
-    }
-    found = xarray.Dataset(variables, coordinates | shared, ATTRIBUTES)
-    for variable in found.data_vars.values():
-        if variable.dtype.kind in "iu":
-            variable.encoding["_FillValue"] = NONE
-    return found
+    fill = dict.fromkeys(whole, NONE)
+    found = xarray.concat(cells, "cell", join="outer", fill_value=fill)
+    paths = dict.fromkeys(path for cell in cells for path in cell.path.values.tolist())
+    found = found.sel(path=list(paths))  # in the order in which they come
+    for name in whole:
+        found[name].encoding["_FillValue"] = NONE
+    return found.drop_vars(found.sizes.keys() - {"cell", "path", "t", "definition"})
+
+
+def _cell(record: store.Record) -> "xarray.Dataset":
+    """One cell; axes without labels are counted, so that cells can be aligned."""
+    import xarray
+
+    summary.require_students(record)
+    parameters = summary.cell_columns(record.parameters)
+    coordinates = {name: ("cell", [value]) for name, value in parameters.items()}
+    variables = {}
+    for name, array in _measures(record).items():
+        axes = (f"{name}_{axis}" for axis in range(1, array.ndim))
+        dimensions = ("cell", *DIMENSIONS.get(name, ("pair", *axes)))
+        variables[name] = (dimensions, array[None], _attributes(name))
+    found = xarray.Dataset(variables, coordinates | _labels(record), ATTRIBUTES)
+    unlabelled = found.sizes.keys() - found.coords.keys()
+    return found.assign_coords({name: range(found.sizes[name]) for name in unlabelled})
 
 
 def _measures(record: store.Record) -> dict[str, np.ndarray]:
     """The arrays of a cell, and its barriers by every definition."""
     losses: Any = record.arrays["losses"]
-    ts = np.arange(losses.shape[-1]) / (losses.shape[-1] - 1)
-    heights = [np.asarray(barrier(losses, ts, name)) for name in BARRIERS]
+    ts = _labels(record)["t"]
+    heights = [barrier(losses, ts, name) for name in BARRIERS]
     return {**record.arrays, "barrier": np.stack(heights)}
 
 
-def _own_labels(record: store.Record) -> dict[str, np.ndarray]:
+def _labels(record: store.Record) -> dict[str, Any]:
     points = record.arrays["losses"].shape[-1]
     return {
         "path": np.array(["direct", *record.parameters["matchings"]]),
         "t": np.arange(points) / (points - 1),
         "definition": np.array(BARRIERS),
     }
-
-
-def _labels(records: list[store.Record]) -> dict[str, np.ndarray]:
-    """The labels of all cells together; paths in the order in which they come."""
-    each = [_own_labels(record) for record in records]
-    names = [name for own in each for name in own["path"].tolist()]
-    return {
-        "path": np.array(list(dict.fromkeys(names))),
-        "t": np.unique(np.concatenate([own["t"] for own in each])),
-        "definition": np.array(BARRIERS),
-    }
-
-
-def _empty(
-    measured: list[dict[str, np.ndarray]], shared: Mapping[str, np.ndarray]
-) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
-    """Every measure with its dimensions and an array of room for all cells."""
-    names = dict.fromkeys(name for arrays in measured for name in arrays)
-    room: dict[str, int] = {name: len(labels) for name, labels in shared.items()}
-    found = {}
-    for name in names:
-        shapes = [arrays[name].shape for arrays in measured if name in arrays]
-        axes = (f"{name}_{axis}" for axis in range(1, len(shapes[0])))
-        found[name] = DIMENSIONS.get(name, ("pair", *axes))
-        for dimension, length in zip(found[name], np.max(shapes, axis=0), strict=True):
-            if dimension not in shared:
-                room[dimension] = max(room.get(dimension, 0), int(length))
-    for name, dimensions in found.items():
-        dtype = next(arrays[name].dtype for arrays in measured if name in arrays)
-        whole = dtype.kind in "iu"
-        shape = (len(measured), *(room[dimension] for dimension in dimensions))
-        kind, fill = (dtype, NONE) if whole else (float, np.nan)
-        yield name, dimensions, np.full(shape, fill, kind)
 
 
 def _attributes(name: str) -> dict[str, Any]:
@@ -204,7 +168,7 @@ def _columns(record: store.Record) -> dict[str, np.ma.MaskedArray]:
         for name, value in summary.cell_columns(record.parameters).items()
     }
     columns["pair"] = np.repeat(np.arange(pairs), paths)
-    columns["path"] = np.tile(_own_labels(record)["path"], pairs)
+    columns["path"] = np.tile(_labels(record)["path"], pairs)
     for name, heights in zip(BARRIERS, measures["barrier"], strict=True):
         columns[f"barrier_{name}"] = heights.ravel()
     for name, t in (("loss_first", 0), ("loss_second", -1)):

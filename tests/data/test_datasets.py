@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmc_jax.data import datasets, download, files
+from lmc_jax.data import datasets, download
 from lmc_jax.data.datasets import IDX_SHAPES, DataError, load
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -206,10 +206,9 @@ def mirror(tmp_path, monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    monkeypatch.setattr(download, "PAUSE", 0)
     url = f"http://127.0.0.1:{server.server_port}/"
     for name in datasets.KNOWN:
-        monkeypatch.setitem(files.MIRRORS, name, (url,))
+        monkeypatch.setitem(download.MIRRORS, name, (url,))
     yield folder
     server.shutdown()
     thread.join()
@@ -220,9 +219,7 @@ def test_missing_files_are_downloaded_checked_and_kept(tmp_path, small, mirror):
     (tmp_path / "root").mkdir()
     for file, content in zip(FILES, small, strict=True):
         (mirror / f"{file}.gz").write_bytes(gzip.compress(content, mtime=5))
-    seen = []
-    first = load("mnist", str(tmp_path / "root"), lambda *told: seen.append(told[0]))
-    assert set(seen) == {f"{file}.gz" for file in FILES}
+    first = load("mnist", str(tmp_path / "root"))
     for path in mirror.iterdir():
         path.unlink()
     second = load("mnist", str(tmp_path / "root"))
@@ -234,7 +231,6 @@ def test_wrong_content_is_not_kept_and_the_line_says_how_to_get_it(
 ):
     (tmp_path / "root").mkdir()
     (mirror / f"{FILES[0]}.gz").write_bytes(gzip.compress(small[0] + b"x"))
-    wanted = f"{FILES[0]}.gz"
-    parts = (f"mnist: {wanted} is missing", "not the published", "--data_dir")
+    parts = (f"mnist: {FILES[0]} is missing", "does not match", "--data_dir")
     refused("mnist", tmp_path / "root", *parts, str(tmp_path / "root" / "mnist"))
-    assert not (tmp_path / "root" / "mnist" / wanted).exists()
+    assert not [*(tmp_path / "root" / "mnist").iterdir()]

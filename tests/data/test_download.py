@@ -1,69 +1,54 @@
-"""Downloads from a server on loopback that cuts, lies and forgets."""
+"""Downloads from a server on loopback that cuts and lies."""
 
-import functools
+import gzip
 import http.server
+import io
+import sys
 import threading
 from hashlib import sha256
 
+import pooch
 import pytest
 
-from lmc_jax.data import datasets, download, files
+from lmc_jax.data import datasets, download
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
+HASH = f"sha256:{sha256(CONTENT).hexdigest()}"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+WHOLE = HEAD % len(CONTENT) + CONTENT
+CUT = WHOLE[:300_000]
+WRONG = HEAD % 2 + b"no"
+MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves ``content`` as ``plan`` says, one entry a request, the last for ever.
+    """Gives one answer to all who ask, byte by byte as it stands."""
 
-    An entry is a status, how many bytes to send before the connection is cut (None:
-    all of them), or the whole answer. ``ranges`` is whether it knows the Range header.
-    """
-
-    def __init__(self, plan, content=CONTENT, ranges=True):
+    def __init__(self, answer):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.plan, self.content, self.ranges = list(plan), content, ranges
-        self.asked = []  # the Range header of each request
+        self.answer, self.asked = answer, []
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.server_port}/file"
+        return f"http://127.0.0.1:{self.server_port}/"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        server = self.server
-        step = server.plan.pop(0) if len(server.plan) > 1 else server.plan[0]
-        wanted = self.headers.get("Range")
-        server.asked.append(wanted)
-        if isinstance(step, bytes):
-            self.wfile.write(step)
-            return
-        status, cut = step if isinstance(step, tuple) else (200, step)
-        if status != 200:
-            self.send_error(status)
-            return
-        body = server.content
-        start = int(wanted[len("bytes=") : -1]) if wanted and server.ranges else 0
-        if start >= len(body):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        self.wfile.write(body[start:][:cut])
+        self.server.asked.append(self.path)
+        self.wfile.write(self.server.answer)
 
     def log_message(self, *_):
         pass
 
 
 @pytest.fixture
-def serve(monkeypatch):
-    """Starts servers, and leaves no pauses between tries."""
-    monkeypatch.setattr(download, "PAUSE", 0)
+def serve():
+    """Starts servers."""
     running = []
 
-    def start(*arguments, **settings):
-        server = Server(*arguments, **settings)
+    def start(answer):
+        server = Server(answer)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         running.append((server, thread))
@@ -76,109 +61,95 @@ def serve(monkeypatch):
         server.server_close()
 
 
-def right(content):
-    return sha256(content).digest() == sha256(CONTENT).digest()
+@pytest.fixture
+def unused():
+    """The address of nobody."""
+    server = Server(b"")
+    server.server_close()
+    return server.url
 
 
 @pytest.fixture
 def target(tmp_path):
-    return tmp_path / "file"
+    return tmp_path / "set" / "file"
+
+
+@pytest.fixture
+def fetch(monkeypatch, target):
+    """Downloads the target from these mirrors."""
+
+    def start(*mirrors, **settings):
+        monkeypatch.setitem(download.MIRRORS, "set", mirrors)
+        download.fetch("set", target, HASH, **settings)
+
+    return start
 
 
 def alone(target):
     """Whether the folder holds the whole file and nothing else."""
-    return [p.name for p in target.parent.iterdir()] == ["file"] and right(
-        target.read_bytes()
-    )
+    return [*target.parent.iterdir()] == [target] and target.read_bytes() == CONTENT
 
 
-def test_progress_ends_with_the_whole_file(serve, target):
-    seen = []
-    server = serve([None])
-    download.fetch([server.url], target, right, lambda *n: seen.append(n))
+def test_a_file_is_fetched_for_all_to_read_without_a_word(
+    fetch, serve, target, monkeypatch, capfd
+):
+    (handler,) = pooch.get_logger().handlers  # it took the stderr of its import
+    monkeypatch.setattr(handler, "stream", sys.stderr)
+    server = serve(WHOLE)
+    fetch(server.url)
     assert alone(target)
-    assert len(seen) > 3
-    assert seen == sorted(seen)
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert server.asked == ["/file"]
+    assert target.stat().st_mode & 0o777 == 0o644
+    assert capfd.readouterr() == ("", "")
 
 
-def test_a_cut_connection_goes_on_where_it_was(serve, target):
-    server = serve([300_000, 200_000, None])
-    download.fetch([server.url], target, right)
+def test_what_mirrors_have_gzipped_is_checked_and_kept_plain(fetch, serve, target):
+    packed = gzip.compress(CONTENT)
+    server = serve(HEAD % len(packed) + packed)
+    fetch(server.url, gzipped=True)
     assert alone(target)
-    assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
+    assert server.asked == ["/file.gz"]
 
 
-def test_a_server_that_always_cuts_is_asked_until_it_gives_nothing_more(serve, target):
-    server = serve([50_000])
-    download.fetch([server.url], target, right)
+def test_progress_is_shown_on_a_terminal(fetch, serve, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    fetch(serve(WHOLE).url)
+    assert "file: 100%" in shown.getvalue()
+    assert "1.02M/1.02M" in shown.getvalue()
+
+
+def test_mirrors_are_tried_in_turn(fetch, serve, target):
+    servers = [serve(answer) for answer in (WRONG, MISSING, CUT, WHOLE, WHOLE)]
+    fetch(*(server.url for server in servers))
     assert alone(target)
-    assert len(server.asked) == 21
+    assert [len(server.asked) for server in servers] == [1, 1, 1, 1, 0]
 
 
-def test_a_cut_answer_of_unknown_length_is_asked_for_again(serve, target):
-    server = serve([b"HTTP/1.0 200 OK\r\n\r\n" + CONTENT[:300_000], None])
-    download.fetch([server.url], target, right)
-    assert alone(target)
-    assert server.asked == [None, None]
-
-
-def test_a_server_without_ranges_begins_anew(serve, target):
-    server = serve([300_000, None], ranges=False)
-    download.fetch([server.url], target, right)
-    assert alone(target)
-    assert server.asked == [None, "bytes=300000-"]
-
-
-def test_the_next_process_goes_on_with_what_the_last_one_had(serve, target):
-    server = serve([300_000, 200_000, 0])
-    with pytest.raises(download.DownloadError, match="cut at 500000 of 1024000 bytes"):
-        download.fetch([server.url], target, right)
-    assert len(server.asked) == 2 + download.TRIES
-    assert not target.exists()
-    server = serve([None])
-    download.fetch([server.url], target, right)
-    assert server.asked == ["bytes=500000-"]
-    assert alone(target)
-
-
-@pytest.mark.parametrize("kept", [b"wrong", CONTENT + b"more", CONTENT])
-def test_what_is_kept_may_be_wrong_too_long_or_all_there_is(serve, target, kept):
-    target.with_name(".file.part").write_bytes(kept)
-    download.fetch([serve([None]).url], target, right)
-    assert alone(target)
-
-
-@pytest.mark.parametrize("status", [500, 503, 429])
-def test_a_busy_server_is_asked_again(serve, target, status):
-    server = serve([(status, None), None])
-    download.fetch([server.url], target, right)
-    assert alone(target)
-    assert len(server.asked) == 2
-
-
-def test_wrong_content_and_missing_files_lead_to_the_next_mirror(serve, target):
-    lying, missing = serve([None], content=CONTENT[::-1]), serve([(404, None)])
-    honest = serve([None])
-    mirrors = [lying.url, missing.url, honest.url]
-    download.fetch(mirrors, target, right)
-    assert alone(target)
-    assert [len(s.asked) for s in (lying, missing, honest)] == [1, 1, 1]
-    assert honest.asked == [None]
-
-
-def test_when_all_mirrors_fail_one_line_says_what_each_did(serve, target, unused_port):
-    lying, missing = serve([None], content=b"no"), serve([(404, None)])
-    dead = f"http://127.0.0.1:{unused_port}/file"
-    with pytest.raises(download.DownloadError) as caught:
-        download.fetch([lying.url, missing.url, dead], target, right)
+def test_when_all_mirrors_fail_one_line_says_what_each_did(
+    fetch, serve, target, unused
+):
+    wrong, missing, cut = (serve(answer).url for answer in (WRONG, MISSING, CUT))
+    with pytest.raises(datasets.DataError) as caught:
+        fetch(wrong, missing, cut, unused)
     said = str(caught.value)
     assert "\n" not in said
-    assert f"{lying.url}: what it gives is not the published file" in said
-    assert f"{missing.url}: HTTP status 404" in said
-    assert f"{dead}: " in said
-    assert "refused" in said
+    assert f"{wrong}file: SHA256 hash of downloaded file (file) does not match" in said
+    assert f"{missing}file: 404 Client Error: Not Found" in said
+    assert f"{cut}file: IncompleteRead(" in said
+    assert f"{unused}file: [Errno 111] Connection refused; put the file there" in said
     assert not [*target.parent.iterdir()]
+
+
+def test_a_folder_that_is_none_is_one_line(fetch, serve, target):
+    target.parent.write_text("a file")
+    with pytest.raises(datasets.DataError, match=r"download it: .* Not a dir"):
+        fetch(serve(WHOLE).url)
+    assert target.parent.read_text() == "a file"
 
 
 NONSENSE = {
@@ -191,41 +162,35 @@ NONSENSE = {
     "no status": b"HTTP/1.1 abc OK\r\n\r\n",
     "no version": b"HTTP/x.y 200 OK\r\n\r\n",
     "a broken chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    "a colourful status": b"HTTP/1.1 404 \x1b[31mred" + b"!" * 2000 + b"\r\n\r\n",
+    "broken gzip": HEAD % 12 + gzip.compress(CONTENT)[:12],
+    "no gzip": WRONG,
     "nothing": b"",
 }
 
 
 @pytest.mark.parametrize("answer", NONSENSE)
 def test_nonsense_leads_to_the_next_mirror_or_to_one_line(
-    serve, target, answer, monkeypatch
+    fetch, serve, target, answer, monkeypatch
 ):
-    lying, honest = serve([NONSENSE[answer]]), serve([None])
-    download.fetch([lying.url, honest.url], target, right)
+    lying = serve(NONSENSE[answer]).url
+    fetch(lying, serve(WHOLE).url)
     assert alone(target)
-    monkeypatch.setitem(files.MIRRORS, "mnist", (f"{lying.url}/",))
+    monkeypatch.setitem(download.MIRRORS, "mnist", (lying,))
     with pytest.raises(datasets.DataError) as caught:
         datasets.load("mnist", str(target.parent))
     said = str(caught.value)
     assert said.isprintable()
     assert len(said) < 1000
-    assert "mnist: train-images-idx3-ubyte.gz is missing: looked in " in said
+    assert "mnist: train-images-idx3-ubyte is missing: looked in " in said
     assert "as --data_dir or LMC_JAX_DATA" in said
 
 
-@pytest.fixture
-def unused_port():
-    server = Server([None])
-    server.server_close()
-    return server.server_port
-
-
-def test_two_at_once_download_once(serve, target):
-    server = serve([None])
-    fetch = functools.partial(download.fetch, [server.url], target, right)
-    threads = [threading.Thread(target=fetch) for _ in range(4)]
+def test_several_at_once_leave_the_whole_file(fetch, serve, target):
+    server = serve(WHOLE)
+    threads = [threading.Thread(target=fetch, args=(server.url,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert alone(target)
-    assert len(server.asked) == 1

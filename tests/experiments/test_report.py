@@ -107,6 +107,8 @@ def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
     assert "python -m one" in page
     assert not re.search(r"(?:src|href)=['\"](?!#|data:)", page)
     assert "data:image/png;base64," in page
+    assert "<meta name='viewport' content='width=device-width" in page  # for phones
+    assert "@media print" in page
 
 
 def test_reproduce_runs_entrypoints_again_from_their_cells_and_names_failures(tmp_path):

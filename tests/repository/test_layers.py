@@ -37,7 +37,7 @@ OUTSIDE = {
     "paths": {"jax"},
     "statistics": {"numpy"},
     "theory": {"numpy", "scipy"},
-    "data": {"numpy"},
+    "data": {"numpy", "pooch", "tqdm"},
     "results.files": {"numpy"},
     "results.store": {"numpy"},
 }

@@ -1,6 +1,7 @@
 """Exports: every stored number under its name, in three formats."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -91,6 +92,22 @@ def test_netcdf_holds_every_number_under_its_cell_and_path(out):
         assert "1/2 E[(f - f*)^2], x ~ N(0, I_d)" in found.attrs["loss"]
         assert found.status.attrs["flag_meanings"].split()[DIVERGED] == "diverged"
         assert all("long_name" in found[name].attrs for name in found.data_vars)
+
+
+def test_cells_that_differ_share_their_axes(out):
+    """Paths in the order in which they come, whole numbers still whole."""
+    cell = dataclasses.replace(TRAINED, pairs=4, matchings=("weights", "types_index"))
+    more = arrays(cell, 0) | {"losses": np.zeros((4, 3, cell.points))}
+    store.save(out, cell.parameters(), more, {})
+    store.cell_path(out, MINIMA.parameters()).unlink()
+    found = export.dataset(out)
+    assert found.path.values.tolist() == ["direct", "weights", "types_index"]
+    assert found.status.dtype == np.int32
+    status = found.status.sel(cell=store.fingerprint(TRAINED.parameters()))
+    np.testing.assert_array_equal(status[3], [export.NONE, export.NONE])
+    assert found.coords.keys() & found.sizes.keys() == {
+        *("cell", "path", "t", "definition")
+    }
 
 
 def test_arrays_that_are_new_keep_their_name_and_shape(tmp_path):
