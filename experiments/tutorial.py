@@ -12,6 +12,7 @@ from experiments.lib import plot
 from lmc_jax import configure, match_types
 from lmc_jax.paths import barrier, path_losses, times
 from lmc_jax.students import descent, minima, two_layer
+from lmc_jax.students.optimizers import optimizer_named
 
 configure()  # float64 for losses, pinned random numbers, every core a device
 k, m, d, steps = 3, 8, 3, 4000  # teacher neurons, student neurons, inputs, updates
@@ -22,7 +23,7 @@ loss = functools.partial(two_layer.loss, k=k)
 # loss. One run is written unbatched; `vmap` makes it as many as you like.
 
 # %%
-optimizer = descent.optimizer_named("sgd")(2 / m)
+optimizer = optimizer_named("sgd")(2 / m)
 
 
 def train(key):

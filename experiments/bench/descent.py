@@ -17,6 +17,7 @@ from absl import flags
 from experiments.bench import peers, timing
 from lmc_jax.environment import PRNG
 from lmc_jax.students import descent
+from lmc_jax.students.optimizers import optimizer_named
 from lmc_jax.sweep import programs
 from lmc_jax.sweep.cell import PRECISIONS, Descent
 
@@ -43,7 +44,7 @@ def ours(W: np.ndarray, k: int, size: int, steps: int) -> Callable[[], Any]:
     columns = programs.padded_columns(d) - d
     W = np.pad(W, ((0, 0), (0, size - m), (0, columns)))
     spec = Descent(lr=1.0, steps=2**30, check_every=steps, precision=str(W.dtype))
-    optimizer = descent.optimizer_named(spec.optimizer)(peers.LR)
+    optimizer = optimizer_named(spec.optimizer)(peers.LR)
     advance = jax.vmap(programs.advancer(k, d, spec))
 
     def descend(runs, key_data, lr):

@@ -5,8 +5,6 @@ replace the runs that ended. A run that ended is frozen: it keeps its last finit
 weights and no longer disturbs or needs anything.
 """
 
-import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,54 +22,6 @@ STATUS = ("running", "converged", "exhausted", "diverged")
 NORM_BOUND = 1e6
 
 Gradient = Callable[[Array, Array], Array]
-Optimizer = Callable[[Any], optax.GradientTransformation]
-OPTIMIZERS: dict[str, Optimizer] = {
-    "sgd": optax.sgd,
-    "momentum": lambda lr: optax.sgd(lr, momentum=0.9),
-    "nesterov": lambda lr: optax.sgd(lr, momentum=0.9, nesterov=True),
-    "adam": optax.adam,
-}
-
-
-def optimizer_named(name: str) -> Optimizer:
-    """The function from a learning rate to the optimiser of this name.
-
-    Args:
-      name: one of ``OPTIMIZERS``, or any optimiser of optax whose first argument is
-        its learning rate and whose update needs gradients and weights only, no key.
-
-    Raises:
-      ValueError: for any other name.
-    """
-    if name in OPTIMIZERS:
-        return OPTIMIZERS[name]
-    factory = getattr(optax, name, None)
-    if inspect.isfunction(factory) and not name.startswith("_"):
-        first, *rest = inspect.signature(factory).parameters or [""]
-        draws = {"key", "seed"} & set(rest)  # noise that all runs would share
-        if first == "learning_rate" and not draws and _needs_only_gradients(factory):
-            return factory
-    known = ", ".join(OPTIMIZERS)
-    raise ValueError(
-        f"unknown optimizer {name!r}: choose {known}, or one of optax that takes a "
-        "learning rate first, such as rmsprop or lion"
-    )
-
-
-@functools.cache
-def _needs_only_gradients(factory: Optimizer) -> bool:
-    W = jax.ShapeDtypeStruct((2, 2), jnp.float32)
-
-    def update(W):
-        optimizer = factory(0.1)
-        return optimizer.update(W, optimizer.init(W), W)
-
-    try:
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
-            jax.eval_shape(update, W)
-    except TypeError:  # lbfgs, for one, asks for the loss as well
-        return False
-    return True
 
 
 class Run(NamedTuple):

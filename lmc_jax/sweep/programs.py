@@ -16,6 +16,7 @@ from lmc_jax.environment import PRNG
 from lmc_jax.matching import align_refined, align_types
 from lmc_jax.numerics import safe_norm
 from lmc_jax.students import descent, measures, minima, two_layer
+from lmc_jax.students.optimizers import optimizer_named
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.cell import Descent, Minima
 from lmc_jax.sweep.devices import RUNS
@@ -78,7 +79,7 @@ def any_lr(source: Descent) -> Descent:
 def advancer(k: int, d: int, spec: Descent) -> Callable:
     """``(run, data key, learning rate) -> run`` after up to ``check_every`` steps."""
     dtype = jnp.dtype(spec.precision)
-    optimizer_of = descent.optimizer_named(spec.optimizer)
+    optimizer_of = optimizer_named(spec.optimizer)
 
     def advance(run, data_key, lr):
         def gradient(W, step):
@@ -119,7 +120,7 @@ def descender(
     advance = jax.vmap(advancer(k, d, spec))
 
     def start(W, lr):
-        optimizer = descent.optimizer_named(spec.optimizer)(lr.astype(dtype))
+        optimizer = optimizer_named(spec.optimizer)(lr.astype(dtype))
         return descent.start(W, optimizer)
 
     def idle(m):
