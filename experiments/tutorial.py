@@ -28,11 +28,8 @@ optimizer = optimizer_named("sgd")(2 / m)
 
 def train(key):
     run = descent.start(two_layer.init(key, m, d, std=0.01), optimizer)
-    gradient = functools.partial(two_layer.gradient, k=k)
-    options = {"updates": steps, "limit": steps}
-    return descent.advance(
-        run, lambda W, _: gradient(W), optimizer, **options
-    ).W.astype("float64")
+    run = descent.advance(run, k, optimizer, updates=steps, limit=steps)
+    return run.W.astype("float64")
 
 
 pair = jax.jit(jax.vmap(train))(jax.random.split(jax.random.key(2)))  # [2, m, d]

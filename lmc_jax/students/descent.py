@@ -5,7 +5,6 @@ replace the runs that ended. A run that ended is frozen: it keeps its last finit
 weights and no longer disturbs or needs anything.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,14 +13,13 @@ import optax
 from jax import Array
 
 from lmc_jax.numerics import matmul
+from lmc_jax.students import two_layer
 
 RUNNING, CONVERGED, EXHAUSTED, DIVERGED = range(4)
 STATUS = ("running", "converged", "exhausted", "diverged")
 
 # A student of this Frobenius norm is lost: global minima have norm at most sqrt(k).
 NORM_BOUND = 1e6
-
-Gradient = Callable[[Array, Array], Array]
 
 
 class Run(NamedTuple):
@@ -47,26 +45,50 @@ def start(W: Array, optimizer: optax.GradientTransformation) -> Run:
 
 def advance(
     run: Run,
-    gradient: Gradient,
+    k: int,
     optimizer: optax.GradientTransformation,
     *,
     updates: int,
     limit: int,
+    batch: int = 0,
+    key: Array | None = None,
+    d: int | None = None,
 ) -> Run:
     """Up to ``updates`` optimiser steps, and none beyond step ``limit``.
 
     Args:
       run: state; left as it is unless running.
-      gradient: ``(W, step) -> dW``.
-      optimizer: any optax transformation, its learning rate may be traced.
+      k: teacher width.
+      optimizer: made by one of ``optimizers.OPTIMIZERS``; its learning rate may be
+        traced.
       updates: static number of steps of the loop.
       limit: steps after which the run is ``EXHAUSTED``.
+      batch: fresh inputs x ~ N(0, I_d) a step; 0 for the gradient of the population
+        loss.
+      key: step s draws its inputs from ``fold_in(key, s)``; not used with batch 0.
+      d: input dimension, by default all columns of ``run.W``. Columns beyond are
+        padding, zero, and stay zero.
 
     Returns:
       The new state. A step whose weights are not finite or exceed ``NORM_BOUND`` in
       Frobenius norm is not taken: the run is ``DIVERGED`` and its ``step`` counts
       the updates before.
+
+    Raises:
+      ValueError: for k > d, or a batch without a key.
     """
+    columns = run.W.shape[1]
+    d = columns if d is None else d
+    if k > d:
+        raise ValueError(f"k={k} > d={d}: the teacher's k neurons need d >= k")
+
+    def gradient(W, step):
+        if not batch:
+            return two_layer.gradient(W, k)
+        if key is None:
+            raise ValueError(f"batch={batch}: give the key of its inputs")
+        x = jax.random.normal(jax.random.fold_in(key, step), (batch, d), W.dtype)
+        return two_layer.sampled_gradient(W, jnp.pad(x, ((0, 0), (0, columns - d))), k)
 
     def update(run: Run, _):
         slope = gradient(run.W, run.step)
