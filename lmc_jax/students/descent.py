@@ -1,19 +1,22 @@
 """One run of gradient descent; `jax.vmap` makes it many.
 
-A run is advanced a fixed number of steps at a time and then checked, so the host can
-replace the runs that ended. A run that ended is frozen: it keeps its last finite
-weights and no longer disturbs or needs anything.
+A run is advanced a fixed number of steps at a time and then checked: by ``run`` until
+it ends, by a sweep so that the host can replace the runs that ended. A run that ended
+is frozen: it keeps its last finite weights and no longer disturbs or needs anything.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from lmc_jax.numerics import matmul
 from lmc_jax.students import two_layer
+from lmc_jax.students.optimizers import optimizer_named
 
 RUNNING, CONVERGED, EXHAUSTED, DIVERGED = range(4)
 STATUS = ("running", "converged", "exhausted", "diverged")
@@ -109,7 +112,7 @@ def advance(
     return jax.lax.scan(update, run, length=updates)[0]
 
 
-def check(run: Run, loss: Array, tolerance: float, hold: int = 1) -> Run:
+def check(run: Run, loss: Array, tolerance: ArrayLike, hold: int = 1) -> Run:
     """Marks a run ``CONVERGED`` whose loss is below the tolerance ``hold`` times.
 
     In a row, that is: near a minimum that is barely unstable a run may pass below the
@@ -130,3 +133,103 @@ def check(run: Run, loss: Array, tolerance: float, hold: int = 1) -> Run:
     reached = open_ended & (held >= hold)
     status = jnp.where(reached, CONVERGED, run.status)
     return run._replace(status=status, held=held)
+
+
+class Trained(NamedTuple):
+    """The end of a run.
+
+    weights: ``[m, d]``, the last that were bounded. status: int32, an index into
+    ``STATUS``. steps: int32, updates done. history: float64 ``[looks]``, the population
+    loss of the weights at every look, NaN beyond the end.
+    """
+
+    weights: Array
+    status: Array
+    steps: Array
+    history: Array
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("k", "optimizer", "steps", "check_every", "batch", "hold"),
+)
+def run(
+    W: Array,
+    k: int,
+    *,
+    lr: ArrayLike,
+    optimizer: str = "sgd",
+    steps: int = 100_000,
+    tol: ArrayLike = 1e-6,
+    check_every: int = 200,
+    batch: int = 0,
+    key: Array | None = None,
+    hold: int = 1,
+) -> Trained:
+    """Trains one student from given weights to its end, as a sweep does.
+
+    On L = ½ E[(f - f*)²], x ~ N(0, I_d), f* with k orthonormal neurons (paper,
+    Assumption 1 and equation 3).
+
+    >>> W = two_layer.init(jax.random.key(0), 6, 3, std=0.01)  # [m, d]
+    >>> STATUS[run(W, 3, lr=0.3).status]
+    'converged'
+    >>> many = jax.vmap(lambda lr: run(W, 3, lr=lr))(jnp.array([0.1, 0.3, 30.0]))
+    >>> [STATUS[status] for status in many.status]
+    ['converged', 'converged', 'diverged']
+
+    Args:
+      W: float32 or float64 ``[m, d]``, whose dtype is that of the training. Many
+        students by ``jax.vmap``, over ``lr`` and ``key`` too where they differ.
+      k: teacher width, at most d.
+      lr: learning rate η.
+      optimizer: one of ``optimizers.OPTIMIZERS``.
+      steps: most updates.
+      tol: the run has converged once its float64 loss is below this.
+      check_every: updates between two looks at the loss.
+      batch: fresh inputs a step; 0 for the gradient of the population loss.
+      key: of the inputs, step s draws from ``fold_in(key, s)``.
+      hold: looks in a row that must find the loss below tol.
+
+    Returns:
+      The end of the run, its history of ``ceil(steps / check_every)`` looks.
+
+    Raises:
+      ValueError: in one line, for what cannot be trained so, and for JAX without
+        float64.
+    """
+    if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise ValueError("losses need float64: call lmc_jax.configure() first")
+    if W.ndim != 2 or W.dtype not in (jnp.float32, jnp.float64):
+        raise ValueError(
+            f"W {W.dtype}{list(W.shape)}: give float32 or float64 [m, d], and jax.vmap "
+            "over many students"
+        )
+    for name, value in ("steps", steps), ("check_every", check_every), ("hold", hold):
+        if value < 1:
+            raise ValueError(f"{name}={value}: give at least 1")
+    if batch < 0 or (batch > 0) != (key is not None):
+        raise ValueError(f"batch={batch}: give a key with a batch, and only with one")
+    transformation = optimizer_named(optimizer)(jnp.asarray(lr, W.dtype))
+
+    def look(state):
+        run, looks, history = state
+        run = advance(
+            run,
+            k,
+            transformation,
+            updates=min(check_every, steps),
+            limit=steps,
+            batch=batch,
+            key=key,
+        )
+        loss = two_layer.loss(run.W.astype(jnp.float64), k)
+        return check(run, loss, tol, hold), looks + 1, history.at[looks].set(loss)
+
+    history = jnp.full(-(-steps // check_every), jnp.nan)
+    end, _, history = jax.lax.while_loop(
+        lambda state: state[0].status == RUNNING,
+        look,
+        (start(W, transformation), jnp.int32(0), history),
+    )
+    return Trained(end.W, end.status, end.step, history)
