@@ -30,7 +30,7 @@ def padded_width(m: int) -> int:
     Powers of two up to 32, then four sizes an octave at most: of wide students padding
     must not cost much, of narrow ones another program does (experiments.bench.sweep).
     """
-    power = max(8, 1 << (m - 1).bit_length())
+    power = max(8, 1 << (int(m) - 1).bit_length())  # NumPy's integers have none
     step = max(16, power // 8) if power > 32 else power
     return -(-m // step) * step
 
