@@ -159,7 +159,7 @@ import numpy as np
 from lmc_jax import environment
 environment.configure(cpu_devices={devices})
 from lmc_jax.sweep.cell import Cell, Descent, Minima
-from lmc_jax.sweep import sweep
+from lmc_jax.sweep.run import sweep
 assert jax.local_device_count() == {devices}
 def save(cell, arrays, weights):
     path = {str(tmp_path)!r} + "/" + cell.source.name
