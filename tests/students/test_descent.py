@@ -230,6 +230,8 @@ def test_what_would_train_towards_something_else_is_refused(k, options, reason):
     run = begin(students(1, jnp.dtype("float64"))[0])
     with pytest.raises(ValueError, match=reason):
         advance(run, k, optax.sgd(LR), updates=1, limit=1, **options)
+    with pytest.raises(TypeError):
+        advance(run, two_layer.gradient, optax.sgd(LR), updates=1, limit=1)
 
 
 # Ends of runs.
