@@ -189,35 +189,6 @@ def test_vmapped_runs_equal_single_runs(dtype):
         assert int(runs.step[index]) == int(alone.step) == 8
 
 
-@pytest.mark.parametrize("batch", [0, 16])
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_padding_stays_zero_and_changes_nothing(name, batch):
-    """Rows and columns of zeros, as in a sweep, against an unpadded loop of optax."""
-    W = students(1, jnp.dtype("float64"))[0]
-    optimizer = OPTIMIZERS[name](0.01)
-
-    def padded(run):
-        options = {"updates": 20, "limit": 50, "batch": batch, "key": KEY, "d": D}
-        return advance(run, K, optimizer, **options)
-
-    with jax.numpy_dtype_promotion("standard"):  # optax itself promotes dtypes
-        run = start(jnp.pad(W, ((0, 9 - M), (0, 8 - D))), optimizer)
-        for _ in range(3):
-            run = jax.jit(padded)(run)
-        state = optimizer.init(W)
-        for step in range(50):
-            slope = two_layer.gradient(W, K)
-            if batch:
-                slope = two_layer.sampled_gradient(W, drawn(step, W.dtype), K)
-            change, state = optimizer.update(slope, state, W)
-            W = optax.apply_updates(W, change)
-    assert (int(run.step), int(run.status)) == (50, EXHAUSTED)
-    np.testing.assert_array_equal(run.W[M:], 0)
-    np.testing.assert_array_equal(run.W[:, D:], 0)
-    np.testing.assert_allclose(run.W[:M, :D], W, rtol=0, atol=1e-12)
-    assert np.abs(W - students(1, W.dtype)[0]).max() > 0.1
-
-
 @pytest.mark.parametrize(
     ("k", "options", "reason"),
     [
@@ -263,17 +234,6 @@ def test_run_that_ended_is_left_as_it_is(status, name, dtype):
     equal(runner(name)(ended, KEY, LR), ended)
 
 
-def last_bounded(W, rate, limit):
-    """Weights before the first step beyond the bound, and how many steps they took."""
-    W = np.array(W, float)
-    for step in range(limit):
-        after = W - rate * oracles.gradient(W, K)
-        if not np.linalg.norm(after) <= NORM_BOUND:
-            return W, step
-        W = after
-    raise AssertionError("did not diverge")
-
-
 def test_diverging_run_is_frozen_and_disturbs_nobody(dtype):
     W = students(4, dtype)
     calm = jnp.full(4, LR, dtype)
@@ -288,7 +248,11 @@ def test_diverging_run_is_frozen_and_disturbs_nobody(dtype):
         ]
         equal(*neighbours)
         assert (int(found.step[index]), int(found.status[index])) == (24, RUNNING)
-    weights, steps = last_bounded(W[1], 40, 24)
+    weights, _, steps, _ = oracles.descend(
+        *(np.asarray(W[1], float), K, lambda slope: -40 * slope),
+        lambda W, step: oracles.gradient(W, K),
+        **{"steps": 24, "tol": 0, "check_every": 24},
+    )
     assert 1 < steps < 16
     assert (int(found.step[1]), int(found.status[1])) == (steps, DIVERGED)
     rtol = 1e3 * jnp.finfo(dtype).eps  # rounding grows with the weights, step by step
@@ -366,19 +330,3 @@ def test_check_holds_in_a_row(below, hold, converged_at):
         statuses.append(int(run.status))
     waits = len(below) if converged_at is None else converged_at - 1
     assert statuses == [RUNNING] * waits + [CONVERGED] * (len(below) - waits)
-
-
-def test_gradient_descent_reaches_global_minima(dtype):
-    W = jax.vmap(lambda key: two_layer.init(key, 10, D, 0.1, dtype=dtype))(
-        jax.random.split(jax.random.key(5), 8)
-    )
-    descend = runner(updates=200, limit=3000, batched=True)
-    losses = jax.jit(jax.vmap(lambda w: two_layer.loss(w.astype(float), K)))
-    runs = begin_all(W)
-    for _ in range(15):
-        runs = check(descend(runs, KEY, jnp.full(8, LR, dtype)), losses(runs.W), 1e-5)
-        if np.all(runs.status != RUNNING):
-            break
-    assert runs.status.tolist() == [CONVERGED] * 8
-    final = [oracles.loss(np.asarray(w, float), K) for w in runs.W]
-    assert np.max(final) < 1e-5

@@ -10,7 +10,7 @@ import numpy as np
 import oracles
 import pytest
 
-from lmc_jax.students import descent
+from lmc_jax.students import descent, two_layer
 from lmc_jax.sweep.cell import Descent
 
 K, D, M = 2, 3, 5
@@ -105,6 +105,16 @@ def test_losses_are_float64_whatever_trains():
     loss = oracles.loss(np.asarray(found.weights, float), K)
     np.testing.assert_allclose(found.history, [loss], rtol=1e-12)
     assert int(found.steps) == 7
+
+
+def test_gradient_descent_reaches_global_minima(dtype):
+    W = jax.vmap(lambda key: two_layer.init(key, 10, 6, 0.1, dtype=dtype))(
+        jax.random.split(jax.random.key(5), 8)
+    )
+    ends = jax.vmap(lambda W: descent.run(W, 5, lr=0.3, steps=3000, tol=1e-5))(W)
+    assert ends.status.tolist() == [descent.CONVERGED] * 8
+    final = [oracles.loss(np.asarray(W, float), 5) for W in ends.weights]
+    assert np.max(final) < 1e-5
 
 
 def test_defaults_are_those_of_a_sweep():
