@@ -18,7 +18,7 @@ from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.results import files, store
 from lmc_jax.statistics import mean_interval
 from lmc_jax.students import two_layer
-from lmc_jax.sweep.run import run_keys
+from lmc_jax.sweep.students import run_keys
 
 common.define_output("planted")
 common.define_cells()

@@ -14,27 +14,22 @@ from lmc_jax.paths import barrier, path_losses, times
 from lmc_jax.students import descent, minima, two_layer
 
 configure()  # float64 for losses, pinned random numbers, every core a device
-k, m, d, steps = 3, 8, 3, 4000  # teacher neurons, student neurons, inputs, updates
+k, m, d = 3, 8, 3  # teacher neurons, student neurons, inputs
 loss = functools.partial(two_layer.loss, k=k)
 
 # %% [markdown]
 # Train both students from small weights, with the exact gradient of the population
-# loss. One run is written unbatched; `vmap` makes it as many as you like.
+# loss. A run is that of one student; `vmap` makes it as many as you like.
+
 
 # %%
-optimizer = descent.optimizer_named("sgd")(2 / m)
-
-
 def train(key):
-    run = descent.start(two_layer.init(key, m, d, std=0.01), optimizer)
-    gradient = functools.partial(two_layer.gradient, k=k)
-    options = {"updates": steps, "limit": steps}
-    return descent.advance(
-        run, lambda W, _: gradient(W), optimizer, **options
-    ).W.astype("float64")
+    W = two_layer.init(key, m, d, std=0.01)
+    return descent.run(W, k, lr=2 / m, steps=4000, tol=1e-8)
 
 
-pair = jax.jit(jax.vmap(train))(jax.random.split(jax.random.key(2)))  # [2, m, d]
+keys = jax.random.split(jax.random.key(2))
+pair = jax.vmap(train)(keys).weights.astype("float64")  # [2, m, d]
 kinds = minima.types(pair, k)
 print("losses:", loss(pair), "neurons of each type:", minima.counts(kinds, k), sep="\n")
 

@@ -118,6 +118,25 @@ def sampled_gradient(W, x, k):
     return active[:, :, None] * x[:, None, :]
 
 
+def descend(W, k, change, slope, *, steps, tol, check_every, hold=1):
+    """Plain descent ``W + change(slope(W, step))`` of one student until it ends.
+
+    Returns its weights, how it ended, the updates done, and the loss at every look.
+    """
+    history, held = [], 0
+    for step in range(steps):
+        after = W + change(slope(W, step))
+        if not np.linalg.norm(after) <= 1e6:
+            return W, "diverged", step, [*history, loss(W, k)]
+        W = after
+        if (step + 1) % check_every == 0 or step + 1 == steps:
+            history.append(loss(W, k))
+            held = held + 1 if history[-1] < tol else 0
+            if held == hold:
+                return W, "converged", step + 1, history
+    return W, "exhausted", steps, history
+
+
 def assert_mean(draws, expected, rounding=0.0):
     """The mean over axis 0 is within 4 standard errors of the expected."""
     error = draws.std(0) / np.sqrt(len(draws))

@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import numpy as np
+import oracles
 import pytest
 
 from lmc_jax import Cell, Descent, Minima, load, simulate
@@ -35,6 +36,29 @@ def test_columns_are_those_of_the_sweep_on_disk(tmp_path, definition):
     assert found["matching"].tolist() == ["direct", "types_index"] * 2
 
 
+def test_weights_are_given_back_where_asked():
+    """Of every row those of its cell: they have the losses at the ends of its paths."""
+    cells = [SAMPLED, TRAINED, dataclasses.replace(TRAINED, seed=1)]
+    handed = {}
+    sweep(cells, lambda cell, _, W: handed.update({cell: W}), weights=True)
+    found = simulate(cells, weights=True)
+    assert len(found["weights"]) == 6
+    for row, W in enumerate(found["weights"]):
+        (cell,) = (
+            cell
+            for cell in cells
+            if (cell.seed, cell.source.name)
+            == (found["seed"][row], found["source"][row])
+        )
+        assert W.dtype == ("float32" if cell.source.name == "gd" else "float64")
+        np.testing.assert_array_equal(W, handed[cell])
+        losses = [oracles.loss(student, 2) for student in W.reshape(6, cell.m, 2)]
+        np.testing.assert_allclose(max(losses), found["loss_max"][row], atol=1e-14)
+    assert not np.array_equal(found["weights"][0], found["weights"][2])
+    without = simulate(cells)
+    assert found.keys() - without.keys() == {"weights"}
+
+
 @pytest.mark.parametrize(
     ("cells", "definition", "reason"),
     [
@@ -48,7 +72,7 @@ def test_columns_are_those_of_the_sweep_on_disk(tmp_path, definition):
 def test_refusals_come_before_anything_is_computed(
     monkeypatch, cells, definition, reason
 ):
-    def never(grid, save):
+    def never(grid, save, weights):
         assert not grid
 
     monkeypatch.setattr("lmc_jax.simulation.sweep", never)

@@ -15,10 +15,10 @@ import numpy as np
 from absl import flags
 
 from experiments.bench import peers, timing
-from lmc_jax.environment import PRNG
 from lmc_jax.students import descent
+from lmc_jax.students.optimizers import optimizer_named
 from lmc_jax.sweep import programs
-from lmc_jax.sweep.cell import PRECISIONS, Descent
+from lmc_jax.sweep.cell import PRECISIONS
 
 timing.define_shapes()
 DTYPES = flags.DEFINE_multi_enum(
@@ -42,16 +42,14 @@ def ours(W: np.ndarray, k: int, size: int, steps: int) -> Callable[[], Any]:
     count, m, d = W.shape
     columns = programs.padded_columns(d) - d
     W = np.pad(W, ((0, 0), (0, size - m), (0, columns)))
-    spec = Descent(lr=1.0, steps=2**30, check_every=steps, precision=str(W.dtype))
-    optimizer = descent.optimizer_named(spec.optimizer)(peers.LR)
-    advance = jax.vmap(programs.advancer(k, d, spec))
+    optimizer_of = optimizer_named("sgd")
 
-    def descend(runs, key_data, lr):
-        return advance(runs, jax.random.wrap_key_data(key_data, impl=PRNG), lr)
+    def descend(run, lr):
+        return descent.advance(run, k, optimizer_of(lr), updates=steps, limit=2**30)
 
-    runs = jax.vmap(lambda W: descent.start(W, optimizer))(W)
-    jobs = np.zeros((count, 2), np.uint32), np.full(count, peers.LR)
-    return timing.ready(programs.sharded(descend), runs, *jobs)
+    runs = jax.vmap(lambda W: descent.start(W, optimizer_of(peers.LR)))(W)
+    rates = np.full(count, peers.LR, W.dtype)
+    return timing.ready(programs.sharded(jax.vmap(descend)), runs, rates)
 
 
 def variants(k: int, m: int, d: int, count: int, dtype: str, steps: int):

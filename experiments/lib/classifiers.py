@@ -21,6 +21,7 @@ from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import BARRIERS, barrier
 from lmc_jax.results import store
 from lmc_jax.statistics import mean_interval, ratio_interval
+from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.run import OutOfMemory
 
@@ -64,7 +65,7 @@ def define_cells() -> None:
     flags.DEFINE_integer("steps", None, "Updates of a network.")
     flags.DEFINE_float("lr", None, "Learning rate, at the start of its schedule.")
     flags.DEFINE_integer("batch", None, "Images an update.")
-    flags.DEFINE_string("optimizer", None, "sgd, momentum, adam, or another of optax.")
+    flags.DEFINE_string("optimizer", None, f"One of {', '.join(OPTIMIZERS)}.")
     known = ", ".join(training.SCHEDULES)
     flags.DEFINE_string("schedule", None, f"Of the learning rate: {known}.")
     flags.DEFINE_integer("looks", None, "Losses and checkpoints during training.")

@@ -23,6 +23,7 @@ from lmc_jax import environment
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.paths import BARRIERS
 from lmc_jax.results import files, store, summary
+from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.run import OutOfMemory
@@ -148,7 +149,7 @@ def define_cells() -> None:
     flags.DEFINE_integer("hold", None, "Looks in a row that must be below --tol.")
     flags.DEFINE_float("init_std", None, "Standard deviation of an initial weight.")
     flags.DEFINE_float("zero_row", None, "Norm up to which a trained neuron is zero.")
-    flags.DEFINE_string("optimizer", None, "sgd, momentum, nesterov, or any of optax.")
+    flags.DEFINE_string("optimizer", None, f"One of {', '.join(OPTIMIZERS)}.")
     flags.DEFINE_integer("batch", None, "Fresh inputs a step of the source sgd.")
     flags.DEFINE_float("alpha", None, "Dirichlet concentration, source dirichlet.")
     flags.DEFINE_string("precision", None, "Of the training: float32 or float64.")

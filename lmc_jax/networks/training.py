@@ -26,7 +26,7 @@ from lmc_jax.networks.evaluation import (
     over_networks,
 )
 from lmc_jax.networks.permutations import leaves
-from lmc_jax.students.descent import optimizer_named
+from lmc_jax.students.optimizers import optimizer_named
 from lmc_jax.sweep.cell import within
 
 MOST_LOOKS = 10_000  # whose losses are held in memory
@@ -44,7 +44,7 @@ class Training:
     """How networks are trained.
 
     steps: updates. lr: learning rate, at the start of its schedule. batch: examples an
-    update. optimizer: as ``descent.optimizer_named`` knows it. schedule: one of
+    update. optimizer: one of ``optimizers.OPTIMIZERS``. schedule: one of
     ``SCHEDULES``, over all steps. looks: how often losses are recorded and a checkpoint
     is offered, evenly spaced, the last time after the last step.
     """

@@ -1,77 +1,28 @@
 """One run of gradient descent; `jax.vmap` makes it many.
 
-A run is advanced a fixed number of steps at a time and then checked, so the host can
-replace the runs that ended. A run that ended is frozen: it keeps its last finite
-weights and no longer disturbs or needs anything.
+A run is advanced a fixed number of steps at a time and then checked: by ``run`` until
+it ends, by a sweep so that the host can replace the runs that ended. A run that ended
+is frozen: it keeps its last finite weights and no longer disturbs or needs anything.
 """
 
 import functools
-import inspect
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from lmc_jax.numerics import matmul
+from lmc_jax.students import two_layer
+from lmc_jax.students.optimizers import optimizer_named
 
 RUNNING, CONVERGED, EXHAUSTED, DIVERGED = range(4)
 STATUS = ("running", "converged", "exhausted", "diverged")
 
 # A student of this Frobenius norm is lost: global minima have norm at most sqrt(k).
 NORM_BOUND = 1e6
-
-Gradient = Callable[[Array, Array], Array]
-Optimizer = Callable[[Any], optax.GradientTransformation]
-OPTIMIZERS: dict[str, Optimizer] = {
-    "sgd": optax.sgd,
-    "momentum": lambda lr: optax.sgd(lr, momentum=0.9),
-    "nesterov": lambda lr: optax.sgd(lr, momentum=0.9, nesterov=True),
-    "adam": optax.adam,
-}
-
-
-def optimizer_named(name: str) -> Optimizer:
-    """The function from a learning rate to the optimiser of this name.
-
-    Args:
-      name: one of ``OPTIMIZERS``, or any optimiser of optax whose first argument is
-        its learning rate and whose update needs gradients and weights only, no key.
-
-    Raises:
-      ValueError: for any other name.
-    """
-    if name in OPTIMIZERS:
-        return OPTIMIZERS[name]
-    factory = getattr(optax, name, None)
-    if inspect.isfunction(factory) and not name.startswith("_"):
-        first, *rest = inspect.signature(factory).parameters or [""]
-        draws = {"key", "seed"} & set(rest)  # noise that all runs would share
-        if first == "learning_rate" and not draws and _needs_only_gradients(factory):
-            return factory
-    known = ", ".join(OPTIMIZERS)
-    raise ValueError(
-        f"unknown optimizer {name!r}: choose {known}, or one of optax that takes a "
-        "learning rate first, such as rmsprop or lion"
-    )
-
-
-@functools.cache
-def _needs_only_gradients(factory: Optimizer) -> bool:
-    W = jax.ShapeDtypeStruct((2, 2), jnp.float32)
-
-    def update(W):
-        optimizer = factory(0.1)
-        return optimizer.update(W, optimizer.init(W), W)
-
-    try:
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
-            jax.eval_shape(update, W)
-    except TypeError:  # lbfgs, for one, asks for the loss as well
-        return False
-    return True
 
 
 class Run(NamedTuple):
@@ -97,26 +48,50 @@ def start(W: Array, optimizer: optax.GradientTransformation) -> Run:
 
 def advance(
     run: Run,
-    gradient: Gradient,
+    k: int,
     optimizer: optax.GradientTransformation,
     *,
     updates: int,
     limit: int,
+    batch: int = 0,
+    key: Array | None = None,
+    d: int | None = None,
 ) -> Run:
     """Up to ``updates`` optimiser steps, and none beyond step ``limit``.
 
     Args:
       run: state; left as it is unless running.
-      gradient: ``(W, step) -> dW``.
-      optimizer: any optax transformation, its learning rate may be traced.
+      k: teacher width.
+      optimizer: made by one of ``optimizers.OPTIMIZERS``; its learning rate may be
+        traced.
       updates: static number of steps of the loop.
       limit: steps after which the run is ``EXHAUSTED``.
+      batch: fresh inputs x ~ N(0, I_d) a step; 0 for the gradient of the population
+        loss.
+      key: step s draws its inputs from ``fold_in(key, s)``; not used with batch 0.
+      d: input dimension, by default all columns of ``run.W``. Columns beyond are
+        padding, zero, and stay zero.
 
     Returns:
       The new state. A step whose weights are not finite or exceed ``NORM_BOUND`` in
       Frobenius norm is not taken: the run is ``DIVERGED`` and its ``step`` counts
       the updates before.
+
+    Raises:
+      ValueError: for k > d, or a batch without a key.
     """
+    columns = run.W.shape[1]
+    d = columns if d is None else d
+    if k > d:
+        raise ValueError(f"k={k} > d={d}: the teacher's k neurons need d >= k")
+
+    def gradient(W, step):
+        if not batch:
+            return two_layer.gradient(W, k)
+        if key is None:
+            raise ValueError(f"batch={batch}: give the key of its inputs")
+        x = jax.random.normal(jax.random.fold_in(key, step), (batch, d), W.dtype)
+        return two_layer.sampled_gradient(W, jnp.pad(x, ((0, 0), (0, columns - d))), k)
 
     def update(run: Run, _):
         slope = gradient(run.W, run.step)
@@ -137,7 +112,7 @@ def advance(
     return jax.lax.scan(update, run, length=updates)[0]
 
 
-def check(run: Run, loss: Array, tolerance: float, hold: int = 1) -> Run:
+def check(run: Run, loss: Array, tolerance: ArrayLike, hold: int = 1) -> Run:
     """Marks a run ``CONVERGED`` whose loss is below the tolerance ``hold`` times.
 
     In a row, that is: near a minimum that is barely unstable a run may pass below the
@@ -158,3 +133,103 @@ def check(run: Run, loss: Array, tolerance: float, hold: int = 1) -> Run:
     reached = open_ended & (held >= hold)
     status = jnp.where(reached, CONVERGED, run.status)
     return run._replace(status=status, held=held)
+
+
+class Trained(NamedTuple):
+    """The end of a run.
+
+    weights: ``[m, d]``, the last that were bounded. status: int32, an index into
+    ``STATUS``. steps: int32, updates done. history: float64 ``[looks]``, the population
+    loss of the weights at every look, NaN beyond the end.
+    """
+
+    weights: Array
+    status: Array
+    steps: Array
+    history: Array
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("k", "optimizer", "steps", "check_every", "batch", "hold"),
+)
+def run(
+    W: Array,
+    k: int,
+    *,
+    lr: ArrayLike,
+    optimizer: str = "sgd",
+    steps: int = 100_000,
+    tol: ArrayLike = 1e-6,
+    check_every: int = 200,
+    batch: int = 0,
+    key: Array | None = None,
+    hold: int = 1,
+) -> Trained:
+    """Trains one student from given weights to its end, as a sweep does.
+
+    On L = ½ E[(f - f*)²], x ~ N(0, I_d), f* with k orthonormal neurons (paper,
+    Assumption 1 and equation 3).
+
+    >>> W = two_layer.init(jax.random.key(0), 6, 3, std=0.01)  # [m, d]
+    >>> STATUS[run(W, 3, lr=0.3).status]
+    'converged'
+    >>> many = jax.vmap(lambda lr: run(W, 3, lr=lr))(jnp.array([0.1, 0.3, 30.0]))
+    >>> [STATUS[status] for status in many.status]
+    ['converged', 'converged', 'diverged']
+
+    Args:
+      W: float32 or float64 ``[m, d]``, whose dtype is that of the training. Many
+        students by ``jax.vmap``, over ``lr`` and ``key`` too where they differ.
+      k: teacher width, at most d.
+      lr: learning rate η.
+      optimizer: one of ``optimizers.OPTIMIZERS``.
+      steps: most updates.
+      tol: the run has converged once its float64 loss is below this.
+      check_every: updates between two looks at the loss.
+      batch: fresh inputs a step; 0 for the gradient of the population loss.
+      key: of the inputs, step s draws from ``fold_in(key, s)``.
+      hold: looks in a row that must find the loss below tol.
+
+    Returns:
+      The end of the run, its history of ``ceil(steps / check_every)`` looks.
+
+    Raises:
+      ValueError: in one line, for what cannot be trained so, and for JAX without
+        float64.
+    """
+    if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise ValueError("losses need float64: call lmc_jax.configure() first")
+    if W.ndim != 2 or W.dtype not in (jnp.float32, jnp.float64):
+        raise ValueError(
+            f"W {W.dtype}{list(W.shape)}: give float32 or float64 [m, d], and jax.vmap "
+            "over many students"
+        )
+    for name, value in ("steps", steps), ("check_every", check_every), ("hold", hold):
+        if value < 1:
+            raise ValueError(f"{name}={value}: give at least 1")
+    if batch < 0 or (batch > 0) != (key is not None):
+        raise ValueError(f"batch={batch}: give a key with a batch, and only with one")
+    transformation = optimizer_named(optimizer)(jnp.asarray(lr, W.dtype))
+
+    def look(state):
+        run, looks, history = state
+        run = advance(
+            run,
+            k,
+            transformation,
+            updates=min(check_every, steps),
+            limit=steps,
+            batch=batch,
+            key=key,
+        )
+        loss = two_layer.loss(run.W.astype(jnp.float64), k)
+        return check(run, loss, tol, hold), looks + 1, history.at[looks].set(loss)
+
+    history = jnp.full(-(-steps // check_every), jnp.nan)
+    end, _, history = jax.lax.while_loop(
+        lambda state: state[0].status == RUNNING,
+        look,
+        (start(W, transformation), jnp.int32(0), history),
+    )
+    return Trained(end.W, end.status, end.step, history)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lmc_jax.matching import MATCHINGS
-from lmc_jax.students.descent import optimizer_named
+from lmc_jax.students.optimizers import optimizer_named
 
 PRECISIONS = ("float32", "float64")
 LARGEST = 2**15  # width or dimension
@@ -39,7 +39,7 @@ class Descent:
 
     Attributes:
       lr: learning rate η.
-      optimizer: a name that ``descent.optimizer_named`` knows.
+      optimizer: one of ``optimizers.OPTIMIZERS``.
       batch: fresh N(0, I) inputs a step (SGD); 0 for the population gradient (GD).
       steps: most updates of a run.
       tol: a run ends once its loss is below this.

@@ -16,6 +16,7 @@ from lmc_jax.environment import PRNG
 from lmc_jax.matching import align_refined, align_types
 from lmc_jax.numerics import safe_norm
 from lmc_jax.students import descent, measures, minima, two_layer
+from lmc_jax.students.optimizers import optimizer_named
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.cell import Descent, Minima
 from lmc_jax.sweep.devices import RUNS
@@ -77,36 +78,6 @@ def any_lr(source: Descent) -> Descent:
     return dataclasses.replace(source, lr=1.0)
 
 
-def advancer(k: int, d: int, spec: Descent) -> Callable:
-    """``(run, data key, learning rate) -> run`` after up to ``check_every`` steps."""
-    dtype = jnp.dtype(spec.precision)
-    optimizer_of = descent.optimizer_named(spec.optimizer)
-
-    def advance(run, data_key, lr):
-        def gradient(W, step):
-            if not spec.batch:
-                return two_layer.gradient(W, k)
-            key = jax.random.fold_in(data_key, step)
-            x = jax.random.normal(key, (spec.batch, d), dtype)
-            return two_layer.sampled_gradient(W, _widened(x), k)
-
-        return descent.advance(
-            run,
-            gradient,
-            optimizer_of(lr.astype(dtype)),
-            updates=min(spec.check_every, spec.steps),
-            limit=spec.steps,
-        )
-
-    return advance
-
-
-def _widened(rows: jax.Array) -> jax.Array:
-    """``[n, d]`` to ``[n, padded_columns(d)]``."""
-    d = rows.shape[1]
-    return jnp.pad(rows, ((0, 0), (0, padded_columns(d) - d)))
-
-
 @functools.lru_cache(KEPT)
 def descender(
     k: int, d: int, size: int, spec: Descent
@@ -117,21 +88,33 @@ def descender(
     compares the float64 population loss with the tolerance. Weights of runs are
     ``[size, padded_columns(d)]``.
     """
-    dtype = jnp.dtype(spec.precision)
-    advance = jax.vmap(advancer(k, d, spec))
+    dtype, columns = jnp.dtype(spec.precision), padded_columns(d)
 
-    def start(W, lr):
-        optimizer = descent.optimizer_named(spec.optimizer)(lr.astype(dtype))
-        return descent.start(W, optimizer)
+    def optimizer(lr):
+        return optimizer_named(spec.optimizer)(lr.astype(dtype))
 
     def idle(m):
-        run = start(jnp.zeros((size, padded_columns(d)), dtype), jnp.zeros(()))
+        zero = jnp.zeros((size, columns), dtype)
+        run = descent.start(zero, optimizer(jnp.zeros(())))
         return run._replace(status=run.status + descent.EXHAUSTED)
 
     def begin(run, init_key, m, lr, fresh):
         W = two_layer.init(init_key, m, d, spec.init_std, size=size, dtype=dtype)
-        begun = start(_widened(W), lr)
+        W = jnp.pad(W, ((0, 0), (0, columns - d)))
+        begun = descent.start(W, optimizer(lr))
         return jax.tree.map(lambda new, old: jnp.where(fresh, new, old), begun, run)
+
+    def advance(run, data_key, lr):
+        return descent.advance(
+            run,
+            k,
+            optimizer(lr),
+            updates=min(spec.check_every, spec.steps),
+            limit=spec.steps,
+            batch=spec.batch,
+            key=data_key,
+            d=d,
+        )
 
     def look(run):
         loss = two_layer.loss(run.W.astype(jnp.float64), k)
@@ -140,7 +123,7 @@ def descender(
     def descend(runs, key_data, m, lr, fresh):
         keys = jax.vmap(jax.random.split)(jax.random.wrap_key_data(key_data, impl=PRNG))
         runs = jax.vmap(begin)(runs, keys[:, 0], m, lr, fresh)
-        return jax.vmap(look)(advance(runs, keys[:, 1], lr))
+        return jax.vmap(look)(jax.vmap(advance)(runs, keys[:, 1], lr))
 
     return sharded(jax.vmap(idle), effort=0), sharded(descend)
 

@@ -1,55 +1,27 @@
 """Cells of a grid, computed in batches of runs sharded over all devices.
 
 Widths are batched together by zero-row padding, which is exact, into the few sizes of
-``padded_width``. Descent runs in slots: a slot whose run ended is given the next run,
-so that ended runs cost nothing and every batch keeps one shape. Slots and batches are
-sized from the cell alone, so a cell has the same bits in any company.
+``padded_width``. Batches are sized from the cell alone, so a cell has the same bits in
+any company.
 """
 
-import functools
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from lmc_jax.environment import root_key
 from lmc_jax.matching import match_weights
-from lmc_jax.students import descent
 from lmc_jax.sweep import devices, programs
-from lmc_jax.sweep.batches import Jobs, batch_shape, compiled_ahead, pair_batch, slots
+from lmc_jax.sweep.batches import batch_shape, compiled_ahead, pair_batch
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.programs import padded_width
+from lmc_jax.sweep.students import Pair, sampled, trained
 
 Save = Callable[[Cell, dict[str, np.ndarray], np.ndarray | None], None]
-
-
-@functools.partial(jax.jit, static_argnames="pairs")
-def run_keys(root: Array, k: int, m: int, d: int, *, pairs: int) -> Array:
-    """Keys of a cell's runs, folded from integers only.
-
-    In this order: root seed, k, m, d, pair, role in the pair. Equal across sources and
-    learning rates on purpose: the points of a curve over learning rates start from the
-    same students.
-
-    Returns:
-      Keys ``[pairs, 2]``.
-    """
-    for number in (k, m, d):
-        root = jax.random.fold_in(root, number)
-    fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-    by_pair = fold(root, jnp.arange(pairs, dtype=jnp.uint32))
-    return jax.vmap(fold, in_axes=(0, None))(by_pair, jnp.arange(2, dtype=jnp.uint32))
-
-
-def _key_data(cell: Cell) -> np.ndarray:
-    keys = run_keys(root_key(cell.seed), cell.k, cell.m, cell.d, pairs=cell.pairs)
-    return np.asarray(jax.random.key_data(keys))  # [pairs, 2, 2]
 
 
 def sweep(
@@ -104,7 +76,7 @@ def _computed(
 ) -> bool:
     """Computes what is missing; False where some device ran out of memory."""
     group = list(results.missing)
-    stream = _trained if isinstance(group[0].source, Descent) else _sampled
+    stream = trained if isinstance(group[0].source, Descent) else sampled
     try:
         pairs = stream(group, halvings)
         for batch in _batches(pairs, pair_batch(group[0], halvings)):
@@ -149,15 +121,6 @@ def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-class Pair(NamedTuple):
-    """Two students ready to be measured: ``students [2, rows, d]`` of a cell's pair."""
-
-    cell: Cell
-    number: int
-    students: np.ndarray
-    run: dict[str, np.ndarray]
-
-
 def _program(cell: Cell) -> Any:
     """Cells with equal programs are computed in the same batches."""
     source = cell.source
@@ -165,11 +128,6 @@ def _program(cell: Cell) -> Any:
         source = programs.any_lr(source)
     shape = (cell.k, cell.d, padded_width(cell.m), cell.pairs)
     return (*shape, cell.seed, cell.matchings, cell.points, cell.pqi, source)
-
-
-def _descent(cell: Cell) -> Descent:
-    assert isinstance(cell.source, Descent)
-    return cell.source
 
 
 def _batches(stream: Iterator[Pair], size: int) -> Iterator[list[Pair]]:
@@ -181,77 +139,6 @@ def _batches(stream: Iterator[Pair], size: int) -> Iterator[list[Pair]]:
             batch = []
     if batch:
         yield batch
-
-
-# --- students ------------------------------------------------------------------------
-
-
-def _sampled(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
-    """Pairs of global minima."""
-    first = group[0]
-    draw = programs.sampler(first.k, first.d, padded_width(first.m), first.source)
-    batch = pair_batch(first, halvings)
-    for cell in group:
-        keys = _key_data(cell)
-        for begin in range(0, cell.pairs, batch):
-            part = range(begin, min(begin + batch, cell.pairs))
-            rows = np.minimum(np.arange(begin, begin + batch), cell.pairs - 1)
-            widths = np.full(batch, cell.m, np.int32)
-            drawn = draw(*devices.split((keys[rows], widths)))
-            students = devices.gathered(drawn)
-            for number, both in zip(part, students, strict=False):
-                yield Pair(cell, number, both, {})
-
-
-def _trained(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
-    """Pairs of trained students, in the order in which their runs end."""
-    first = group[0]
-    count = slots(first, halvings)
-    size, spec = padded_width(first.m), programs.any_lr(_descent(first))
-    start, descend = programs.descender(first.k, first.d, size, spec)
-    queue = _queue(group)
-    jobs = Jobs(
-        np.zeros((count, 2), np.uint32),
-        np.zeros(count, np.int32),
-        np.zeros(count),
-        np.zeros(count, bool),
-    )
-    runs = start(devices.split(jobs.m))
-    work: dict[int, tuple[Cell, int, int]] = {}  # cell, pair, role by slot
-    waiting: dict[tuple[Cell, int], tuple[int, np.ndarray, dict]] = {}
-    while True:
-        jobs.fresh[:] = False
-        free = [slot for slot in range(count) if slot not in work]
-        for slot, (job, key_data) in zip(free, queue, strict=False):
-            cell = job[0]
-            work[slot] = job
-            jobs.key_data[slot], jobs.fresh[slot] = key_data, True
-            jobs.m[slot], jobs.lr[slot] = cell.m, _descent(cell).lr
-        if not work:
-            return
-        runs = descend(runs, *devices.split(jobs))
-        status, steps = devices.gathered((runs.status, runs.step))
-        ended = [slot for slot in work if status[slot] != descent.RUNNING]
-        weights = devices.gathered(runs.W) if ended else np.empty(0)
-        for slot in ended:
-            cell, number, role = work.pop(slot)
-            run = {"status": status[slot], "steps": steps[slot]}
-            end = role, weights[slot, :, : cell.d].copy(), run
-            other = waiting.pop((cell, number), None)
-            if other is None:
-                waiting[cell, number] = end
-                continue
-            ends = sorted((end, other), key=lambda end: end[0])
-            both = {name: np.stack([run[name] for _, _, run in ends]) for name in run}
-            yield Pair(cell, number, np.stack([W for _, W, _ in ends]), both)
-
-
-def _queue(group: Sequence[Cell]) -> Iterator[tuple[tuple[Cell, int, int], np.ndarray]]:
-    """Every run of the cells, ``((cell, pair, role), key_data)``."""
-    for cell in group:
-        for number, keys in enumerate(_key_data(cell)):
-            for role, key_data in enumerate(keys):
-                yield (cell, number, role), key_data
 
 
 # --- measures ------------------------------------------------------------------------

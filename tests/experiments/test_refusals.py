@@ -51,7 +51,7 @@ REFUSED = [
     ("--seed=4294967296", "seed=4294967296"),
     ("--m=4 --k=5 --source=uniform", "m=4 < k=5"),
     ("--precision=float16", "'float16'"),
-    ("--optimizer=nonesuch", "'nonesuch'"),
+    ("--optimizer=yogi", "'yogi': choose among sgd, momentum, nesterov, adam"),
     ("--init_std=0", "init_std=0"),
     ("--tol=nan", "tol=nan"),
     ("--steps=0", "steps=0"),

@@ -109,7 +109,7 @@ def test_a_checkpoint_of_another_optimiser_is_refused():
         ({"batch": 91}, "at most the 90 training images"),
         ({"steps": 3, "looks": 4}, "looks=4: give at most steps=3"),
         ({"schedule": "step"}, "choose constant, linear, cosine"),
-        ({"optimizer": "gradient"}, "unknown optimizer 'gradient'"),
+        ({"optimizer": "gradient"}, "'gradient': choose among sgd, momentum, nes"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(setting, said):

@@ -8,7 +8,7 @@ import pytest
 
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.results import store
-from lmc_jax.students.descent import OPTIMIZERS
+from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep.cell import PRECISIONS, Cell, Descent, Minima
 
 TRAINED = Cell(k=2, m=4, d=3, source=Descent(lr=0.1), pairs=5)

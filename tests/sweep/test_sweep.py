@@ -17,7 +17,8 @@ from lmc_jax.results import store
 from lmc_jax.students import descent
 from lmc_jax.sweep import batches
 from lmc_jax.sweep.cell import Cell, Descent, Minima
-from lmc_jax.sweep.run import padded_width, run_keys, sweep
+from lmc_jax.sweep.run import padded_width, sweep
+from lmc_jax.sweep.students import run_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 GD64 = Descent(lr=0.5, steps=400, check_every=100, init_std=0.3, precision="float64")

@@ -12,7 +12,7 @@ from test_sweep import BASE, GD32, GD64, assert_same_bits, swept
 from lmc_jax import environment
 from lmc_jax.students import descent, two_layer
 from lmc_jax.sweep.cell import Cell, Descent
-from lmc_jax.sweep.run import run_keys
+from lmc_jax.sweep.students import run_keys
 
 
 def plain_descent(cell, key):
@@ -28,25 +28,20 @@ def plain_descent(cell, key):
         shape = (source.batch, cell.d)
         inputs = jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(keys)
         inputs = np.asarray(inputs, float)
-    change = plain_optimizer(source)
-    held = 0
-    for step in range(source.steps + 1):
-        if step % source.check_every == 0 or step == source.steps:
-            below = bool(step) and oracles.loss(W, cell.k) < source.tol
-            held = held + 1 if below else 0
-            if held == source.hold:
-                return W, descent.CONVERGED, step
-            if step == source.steps:
-                return W, descent.EXHAUSTED, step
+
+    def slope(W, step):
         if source.batch:
-            gradient = oracles.sampled_gradient(W, inputs[step], cell.k).mean(0)
-        else:
-            gradient = oracles.gradient(W, cell.k)
-        following = W + change(gradient)
-        if not np.linalg.norm(following) <= 1e6:
-            return W, descent.DIVERGED, step
-        W = following
-    raise AssertionError("not reached")
+            return oracles.sampled_gradient(W, inputs[step], cell.k).mean(0)
+        return oracles.gradient(W, cell.k)
+
+    W, status, step, _ = oracles.descend(
+        *(W, cell.k, plain_optimizer(source), slope),
+        steps=source.steps,
+        tol=source.tol,
+        check_every=source.check_every,
+        hold=source.hold,
+    )
+    return W, descent.STATUS.index(status), step
 
 
 def plain_optimizer(source):
@@ -157,6 +152,24 @@ def test_every_optimizer_equals_the_plain_loop(optimizer, lr, batch):
     with jax.numpy_dtype_promotion(promotion):
         found = swept([cell])[cell]
     assert_descends_as_the_plain_loop(cell, found)
+
+
+def test_run_from_the_same_weights_ends_where_the_sweep_does():
+    source = dataclasses.replace(GD64, lr=0.1, batch=16, steps=250)
+    cell = dataclasses.replace(BASE, source=source, pairs=2, matchings=())
+    found = swept([cell])[cell]
+    keys = run_keys(environment.root_key(7), cell.k, cell.m, cell.d, pairs=2)
+
+    def train(key):
+        init_key, data_key = jax.random.split(key)
+        W = two_layer.init(init_key, cell.m, cell.d, source.init_std, dtype=jnp.float64)
+        options = {"batch": 16, "steps": 250, "check_every": 100, "tol": source.tol}
+        return descent.run(W, cell.k, lr=source.lr, key=data_key, **options)
+
+    ends = jax.vmap(jax.vmap(train))(keys)
+    np.testing.assert_array_equal(ends.status, found["status"])
+    np.testing.assert_array_equal(ends.steps, found["steps"])
+    np.testing.assert_allclose(ends.weights, found["weights"], rtol=0, atol=1e-9)
 
 
 def test_float32_training_follows_float64_training():
