@@ -5,12 +5,8 @@ Every matching takes students ``[pairs, 2, m, d]`` and returns ``(perm, info)``:
 so that ``W[perm]`` computes the same function as ``W``, and ``info`` names what was
 optimised.
 
-Deeper networks are pytrees of arrays ``[pairs, 2, ...]``; their ``perm`` is ``[pairs,
-units]`` by group. ``match_identity`` and ``match_weights`` take them with a permutation
-specification, ``match_activations`` with a function that gives activations. The others
-know the population loss of two-layer students, and refuse them.
-
-``align_types`` and ``align_refined`` serve single pairs under ``jit``.
+``align_types`` and ``align_refined`` serve single pairs under ``jit``. Deeper networks
+are aligned by ``lmc_jax.networks.alignment``.
 """
 
 from lmc_jax.matching.assignment import match_activations, match_weights
