@@ -15,15 +15,16 @@ from lmc_jax.matching.contract import Info
 from lmc_jax.matching.exhaustive import match_exhaustive
 from lmc_jax.matching.identity import match_identity
 from lmc_jax.matching.refine import align_refined, match_refine
+from lmc_jax.matching.registry import DIRECT, MATCHINGS, PATHS, Matching
 from lmc_jax.matching.types import LEFTOVERS, align_types, match_types
 
-# Names that sweeps and flags know.
-MATCHINGS = (*(f"types_{leftovers}" for leftovers in LEFTOVERS), "refine", "weights")
-
 __all__ = [
+    "DIRECT",
     "LEFTOVERS",
     "MATCHINGS",
+    "PATHS",
     "Info",
+    "Matching",
     "align_refined",
     "align_types",
     "lower_bound",
