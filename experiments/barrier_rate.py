@@ -14,6 +14,7 @@ from absl import flags
 from experiments.claims.barrier_rate import ROUNDING, claims, fit, last_decade
 from experiments.lib import common, curves, plot
 from lmc_jax import theory
+from lmc_jax.matching import DIRECT, PATHS
 from lmc_jax.results import store, summary
 from lmc_jax.sweep.cell import Cell
 
@@ -22,6 +23,7 @@ common.define_cells()
 flags.DEFINE_integer(
     "other_d", None, "A second input dimension. Default: k, or 10 k where d is k."
 )
+
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"k": "2,5", "m_over_k": "1,2,3,4,6,8,12,16,24,32,48,64", "pairs": 200},
     "paper": {"k": "2,5,20", "m_over_k": "1,2:128:x14", "pairs": 300},
@@ -99,7 +101,7 @@ def described(record: store.Record) -> list[dict]:
             "ends": float(losses[:, 0, [0, -1]].max()),
             "alike": (counts[:, 0] == counts[:, 1]).all(axis=1),
         }
-    return rows[1:]
+    return [row for row in rows if row["matching"] != DIRECT.name]
 
 
 def _shown(row: dict) -> dict[str, Any]:
@@ -126,8 +128,8 @@ def draw(groups: dict[tuple, list[dict]], fits: dict):
                 widths,
                 *curves.columns(kept, "barrier"),
                 color=color,
-                marker=curves.MARKERS[matching],
-                label=curves.LABELS[matching],
+                marker=PATHS[matching].marker,
+                label=PATHS[matching].label,
             )
             bounds = [row["bound_mean"] for row in kept]
             label = f"certificate, {matching}"
@@ -175,7 +177,7 @@ def _predictions(panel, widths: Sequence[int], k: int) -> None:
 
 def caption(rows: Sequence[dict], fits: dict, setting: dict) -> str:
     slopes = "; ".join(
-        f"k = {k}, {curves.LABELS[matching]}: {slope:.2f} [{low:.2f}, {high:.2f}]"
+        f"k = {k}, {PATHS[matching].label}: {slope:.2f} [{low:.2f}, {high:.2f}]"
         for (k, matching), (slope, low, high) in fits.items()
     )
     return (

@@ -17,6 +17,7 @@ from experiments.claims.barrier_vs_width import (
 )
 from experiments.lib import common, curves, plot
 from lmc_jax import theory
+from lmc_jax.matching import PATHS
 
 NORMALIZE = flags.DEFINE_bool(
     "normalize", False, "Draw the ratio permuted/direct (Figure 3)."
@@ -91,7 +92,7 @@ def draw_barriers(rows: Sequence[dict]):
             title = f"k = {k}" + (f", η = {shown}" if shown else "")
             _panel(panel, kept, k, title, log=True)
             if single:
-                permuted = [row for row in kept if row["matching"] != "direct"]
+                permuted = [r for r in kept if not PATHS[r["matching"]].baseline]
                 _panel(line[1], permuted, k, f"{title}, permuted", log=False)
     plot.legend(figure, axes[0, 0])
     return figure
@@ -143,7 +144,7 @@ def draw_normalized(rows: Sequence[dict]):
         plot.log_axis(panel)
         panel.set(xlabel="m/k", ylabel="permuted / direct barrier")
         shown = f"{source}, η = {rate_shown}" if rate_shown else source
-        panel.set_title(f"{shown}, {curves.LABELS[matching]}", fontsize=9)
+        panel.set_title(f"{shown}, {PATHS[matching].label}", fontsize=9)
     plot.legend(figure, axes[0, 0])
     return figure
 
@@ -180,7 +181,8 @@ def departures(rows: Sequence[dict]) -> list[str]:
     groups = curves.group(rows, "k", "source", "rate", "matching")
     for (k, source, rate_shown, matching), curve in groups.items():
         reference = groups.get((k, "uniform", "", matching))
-        if source in ("gd", "sgd") and matching != "direct" and reference:
+        compared = not PATHS[matching].baseline and source in ("gd", "sgd")
+        if compared and reference:
             shared = {row["m"] for row in reference} & {row["m"] for row in curve}
             ours, theirs = (
                 [row for row in c if row["m"] in shared] for c in (curve, reference)
@@ -194,7 +196,7 @@ def departures(rows: Sequence[dict]) -> list[str]:
             places.append([row["m"] / k for row in (top, other)])
             said.append(
                 f"{source}/uniform at k = {k}, η = {rate_shown}, "
-                f"{curves.LABELS[matching]}: {last[-1]:.2g} at m = {ours[-1]['m']}, "
+                f"{PATHS[matching].label}: {last[-1]:.2g} at m = {ours[-1]['m']}, "
                 f"{there[-1]:.2g} at its peak, m = {top['m']}; uniform minima peak at "
                 f"m = {other['m']}."
             )

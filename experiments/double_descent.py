@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.lib import common, curves, plot, projected
+from lmc_jax.matching import PATHS
 from lmc_jax.results import store, summary
 from lmc_jax.statistics import mean_interval
 from lmc_jax.students import descent
@@ -151,7 +152,7 @@ def on_axes(record: store.Record) -> str:
     for (name, heights), before in zip(found.items(), trained, strict=True):
         mean, low, high = mean_interval(heights)
         parts.append(
-            f"{curves.LABELS[name]} {mean:.2g} [{low:.2g}, {high:.2g}], as trained "
+            f"{PATHS[name].label} {mean:.2g} [{low:.2g}, {high:.2g}], as trained "
             f"{before:.2g}"
         )
     return (
@@ -175,8 +176,8 @@ def claims(k: int, rate: str, group: dict[str, list[dict]]) -> list[dict]:
     """The three legs of the double descent for each matching, and how many runs fit."""
     judged = [_fitted(k, rate, group["direct"])]
     for matching, curve in group.items():
-        if matching != "direct":
-            label = f"k = {k}, η = {rate}, {curves.LABELS[matching]}"
+        if not PATHS[matching].baseline:
+            label = f"k = {k}, η = {rate}, {PATHS[matching].label}"
             judged += _legs(k, label, curve)
     return judged
 

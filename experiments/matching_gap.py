@@ -14,8 +14,9 @@ import numpy as np
 
 from experiments.claims.matching_gap import claims, optimal, statistics, with_interval
 from experiments.lib import common, curves, plot, projected
-from experiments.lib.matchers import LABELS, LOOKS, RESTARTS, matchers
+from experiments.lib.matchers import EVERY, REFERENCES, RESTARTS, look, matcher
 from lmc_jax import matching, paths
+from lmc_jax.matching import PATHS
 from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.results import files, store
 from lmc_jax.sweep.cell import Cell, Minima
@@ -23,7 +24,7 @@ from lmc_jax.sweep.run import measure
 
 common.define_output("matching_gap")
 common.define_cells()
-SHARED = {"k": "2,3,5", "source": "gd,uniform", "matching": ",".join(LOOKS)}
+SHARED = {"k": "2,3,5", "source": "gd,uniform", "matching": ",".join(PATHS)}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED | {"m": "6,8,16", "pairs": 40},
     "paper": SHARED | {"m": "5,6,7,8,9,12,16,24,32,48,64", "pairs": 200},
@@ -32,7 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     setting = common.settings(PRESETS)
-    names = common.words(setting["matching"], "matching", [*LOOKS])
+    names = common.words(setting["matching"], "matching", [*PATHS])
     grid = common.cells(setting | {"matching": ""})
     if any(cell.m < cell.k for cell in grid):
         raise common.Refusal("global minima exist for m >= k only: give larger --m")
@@ -71,9 +72,11 @@ def compared(record: store.Record, names: Sequence[str]) -> list[dict]:
     # One shape a cell: a trained cell that lost pairs compiles nothing anew.
     filled = students[np.minimum(np.arange(pairs), len(students) - 1)]
     cell = Cell(k, m, k, Minima(), pairs, matchings=(), points=points)
-    known = matchers(k, m, common.FLAGS.barrier, points)
     reference = "exhaustive" if m <= WIDEST else "refine_barrier"
-    chosen = {name: known[name] for name in (*names, reference)}
+    chosen = {
+        name: matcher(name, k, common.FLAGS.barrier, points)
+        for name in (*names, reference)
+    }
     with ThreadPoolExecutor() as pool:  # compiles side by side; timed one by one
         list(pool.map(lambda match: match(filled), chosen.values()))
     runs = {name: timed(match, filled) for name, match in chosen.items()}
@@ -189,12 +192,13 @@ def _ratios(axes, rows: Sequence[dict]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     groups = curves.group(rows, "matching")
-    for name, look in LOOKS.items():
-        if (name,) in groups and name != "direct":  # beyond the axis, in the table
-            _curve(axes, groups[name,], "ratio", look | {"label": LABELS[name]})
-    look = {"color": plot.BLACK, "linestyle": "--", "label": "lower bound, proved"}
+    for name, known in PATHS.items():
+        # Baselines are beyond the axis, and in the table.
+        if (name,) in groups and not known.baseline:
+            _curve(axes, groups[name,], "ratio", look(name))
+    bound = {"color": plot.BLACK, "linestyle": "--", "label": "lower bound, proved"}
     reference = [row for row in rows if row["matching"] == row["reference"]]
-    _curve(axes, sorted(reference, key=lambda row: row["m"]), "lower", look)
+    _curve(axes, sorted(reference, key=lambda row: row["m"]), "lower", bound)
     plot.mark(axes, WIDEST + 0.5, f"m = {WIDEST}: all m! permutations tried")
     _widths(axes, rows)
     axes.set(yscale="log", xlabel="student width m")
@@ -204,27 +208,22 @@ def _ratios(axes, rows: Sequence[dict]) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _curve(axes, curve: Sequence[dict], value: str, look: dict) -> None:
+def _curve(axes, curve: Sequence[dict], value: str, style: dict) -> None:
     found = [statistics(row)[value] for row in curve]
     mean, low, high = zip(*found, strict=True)
-    plot.points(axes, [row["m"] for row in curve], mean, low, high, **look)
+    plot.points(axes, [row["m"] for row in curve], mean, low, high, **style)
 
 
 def _times(axes, rows: Sequence[dict]) -> None:
     groups = curves.group(rows, "matching")
-    more = {
-        "refine_barrier": {"color": plot.BLUE, "marker": "P", "linestyle": ":"},
-        "exhaustive": {"color": plot.BLACK, "marker": "*", "linestyle": "-."},
-    }
-    for name, look in (LOOKS | more).items():
+    for name in EVERY:
         if (name,) in groups:
             curve = groups[name,]
-            label = LABELS[name] if name in more else None
+            style = look(name) if name in REFERENCES else look(name) | {"label": None}
             axes.plot(
                 [row["m"] for row in curve],
                 [row["milliseconds"] for row in curve],
-                **look,
-                label=label,
+                **style,
             )
     axes.legend()
     _widths(axes, rows)

@@ -14,6 +14,7 @@ from absl import flags
 
 from experiments.lib import common, curves, matchers, plot
 from lmc_jax import environment
+from lmc_jax.matching import PATHS
 from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.results import files, store
 from lmc_jax.statistics import mean_interval
@@ -26,10 +27,8 @@ flags.DEFINE_string("noise", None, "Sizes of the noise relative to the weights: 
 flags.DEFINE_integer("refine_to", None, "Largest width at which swaps are tried.")
 LOUDEST = 1e100  # beyond it matchings refuse the weights
 SOURCES = ("gaussian", "uniform", "gd")
-LOOKS = matchers.LOOKS | {
-    "exhaustive": {"color": plot.BLACK, "marker": "*", "linestyle": "-."}
-}
-SHARED = {"source": ",".join(SOURCES), "matching": ",".join(LOOKS), "k": "5", "d": 10}
+NAMES = (*PATHS, "exhaustive")
+SHARED = {"source": ",".join(SOURCES), "matching": ",".join(NAMES), "k": "5", "d": 10}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED
     | {"m": "8,16,32", "pairs": 10, "noise": "0.01,0.1,0.3,1", "refine_to": 32},
@@ -41,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     setting = common.settings(PRESETS)
-    names = common.words(setting["matching"], "matching", [*LOOKS])
+    names = common.words(setting["matching"], "matching", NAMES)
     sources = common.words(setting["source"], "source", SOURCES)
     noises = [0.0, *common.numbers(setting["noise"], "noise")]
     if max(noises) > LOUDEST:
@@ -104,10 +103,7 @@ def rates(W, k, setting, names, noises) -> list[dict]:
         for name in names:
             if not _tried(name, W.shape[1], setting):
                 continue
-            known = matchers.matchers(
-                k, W.shape[1], common.FLAGS.barrier, setting["points"]
-            )
-            match = known[name]
+            match = matchers.matcher(name, k, common.FLAGS.barrier, setting["points"])
             perm, info = match(pairs.students)
             shares = recovery(W, pairs.order, perm)
             mean, low, high = mean_interval(shares)
@@ -170,11 +166,10 @@ def draw(rows: Sequence[dict], sources: Sequence[str]):
     for panels, source in zip(axes, sources, strict=True):
         for panel, m in zip(panels, widths, strict=True):
             kept = [r for r in rows if (r["source"], r["m"]) == (source, m)]
-            for name, look in LOOKS.items():
+            for name in NAMES:
                 curve = [row for row in kept if row["matching"] == name]
                 if curve:
-                    label = matchers.LABELS[name]
-                    _curve(panel, curve, look | {"label": label})
+                    _curve(panel, curve, matchers.look(name))
             panel.set(ylim=(-0.03, 1.05), xlabel="noise / weights", ylabel="recovered")
             panel.set_title(f"{source}, m = {m}")
     most = max(axes.ravel(), key=lambda panel: len(panel.lines))
@@ -206,7 +201,7 @@ def caption(setting: dict) -> str:
 
 def claims(rows: Sequence[dict]) -> list[dict]:
     judged = []
-    for name in [name for name in LOOKS if name != "direct"]:
+    for name in [name for name in NAMES if not matchers.EVERY[name].baseline]:
         exact = [r for r in rows if r["matching"] == name and r["noise"] == 0]
         if not exact:
             continue
@@ -218,7 +213,7 @@ def claims(rows: Sequence[dict]) -> list[dict]:
                     "without noise every planted permutation is recovered, up to "
                     "equal neurons"
                 ),
-                "case": matchers.LABELS[name],
+                "case": matchers.EVERY[name].label,
                 "measured": f"least share {worst['recovery_mean']:.3g}, at m = "
                 f"{worst['m']}, {worst['source']}",
                 "rule": "the share is 1 for every student, width and source",

@@ -14,6 +14,7 @@ import numpy as np
 from absl import flags
 
 from experiments.lib import common, curves, finer_paths, plot, projected
+from lmc_jax.matching import PATHS
 from lmc_jax.results import files, store, summary
 from lmc_jax.statistics import mean_interval
 from lmc_jax.sweep.cell import Cell
@@ -229,7 +230,7 @@ def _points(axes, curve: Sequence[dict], values: Sequence[tuple], look: dict) ->
 def caption(rows: Sequence[dict], setting: dict) -> str:
     return (
         f"{common.convention(setting, curves.sizes(rows))} Matching "
-        f"{curves.LABELS[setting['matching']]}; {setting['source'].upper()}, d = "
+        f"{PATHS[setting['matching']].label}; {setting['source'].upper()}, d = "
         f"{setting['d'] or 'k'}, from N(0, σ²) weights to loss < {setting['tol']:g}. "
         "Legend: source of the type counts, of the norms. Trained norms are drawn from "
         "all neurons of the cell, relative to their type's mean, and scaled to sum 1 a "

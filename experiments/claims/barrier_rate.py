@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.lib import curves
 from lmc_jax import theory
+from lmc_jax.matching import PATHS
 
 EXPONENTS = (-0.5, -1.0, -2.0)
 RESAMPLES = 2000
@@ -52,7 +52,9 @@ def claims(groups: Curves, others: Curves) -> list[dict]:
     judged = [_minima(rows), _coinciding(rows), _uniformly_matched(rows)]
     judged.append(_certified(rows))
     for (k, matching), curve in groups.items():
-        label = f"k = {k}, {curves.LABELS[matching]}"
+        if PATHS[matching].baseline:
+            continue
+        label = f"k = {k}, {PATHS[matching].label}"
         judged += _rates(label, curve)
         if (k, matching) in others:
             judged.append(_dimension(label, curve, others[k, matching]))

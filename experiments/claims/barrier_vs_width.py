@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.lib import common, curves
+from lmc_jax.matching import PATHS
 
 
 def has_panels(rows: Sequence[dict]) -> bool:
@@ -22,9 +23,9 @@ def normalized_claims(rows: Sequence[dict]) -> list[dict]:
     groups = curves.group(rows, "source", "rate", "matching")
     for (source, rate_shown, matching), group in groups.items():
         teachers = curves.group(group, "k")
-        if matching == "direct" or len(teachers) < 2:
+        if PATHS[matching].baseline or len(teachers) < 2:
             continue
-        label = f"{source} {rate_shown}".rstrip() + f", {curves.LABELS[matching]}"
+        label = f"{source} {rate_shown}".rstrip() + f", {PATHS[matching].label}"
         # Widths are whole: the largest m/k of one teacher may be near another's only.
         common_ratio = min(
             curve[-1]["m"] / curve[-1]["k"] for curve in teachers.values()
@@ -89,10 +90,10 @@ def claims(rows: Sequence[dict]) -> list[dict]:
     for key, curve in curves.group(rows, "k", "source", "rate", "matching").items():
         k, source, rate_shown, matching = key
         wide = [row for row in curve if row["m"] > k]
-        if matching == "direct" or not wide:
+        if PATHS[matching].baseline or not wide:
             continue
         label = (
-            f"k = {k}, {source} {rate_shown}".rstrip() + f", {curves.LABELS[matching]}"
+            f"k = {k}, {source} {rate_shown}".rstrip() + f", {PATHS[matching].label}"
         )
         judged += [_lowered(label, wide), *_peaked(label, wide, k)]
     judged += _against_uniform(rows)
@@ -182,9 +183,9 @@ def _against_uniform(rows: Sequence[dict]) -> list[dict]:
     groups = curves.group(rows, "k", "source", "rate", "matching")
     for (k, source, rate_shown, matching), curve in groups.items():
         reference = groups.get((k, "uniform", "", matching))
-        if source not in ("gd", "sgd") or matching == "direct" or not reference:
+        if source not in ("gd", "sgd") or PATHS[matching].baseline or not reference:
             continue
-        label = f"k = {k}, {rate_shown}, {curves.LABELS[matching]}"
+        label = f"k = {k}, {rate_shown}, {PATHS[matching].label}"
         judged.append(_below(source, label, curve[-1], reference[-1]))
         judged.append(_alike(source, label, curve, reference))
     return judged

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.lib.matchers import LABELS, LOOKS
+from lmc_jax.matching import MATCHINGS
 from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.statistics import mean_interval, ratio_interval
 
@@ -44,7 +44,7 @@ def with_interval(interval: Sequence[float]) -> str:
 
 def claims(rows: Sequence[dict]) -> list[dict]:
     judged = [_never_below(rows), _refined(rows), _bounded(rows), _certified(rows)]
-    for name in [name for name in LOOKS if name != "direct"]:
+    for name in [name for name, known in MATCHINGS.items() if not known.baseline]:
         judged += _near(name, [row for row in rows if row["matching"] == name])
     return judged
 
@@ -141,7 +141,7 @@ def _near(name: str, rows: Sequence[dict]) -> list[dict]:
             "text": (
                 f"the barrier of {_kind(name)} is within 5% of the best permutation's"
             ),
-            "case": LABELS[name],
+            "case": MATCHINGS[name].label,
             "measured": f"at most {with_interval(ratio)} times, at k = {worst['k']}, "
             f"m = {worst['m']}, {worst['source']}; the optimum itself in {share:.0%} "
             "of the pairs",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.lib import plot
+from lmc_jax.matching import PATHS
 
 COLORS = {
     "gd": plot.BLUE,
@@ -12,22 +13,6 @@ COLORS = {
     "uniform": plot.RED,
     "dirichlet": plot.GREEN,
     "equal": plot.ORANGE,
-}
-MARKERS = {
-    "direct": "x",
-    "types_index": "o",
-    "types_opposed": "s",
-    "types_sorted": "^",
-    "refine": "P",
-    "weights": "D",
-}
-LABELS = {
-    "direct": "direct",
-    "types_index": "Algorithm 1 (index)",
-    "types_opposed": "Algorithm 1 (opposed)",
-    "types_sorted": "Algorithm 1 (sorted)",
-    "refine": "refined by swaps",
-    "weights": "weight assignment",
 }
 
 
@@ -53,15 +38,15 @@ def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
 
     ``value`` names the columns ``*_mean``, ``*_low`` and ``*_high``.
     """
-    source, matching = curve[0]["source"], curve[0]["matching"]
+    source, matching = curve[0]["source"], PATHS[curve[0]["matching"]]
     plot.points(
         axes,
         [row["m"] for row in curve],
         *columns(curve, value),
         color=COLORS[source],
-        marker=MARKERS[matching],
-        linestyle="--" if matching in ("direct", "types_index") else "-",
-        label=f"{source}, {LABELS[matching]}",
+        marker=matching.marker,
+        linestyle=matching.linestyle,
+        label=f"{source}, {matching.label}",
     )
 
 

@@ -6,8 +6,9 @@ The paper takes steps of 0.1 and says that this is always sufficient (Section 2)
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.lib import common, curves, projected
+from experiments.lib import common, projected
 from lmc_jax import paths
+from lmc_jax.matching import PATHS
 from lmc_jax.results import store
 from lmc_jax.theory import uniform_model
 
@@ -36,7 +37,7 @@ def claims(record: store.Record, matching: str) -> list[dict]:
         for path, along in zip(
             ("direct", matching), losses.swapaxes(0, 1), strict=True
         ):
-            label = f"k = {k}, m = {cell['m']}, {source}, {curves.LABELS[path]}"
+            label = f"k = {k}, m = {cell['m']}, {source}, {PATHS[path].label}"
             judged.append(_claim(label, along))
     return judged
 

@@ -1,7 +1,7 @@
 """Lists as flags give them: ``5,10``, ``5:100:5``, ``5:400:x25``, names."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lmc_jax.sweep.cell import LARGEST
 
@@ -125,7 +125,7 @@ def numbers(text: str, name: str) -> list[float]:
     return list(dict.fromkeys(values))
 
 
-def words(text: str, name: str, known: Sequence[str]) -> list[str]:
+def words(text: str, name: str, known: Collection[str]) -> list[str]:
     """Reads names from a known list, in the order given.
 
     Raises:

@@ -1,52 +1,52 @@
-"""Every matching by name, for comparisons: how to call it, how it looks."""
+"""Comparisons of matchings: those of the registry, and references for the best one."""
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
-from experiments.lib import curves, plot
-from lmc_jax import matching
-from lmc_jax.matching.exhaustive import WIDEST
+from experiments.lib import plot
+from lmc_jax.matching import PATHS, Matching, match_exhaustive, match_refine
 
 RESTARTS = 8  # of the descent that stands for the optimum beyond m = 9
-LOOKS = {
-    "direct": {"color": plot.BLACK, "marker": "x", "linestyle": ":"},
-    "types_sorted": {"color": plot.SKY, "marker": "^"},
-    "types_index": {"color": plot.ORANGE, "marker": "o"},
-    "types_opposed": {"color": plot.RED, "marker": "s"},
-    "weights": {"color": plot.GREEN, "marker": "D"},
-    "activations": {"color": plot.PURPLE, "marker": "v"},
-    "refine": {"color": plot.BLUE, "marker": "P"},
-}
-LABELS = curves.LABELS | {
-    "activations": "activation assignment",
-    "refine_barrier": "refined on the barrier",
-    "exhaustive": "all permutations",
-}
-
-
-def matchers(k: int, m: int, definition: str, points: int) -> dict[str, Callable]:
-    """Every matching by name: students to ``(perm, info)``."""
-    found: dict[str, Callable] = {
-        "direct": matching.match_identity,
-        **{
-            f"types_{order}": functools.partial(
-                matching.match_types, k=k, leftovers=order
-            )
-            for order in matching.LEFTOVERS
-        },
-        "weights": matching.match_weights,
-        "activations": matching.match_activations,
-        "refine": functools.partial(matching.match_refine, k=k),
-        "refine_barrier": functools.partial(
-            matching.match_refine,
-            k=k,
-            restarts=RESTARTS,
-            definition=definition,
-            points=points,
+# They take the barrier's definition and the points of a path as well.
+REFERENCES = {
+    reference.name: reference
+    for reference in (
+        Matching(
+            "refine_barrier",
+            "refined on the barrier",
+            "P",
+            plot.BLUE,
+            functools.partial(match_refine, restarts=RESTARTS),
+            linestyle=":",
         ),
+        Matching(
+            "exhaustive",
+            "all permutations",
+            "*",
+            plot.BLACK,
+            match_exhaustive,
+            linestyle="-.",
+        ),
+    )
+}
+EVERY = PATHS | REFERENCES
+
+
+def matcher(name: str, k: int, definition: str, points: int) -> Callable:
+    """A matching or a reference: students to ``(perm, info)``."""
+    given = {"definition": definition, "points": points} if name in REFERENCES else {}
+    return functools.partial(EVERY[name].on_host, k=k, **given)
+
+
+def look(name: str) -> dict[str, Any]:
+    """Of its curves in figures where colours tell matchings apart."""
+    matching = EVERY[name]
+    drawn = ":" if matching.baseline else "-"
+    linestyle = matching.linestyle if name in REFERENCES else drawn
+    return {
+        "color": matching.color,
+        "marker": matching.marker,
+        "linestyle": linestyle,
+        "label": matching.label,
     }
-    if m <= WIDEST:
-        found["exhaustive"] = functools.partial(
-            matching.match_exhaustive, k=k, definition=definition, points=points
-        )
-    return found

@@ -5,12 +5,8 @@ Every matching takes students ``[pairs, 2, m, d]`` and returns ``(perm, info)``:
 so that ``W[perm]`` computes the same function as ``W``, and ``info`` names what was
 optimised.
 
-Deeper networks are pytrees of arrays ``[pairs, 2, ...]``; their ``perm`` is ``[pairs,
-units]`` by group. ``match_identity`` and ``match_weights`` take them with a permutation
-specification, ``match_activations`` with a function that gives activations. The others
-know the population loss of two-layer students, and refuse them.
-
-``align_types`` and ``align_refined`` serve single pairs under ``jit``.
+``align_types`` and ``align_refined`` serve single pairs under ``jit``. Deeper networks
+are aligned by ``lmc_jax.networks.alignment``.
 """
 
 from lmc_jax.matching.assignment import match_activations, match_weights
@@ -19,15 +15,16 @@ from lmc_jax.matching.contract import Info
 from lmc_jax.matching.exhaustive import match_exhaustive
 from lmc_jax.matching.identity import match_identity
 from lmc_jax.matching.refine import align_refined, match_refine
+from lmc_jax.matching.registry import DIRECT, MATCHINGS, PATHS, Matching
 from lmc_jax.matching.types import LEFTOVERS, align_types, match_types
 
-# Names that sweeps and flags know.
-MATCHINGS = (*(f"types_{leftovers}" for leftovers in LEFTOVERS), "refine", "weights")
-
 __all__ = [
+    "DIRECT",
     "LEFTOVERS",
     "MATCHINGS",
+    "PATHS",
     "Info",
+    "Matching",
     "align_refined",
     "align_types",
     "lower_bound",

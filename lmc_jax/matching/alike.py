@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import scipy  # its parts load when first used
 
-from lmc_jax.networks.alignment.distances import nearer
-
 ALIKE = 1e-13  # of a correlation: its rounding, over 60,000 inputs too; 4e-7 in angle
+STILL = 1e-12  # of a variance, relative to the mean square: below it is none
+ROUNDING = 1e-12  # of the distances of the units that move
 
 Distances = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Some units of the first, some of the second to their squared distances."""
@@ -53,6 +53,41 @@ def labels(own: np.ndarray) -> np.ndarray:
         return np.arange(len(own))
     graph = scipy.sparse.csr_array(links)
     return scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
+
+
+def nearer(costs: np.ndarray, perm: np.ndarray) -> tuple[np.ndarray, float]:
+    """A permutation of least total cost, next to one that is known.
+
+    Units that change partners among themselves do so where their own total falls by
+    more than its rounding: short ones are not hidden behind long ones, and a descent by
+    such steps ends.
+
+    Args:
+      costs: ``[m, m]``, at least 0.
+      perm: ``[m]``, the partner of each row.
+
+    Returns:
+      ``(perm, fall)``: the permutation, and by how much the total fell.
+
+    Raises:
+      ArithmeticError: should the total rise, which would be a fault here.
+    """
+    rows, found = scipy.optimize.linear_sum_assignment(costs)
+    before, after = costs[rows, perm], costs[rows, found]
+    if not after.sum() <= (1 + ROUNDING) * before.sum():
+        raise ArithmeticError(f"an assignment rose from {before.sum()}")
+    moved = np.flatnonzero(found != perm)
+    if not len(moved):
+        return perm, 0.0
+    links = (np.ones(len(rows)), (rows, np.argsort(perm)[found]))
+    _, cycles = scipy.sparse.csgraph.connected_components(
+        scipy.sparse.coo_array(links), directed=False
+    )
+    total = np.bincount(cycles, before)
+    falls = np.bincount(cycles, before - after)
+    falls[falls <= ROUNDING * total] = 0
+    taken = np.where(falls[cycles] > 0, found, perm).astype(np.int32)
+    return taken, float(falls.sum())
 
 
 def _deal(

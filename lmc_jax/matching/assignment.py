@@ -5,7 +5,6 @@ long on the same products at m = 8 to 128 on CPU, and does not notice NaN.
 """
 
 import functools
-from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +13,15 @@ import scipy  # its parts load when first used
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.matching import networks
-from lmc_jax.matching.alike import dealt, labels
+from lmc_jax.matching.alike import STILL, dealt, labels
 from lmc_jax.matching.contract import (
     Info,
     Perm,
     Students,
+    checked,
     described,
     weight_distance,
-    whole,
 )
-from lmc_jax.networks.alignment.activations import ROUNDING, Activations
-from lmc_jax.networks.permutations import Spec
 from lmc_jax.numerics import LARGEST, matmul, relu_kernel, unit
 
 
@@ -48,7 +44,7 @@ def squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """|aᵢ - bⱼ|² of rows ``[n, d]`` and ``[m, d]``: ``[n, m]``.
 
     From differences throughout: at these sizes 2 to 3 times as fast as
-    ``alignment.distances.squares``, which is for long rows.
+    ``squares`` of networks, which is for long rows.
     """
     return scipy.spatial.distance.cdist(first, second, "sqeuclidean")
 
@@ -58,48 +54,30 @@ def _of_some(pair: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarr
     return squares(pair[0, rows], pair[1, others])
 
 
-def match_weights(
-    students: Students,
-    *,
-    spec: Spec | None = None,
-    leave_out: Collection[str] = (),
-    seed: int = 0,
-) -> tuple[Perm, Info]:
+def match_weights(students: Students) -> tuple[Perm, Info]:
     """Permutations of the least weight distance (Ainsworth et al. 2022).
 
     Objective: Σᵢ |wᵢ - w'_{perm[i]}|². On the barrier of global minima it is no better
     than Algorithm 1 with leftovers in index order, because every pair of neurons of
     different types costs it the same. Differences below 1e-160 of a student's largest
-    weight count as none. For networks of several groups the distance of all arrays with
-    permuted axes, at a local optimum of ``alignment.align_weights``.
+    weight count as none.
 
     Args:
-      students: real ``[pairs, 2, m, d]``; with ``spec`` a pytree of networks, each
-        array ``[pairs, 2, ...]``. Taken in float64, whatever their dtype.
-      spec: permutation specification of one network.
-      leave_out: paths of arrays of networks that do not count, such as statistics.
-      seed: of the order in which groups of networks are visited.
+      students: real ``[pairs, 2, m, d]``, taken in float64, whatever their dtype.
 
     Returns:
       ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
-      is row ``perm[i]``; with ``spec`` ``[pairs, units]`` by group.
+      is row ``perm[i]`` of it.
 
     Raises:
       ValueError: in one line, for students of another shape or of unequal widths,
-        weights that are not real, not finite or beyond 1e150, a specification that
-        does not fit, or JAX without float64.
+        weights that are not real, not finite or beyond 1e150, or JAX without float64.
     """
-    if not whole(seed) or seed < 0:
-        raise ValueError(f"seed={seed!r}: give an integer of at least 0")
-    if spec is None and len(leave_out):
-        raise ValueError("leave_out names arrays of networks: give spec with it")
-    if spec is not None and (len(leave_out) or not networks.two_layer(spec)):
-        return networks.by_weights(students, spec, leave_out, seed)
-    students, handed = networks.one_layer(students, spec)
+    students = checked(students)
     # Squares of differences, not products: short neurons find their like too.
     distances = [squares(first, second) for first, second in _scaled(students)]
     perm = assign(-np.stack(distances))
-    return handed(perm), described("weight distance", weight_distance(students, perm))
+    return perm, described("weight distance", weight_distance(students, perm))
 
 
 def _scaled(students: np.ndarray) -> np.ndarray:
@@ -110,46 +88,30 @@ def _scaled(students: np.ndarray) -> np.ndarray:
 
 
 def match_activations(
-    students: Students,
-    x: ArrayLike | None = None,
-    *,
-    spec: Spec | None = None,
-    activations: Activations | None = None,
+    students: Students, x: ArrayLike | None = None
 ) -> tuple[Perm, Info]:
     """Permutations of the largest total correlation of hidden activations.
 
     Objective: Σᵢ corr(relu(wᵢ·x), relu(w'_{perm[i]}·x)) (Li et al. 2015; Benzing et al.
-    2022), for networks the sum over groups. A correlation does not see the norm of a
-    neuron: neurons alike, those that a chain of correlations 1 up to rounding links and
-    those that do not vary, have their partners dealt again by the least weight
-    distance, at the same total correlation up to rounding. For parallel neurons this
-    is pairing by norm, largest first.
+    2022). A correlation does not see the norm of a neuron: neurons alike, those that a
+    chain of correlations 1 up to rounding links and those that do not vary, have their
+    partners dealt again by the least weight distance, at the same total correlation up
+    to rounding. For parallel neurons this is pairing by norm, largest first.
 
     Args:
-      students: real ``[pairs, 2, m, d]``; with ``spec`` a pytree of networks, each
-        array ``[pairs, 2, ...]``.
+      students: real ``[pairs, 2, m, d]``.
       x: inputs ``[n, d]``, n >= 2, over which to correlate; default x ~ N(0, I), in
         closed form: (κ(cos θ) - 1/2π) / (½ - 1/2π). A neuron of constant activation
-        has correlation 0. For networks whatever ``activations`` takes, not optional.
-      spec: permutation specification of one network.
-      activations: of a network, ``(weights, x)`` to ``[n, ..., units]`` by group, as of
-        ``alignment.align_activations``; default relu(W x) of a two-layer student.
+        has correlation 0.
 
     Returns:
-      ``(perm, info)``; perm int32 ``[pairs, m]``, with ``spec`` ``[pairs, units]`` by
-      group.
+      ``(perm, info)`` as ``match_weights``.
 
     Raises:
       ValueError: in one line, for inputs of another shape, not finite or beyond 1e150,
-        networks without x or ``activations``, and as ``match_weights``.
+        and as ``match_weights``.
     """
-    if activations is not None:
-        if spec is None or x is None:
-            raise ValueError(
-                "activations of networks: give spec and inputs x with them"
-            )
-        return networks.by_activations(students, spec, activations, x)
-    students, handed = networks.one_layer(students, spec)
+    students = checked(students)
     if x is None:
         gains, own = map(np.asarray, _gaussian(students))
     else:
@@ -162,7 +124,7 @@ def match_activations(
         distances = functools.partial(_of_some, both)
         perm[pair] = dealt(perm[pair], gains[pair], alike, distances)
     total = np.take_along_axis(gains, perm[..., None], axis=2).sum(axis=(1, 2))
-    return handed(perm), described("correlation", total)
+    return perm, described("correlation", total)
 
 
 @jax.jit
@@ -193,7 +155,7 @@ def _sampled(pair: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     products = hidden.swapaxes(1, 2) @ hidden / len(x)
     # Of the same sums as the products: 1 with itself, up to rounding, for any n.
     variances = np.diagonal(products, axis1=1, axis2=2)
-    varies = variances > ROUNDING * sizes
+    varies = variances > STILL * sizes
     deviations = np.sqrt(np.where(varies, variances, np.inf))
     own = products / (deviations[:, :, None] * deviations[:, None])
     return hidden[0].T @ hidden[1] / len(x) / np.outer(*deviations), own

@@ -9,16 +9,15 @@ from jax.typing import ArrayLike
 
 from lmc_jax.numerics import LARGEST
 
-Students = Any  # [pairs, 2, m, d]; with a specification a pytree of [pairs, 2, ...]
-Perm = Any  # int32 [pairs, m]; with a specification a dict of [pairs, units] by group
+Students = Any  # [pairs, 2, m, d], whatever NumPy makes an array of
+Perm = np.ndarray  # int32 [pairs, m]
 
 
 class Info(NamedTuple):
     """What a matching says of its permutations.
 
     objective: name of what was optimised. value: float64 ``[pairs]``, the objective of
-    the permutation found. rounds: int32 ``[pairs]``, swaps of a descent, assignments
-    that moved units of a network of several groups; 0 elsewhere.
+    the permutation found. rounds: int32 ``[pairs]``, swaps of a descent; 0 elsewhere.
     """
 
     objective: str
@@ -34,17 +33,18 @@ def checked(students: Students) -> np.ndarray:
         entries that are no real numbers, not finite or beyond ``LARGEST``, or JAX
         without float64.
     """
-    require_float64()
+    if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise ValueError("matching needs float64: call lmc_jax.configure() first")
     try:
         found = np.asarray(students)
     except ValueError as error:  # of unequal lengths
         raise ValueError(_unequal(students)) from error
     except TypeError:  # of keys, which JAX refuses to convert
         found = np.empty((), object)
-    if not real(found):
+    if not _real(found):
         raise ValueError(
             f"students of type {type(students).__name__}, which is no array of real "
-            "numbers: give [pairs, 2, m, d], or for a pytree its specification, spec"
+            "numbers: give [pairs, 2, m, d]"
         )
     if found.ndim != 4 or found.shape[1] != 2 or 0 in found.shape:
         raise ValueError(
@@ -74,13 +74,7 @@ def whole(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def require_float64() -> None:
-    """Raises ValueError where JAX has no float64."""
-    if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-        raise ValueError("matching needs float64: call lmc_jax.configure() first")
-
-
-def real(array: np.ndarray) -> bool:
+def _real(array: np.ndarray) -> bool:
     """Whether an array holds real numbers; bfloat16 is floating to JAX only."""
     kinds = (jnp.floating, jnp.integer, np.bool_)
     return any(jnp.issubdtype(array.dtype, kind) for kind in kinds)

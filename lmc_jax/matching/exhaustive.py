@@ -9,22 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lmc_jax.matching.contract import Info, Perm, Students, described, require_teacher
-from lmc_jax.matching.networks import one_layer
+from lmc_jax.matching.contract import (
+    Info,
+    Perm,
+    Students,
+    checked,
+    described,
+    require_teacher,
+)
 from lmc_jax.matching.path import heights, inner_times, kernel, path_of
-from lmc_jax.networks.permutations import Spec
 
 WIDEST = 9  # m! permutations: 362,880
 CHUNK = 5040  # permutations at a time; divides m! from m = 7 on
 
 
 def match_exhaustive(
-    students: Students,
-    k: int,
-    *,
-    definition: str = "lerp",
-    points: int = 11,
-    spec: Spec | None = None,
+    students: Students, k: int, *, definition: str = "lerp", points: int = 11
 ) -> tuple[Perm, Info]:
     """Permutations of the least barrier, by trying all m! of them.
 
@@ -36,26 +36,24 @@ def match_exhaustive(
       k: teacher width, 1 <= k <= d.
       definition: of the barrier, one of ``interpolation.BARRIERS``.
       points: positions along the path, ends included, an odd number.
-      spec: permutation specification of a student given as a pytree of one array.
 
     Returns:
       ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
-      is row ``perm[i]``; with ``spec`` under the name of its group. Of
-      equally good permutations the first in lexicographic order, up to rounding.
+      is row ``perm[i]`` of it. Of equally good permutations the first in lexicographic
+      order, up to rounding.
 
     Raises:
       ValueError: in one line, for wider students, another k, an unknown definition,
-        points that are even or below 3, a specification of more than one array, and as
-        ``match_weights``.
+        points that are even or below 3, and as ``match_weights``.
     """
     ts = inner_times(points, definition)
-    students, handed = one_layer(students, spec)
+    students = checked(students)
     require_teacher(k, students)
     m = students.shape[2]
     if m > WIDEST:
         raise ValueError(f"m={m}: trying all m! permutations ends at m = {WIDEST}")
     best, perm = _search(students, _permutations(m), ts, k, definition)
-    return handed(np.asarray(perm)), described(f"barrier ({definition})", best)
+    return np.asarray(perm), described(f"barrier ({definition})", best)
 
 
 @functools.cache

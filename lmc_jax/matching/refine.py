@@ -13,14 +13,13 @@ from lmc_jax.matching.contract import (
     Info,
     Perm,
     Students,
+    checked,
     described,
     require_teacher,
     whole,
 )
-from lmc_jax.matching.networks import one_layer
 from lmc_jax.matching.path import Path, heights, inner_times, kernel, path_of
 from lmc_jax.matching.types import align_types, match_types
-from lmc_jax.networks.permutations import Spec
 
 # A swap must take off this share of the barrier, and this much: less is rounding.
 LEAST_GAIN, NOISE = 1e-9, 1e-14
@@ -51,7 +50,6 @@ def match_refine(
     seed: int = 0,
     definition: str = "midpoint",
     points: int = 11,
-    spec: Spec | None = None,
 ) -> tuple[Perm, Info]:
     """Permutations whose barrier no swap of two neurons lowers.
 
@@ -67,12 +65,10 @@ def match_refine(
       seed: of the random permutations.
       definition: of the barrier, one of ``interpolation.BARRIERS``.
       points: positions along the path, ends included, an odd number.
-      spec: permutation specification of a student given as a pytree of one array.
 
     Returns:
       ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
-      is row ``perm[i]``; with ``spec`` under the name of its group. The
-      rounds are the swaps of the best descent.
+      is row ``perm[i]`` of it. The rounds are the swaps of the best descent.
 
     Raises:
       ValueError: in one line, for a start that holds no permutations, restarts or a
@@ -83,12 +79,10 @@ def match_refine(
         if not whole(value) or value < 0:
             raise ValueError(f"{name}={value!r}: give an integer of at least 0")
     ts = inner_times(points, definition)
-    students, handed = one_layer(students, spec)
+    students = checked(students)
     require_teacher(k, students)
     if start is None:
         start, _ = match_types(students, k)
-    if isinstance(start, dict) and len(start) == 1:
-        [start] = start.values()
     pairs, _, m, _ = students.shape
     if not _permutes(start, pairs, m):
         raise ValueError(f"start: give permutations of 0 ... {m - 1}, [{pairs}, {m}]")
@@ -98,7 +92,7 @@ def match_refine(
     starts = np.concatenate([start[:, None], rng.permuted(drawn, axis=2)], axis=1)
     best = _descents(students, starts.astype(np.int32), ts, k, definition)
     perm, height, rounds = map(np.asarray, best)
-    return handed(perm), described(f"barrier ({definition})", height, rounds)
+    return perm, described(f"barrier ({definition})", height, rounds)
 
 
 def _permutes(start: ArrayLike, pairs: int, m: int) -> bool:

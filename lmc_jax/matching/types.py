@@ -8,9 +8,14 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.matching.contract import Info, Perm, Students, described, require_teacher
-from lmc_jax.matching.networks import one_layer
-from lmc_jax.networks.permutations import Spec
+from lmc_jax.matching.contract import (
+    Info,
+    Perm,
+    Students,
+    checked,
+    described,
+    require_teacher,
+)
 from lmc_jax.numerics import safe_norm
 from lmc_jax.students.minima import counts, types
 
@@ -18,7 +23,7 @@ LEFTOVERS = ("index", "sorted", "opposed")
 
 
 def match_types(
-    students: Students, k: int, *, leftovers: str = "opposed", spec: Spec | None = None
+    students: Students, k: int, *, leftovers: str = "opposed"
 ) -> tuple[Perm, Info]:
     """Permutations that align the second students with the first by Algorithm 1.
 
@@ -29,21 +34,20 @@ def match_types(
       students: real ``[pairs, 2, m, d]``, taken in float64.
       k: teacher width, 1 <= k <= d.
       leftovers: one of ``LEFTOVERS``.
-      spec: permutation specification of a student given as a pytree of one array.
 
     Returns:
       ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
-      is row ``perm[i]``; with ``spec`` under the name of its group.
+      is row ``perm[i]`` of it.
 
     Raises:
-      ValueError: in one line, for unknown leftovers, another k, a specification of more
-        than one array, and as ``match_weights``.
+      ValueError: in one line, for unknown leftovers, another k, and as
+        ``match_weights``.
     """
     _require_known(leftovers)
-    students, handed = one_layer(students, spec)
+    students = checked(students)
     require_teacher(k, students)
     perm, matched = _matched(students, k, leftovers)
-    return handed(np.asarray(perm)), described("overlap", matched)
+    return np.asarray(perm), described("overlap", matched)
 
 
 def _require_known(leftovers: str) -> None:

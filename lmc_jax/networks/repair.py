@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.tree_util import keystr
 
-from lmc_jax.networks.alignment.activations import ROUNDING
+from lmc_jax.matching.alike import STILL
 from lmc_jax.networks.permutations import Spec
 
 
@@ -55,7 +55,7 @@ def repair(
         target = (1 - weight) * ends[0][group] + weight * ends[1][group]
         own = _moments(hidden(between, x))[group]
         largest = jnp.maximum(jnp.square(own).sum(0), jnp.square(target[1]))
-        varies = jnp.square(own[1]) > ROUNDING * largest
+        varies = jnp.square(own[1]) > STILL * largest
         gain = jnp.where(varies, target[1] / jnp.where(varies, own[1], 1), 1)
         axis = spec[scale].index(group)
         factors = {scale: _along(gain, axis, len(spec[scale])), shift: gain}

@@ -121,4 +121,8 @@ def _lowered(cell: Cell, halvings: int) -> Iterator[jax.stages.Lowered]:
     measure = programs.measurer(cell.k, cell.pqi)
     yield measure.lower(students, widths, array(pairs, dtype="float64"))
     join = programs.joiner(cell.k, cell.matchings, cell.points)
-    yield join.lower(students, widths, array(pairs, size, dtype="int32"))
+    found = {
+        name: array(*perms.shape, dtype=perms.dtype)
+        for name, perms in programs.unmoved(cell.matchings, pairs, size).items()
+    }
+    yield join.lower(students, widths, found)

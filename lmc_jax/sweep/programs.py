@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lmc_jax import paths
 from lmc_jax.environment import PRNG
-from lmc_jax.matching import align_refined, align_types
+from lmc_jax.matching import MATCHINGS
 from lmc_jax.numerics import safe_norm
 from lmc_jax.students import descent, measures, minima, two_layer
 from lmc_jax.students.optimizers import optimizer_named
@@ -152,24 +153,28 @@ def measurer(k: int, exponents: tuple[float, float]) -> jax.stages.Wrapped:
     return sharded(jax.vmap(one), effort=0)
 
 
+def unmoved(matchings: tuple[str, ...], n: int, size: int) -> dict[str, np.ndarray]:
+    """Permutations ``[n, size]`` that move nothing, for matchings found on the host."""
+    stay = np.tile(np.arange(size, dtype=np.int32), (n, 1))
+    host = [name for name in matchings if MATCHINGS[name].on_device is None]
+    return {name: stay.copy() for name in host}
+
+
 @functools.lru_cache(KEPT)
 def joiner(k: int, matchings: tuple[str, ...], points: int) -> jax.stages.Wrapped:
     """Program of pairs ``[n, 2, size, d]`` to paths, direct and after each matching.
 
-    It takes their widths ``[n]`` and the permutations by weights ``[n, size]`` too,
-    which are found on the host. Float64.
+    It takes their widths ``[n]`` and what was found on the host too, permutations as
+    ``unmoved``. Float64.
     """
 
-    def align(pair, m, by_weights, name):
-        if name == "weights":
-            return by_weights
-        if name == "refine":
-            return align_refined(pair, k, m=m)
-        return align_types(pair, k, leftovers=name.removeprefix("types_"), m=m)
+    def align(pair, m, found, name):
+        on_device = MATCHINGS[name].on_device
+        return on_device(pair, k, m) if on_device else found[name]
 
-    def one(pair, m, by_weights):
+    def one(pair, m, found):
         direct = jnp.arange(pair.shape[1], dtype=jnp.int32)
-        aligned = [align(pair, m, by_weights, name) for name in matchings]
+        aligned = [align(pair, m, found, name) for name in matchings]
         perms = jnp.stack([direct, *aligned])
         ts = paths.times(points)
         loss = functools.partial(two_layer.loss, k=k)

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lmc_jax.matching import match_weights
+from lmc_jax.matching import MATCHINGS, Matching
 from lmc_jax.sweep import devices, programs
 from lmc_jax.sweep.batches import batch_shape, compiled_ahead, pair_batch
 from lmc_jax.sweep.cell import Cell, Descent, Minima
@@ -152,10 +152,10 @@ def _measured(
     padded = batch + [batch[-1]] * (size - len(batch))
     students = np.stack([pair.students for pair in padded]).astype(np.float64)
     m = np.array([pair.cell.m for pair in padded], np.int32)
-    perms = np.tile(np.arange(students.shape[2], dtype=np.int32), (size, 1))
-    if "weights" in cell.matchings:
-        for row, perm in _by_weights(batch):
-            perms[row, : len(perm)] = perm
+    perms = programs.unmoved(cell.matchings, size, students.shape[2])
+    for name, rows in perms.items():
+        for row, perm in zip(rows, _on_host(batch, MATCHINGS[name]), strict=False):
+            row[: len(perm)] = perm
     zero = np.array([pair.cell.source.zero_row for pair in padded])
     students, m, zero, perms = devices.split((students, m, zero, perms))
     measure = programs.measurer(cell.k, cell.pqi)
@@ -169,26 +169,20 @@ def _measured(
     return {name: values[: len(batch)] for name, values in found.items()}
 
 
-def _by_weights(batch: list[Pair]) -> Iterator[tuple[int, np.ndarray]]:
-    """Weight matching of every pair, on all cores: SciPy's solver releases the GIL."""
-    cores = len(os.sched_getaffinity(0))
-    rows: dict[int, list[int]] = {}
-    for row, pair in enumerate(batch):
-        rows.setdefault(pair.cell.m, []).append(row)
-    blocks = [
-        (m, block)
-        for m, same in rows.items()
-        for block in np.array_split(same, min(cores, len(same)))
-    ]
+def _on_host(batch: list[Pair], matching: Matching) -> list[np.ndarray]:
+    """Permutations of a batch, on all cores: SciPy's solver releases the GIL.
 
-    def matched(m: int, block: np.ndarray) -> np.ndarray:
-        perms, _ = match_weights(np.stack([batch[i].students[:, :m] for i in block]))
-        return perms
+    One pair at a time: what a pair gets must not depend on its company.
+    """
 
-    with ThreadPoolExecutor(cores) as pool:
-        found = pool.map(matched, *zip(*blocks, strict=True))
-        for (_, block), perms in zip(blocks, found, strict=True):
-            yield from zip(block, perms, strict=True)
+    def matched(pair: Pair) -> np.ndarray:
+        (perm,), _ = matching.on_host(
+            pair.students[None, :, : pair.cell.m], pair.cell.k
+        )
+        return perm
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(matched, batch))
 
 
 class _Results:

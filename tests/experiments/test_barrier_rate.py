@@ -65,7 +65,7 @@ def test_dimensions_are_told_apart_by_intervals(shift, holds):
     code = f"""
 import numpy as np
 from experiments.claims.barrier_rate import _dimension
-from lmc_jax.students.measures import mean_interval
+from lmc_jax.statistics import mean_interval
 rng = np.random.default_rng(1)
 
 def curve(d, shift):

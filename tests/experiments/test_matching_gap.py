@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.claims.matching_gap import _near
+from experiments.lib.claims import Claim
 
 PYTHON = (sys.executable, "-m")
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,14 +35,7 @@ def content(out, name):
         rows = list(csv.DictReader(file))
     claims = json.loads((out / f"{name}.claims.json").read_text())
     for claim in claims["claims"]:
-        assert set(claim) - {"corrects"} == {
-            "paper",
-            "claim",
-            "measured",
-            "rule",
-            "n",
-            "holds",
-        }
+        assert Claim(**claim).text
     assert "L = ½E[(f-f*)²], x ~ N(0, I)" in claims["caption"]
     for kind in ("png", "pdf"):
         assert (out / f"{name}.{kind}").stat().st_size > 5000

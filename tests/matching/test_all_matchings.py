@@ -18,6 +18,7 @@ from lmc_jax.matching import (
     match_types,
     match_weights,
 )
+from lmc_jax.networks.alignment import align_activations
 from lmc_jax.students import minima
 
 K, D = 3, 4
@@ -274,15 +275,18 @@ ALIKE = {
 }
 
 
-def by_data(W, x):
+def hidden(weights, x):
+    return {"hidden": jax.nn.relu(x @ weights["W"].T)}
+
+
+def by_data(pairs, x):
     """Activation matching of students as networks of one array."""
-    perm, _ = match_activations(
-        {"W": W},
-        x,
-        spec={"W": ("hidden", None)},
-        activations=lambda weights, x: {"hidden": jax.nn.relu(x @ weights["W"].T)},
-    )
-    return perm["hidden"]
+    spec = {"W": ("hidden", None)}
+    found = [
+        align_activations(hidden, {"W": first}, {"W": second}, x, spec=spec)
+        for first, second in pairs
+    ]
+    return np.stack([perms["hidden"] for perms, _ in found])
 
 
 @pytest.mark.parametrize("draw", ALIKE.values(), ids=ALIKE.keys())

@@ -193,7 +193,7 @@ def test_equal_seeds_give_equal_permutations():
         [[0, 1, 2], [0]],
         [[0.0, 1.0, 2.0]],
         "identity",
-        {"hidden": [[0, 0, 2]]},
+        {"hidden": [[0, 1, 2]]},
         {},
     ],
 )

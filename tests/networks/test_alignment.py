@@ -73,6 +73,15 @@ def test_weight_matching_recovers_planted_permutations(kind, norm, noise):
         np.testing.assert_array_equal(perm, back[group])
 
 
+@pytest.mark.parametrize("scale", [1e-170, 1e149])
+def test_planted_permutations_are_recovered_at_every_scale(scale):
+    network = mlp((20, 16, 12, 5))
+    weights = jax.tree.map(lambda leaf: scale * leaf, drawn(network, 5))
+    moved, back = planted(network, weights, 6)
+    perms, _ = align_weights(weights, moved, network.spec)
+    jax.tree.map(np.testing.assert_array_equal, perms, back)
+
+
 @pytest.mark.parametrize(
     "network",
     [
@@ -387,5 +396,10 @@ def test_what_cannot_be_aligned_is_refused_in_one_line():
         with pytest.raises(ValueError, match=said) as caught:
             align_weights(*arguments)
         assert "\n" not in str(caught.value)
+    huge = jax.tree.map(lambda leaf: 1e160 * leaf, first)
+    with pytest.raises(ValueError, match=r"at most 1e\+150"):
+        align_weights(first, huge, network.spec)
+    with pytest.raises(ValueError, match=r"leave_out=\['none'\]: give paths"):
+        align_weights(first, first, network.spec, leave_out=["none"])
     with pytest.raises(ValueError, match="not finite"):
         align_activations(network.hidden, first, broken, np.ones((5, 3)))

@@ -21,7 +21,7 @@ BELOW = {
     "students": {"numerics"},
     "environment": {"students"},
     "theory": {"students"},
-    "matching": {"numerics", "paths", "students", "networks"},
+    "matching": {"numerics", "paths", "students"},
     "sweep": {"numerics", "paths", "students", "matching", "environment"},
     "data": set(),
     "networks": {

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import lmc_jax
+from lmc_jax.matching import MATCHINGS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
@@ -40,6 +41,11 @@ def test_names_in_the_text_exist():
         r"`(?:lmc_jax\.)?(match_\w+|lower_bound|load)\b", README.read_text()
     )
     assert {"match_types", "lower_bound", "load"} <= set(named) <= set(lmc_jax.__all__)
+
+
+def test_text_lists_every_matching():
+    (listed,) = re.findall(r"`--matching` takes\s(.*?);", README.read_text(), re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", listed)) == set(MATCHINGS)
 
 
 def test_software_is_cited_in_its_version():

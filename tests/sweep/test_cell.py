@@ -34,7 +34,7 @@ def changed(cell, **changes):
         {"d": 100},
         {"seed": 2**32 - 1},
         {"matchings": ()},
-        {"matchings": MATCHINGS},
+        {"matchings": tuple(MATCHINGS)},
         {"points": 3},
         {"pqi": (0.5, 0.6)},
     ],

@@ -12,7 +12,7 @@ import oracles
 import pytest
 
 from lmc_jax import environment
-from lmc_jax.matching import MATCHINGS, match_refine, match_types, match_weights
+from lmc_jax.matching import MATCHINGS
 from lmc_jax.results import store
 from lmc_jax.students import descent
 from lmc_jax.sweep import batches
@@ -199,11 +199,12 @@ def numpy_distance(W, k):
 
 @pytest.mark.parametrize("source", [GD32, UNIFORM], ids=["gd32", "uniform"])
 def test_measures_equal_numpy_on_the_saved_weights(source):
-    cell = Cell(k=3, m=9, d=4, source=source, pairs=4, matchings=MATCHINGS)
+    names = tuple(MATCHINGS)
+    cell = Cell(k=3, m=9, d=4, source=source, pairs=4, matchings=names)
     found = swept([cell])[cell]
     students = found["weights"].astype(float)
     ts = np.linspace(0, 1, cell.points)
-    assert found["losses"].shape == (4, 1 + len(MATCHINGS), cell.points)
+    assert found["losses"].shape == (4, 1 + len(names), cell.points)
     for n, pair in enumerate(students):
         small = np.linalg.norm(pair, axis=-1) <= source.zero_row
         np.testing.assert_array_equal(found["zero_rows"][n], small.sum(-1))
@@ -225,10 +226,8 @@ def test_measures_equal_numpy_on_the_saved_weights(source):
             expected = pytest.approx(numpy_distance(W, 3), rel=1e-9, abs=1e-12)
             assert found["distance"][n, role] == expected
         perms = [np.arange(9)]
-        for name in MATCHINGS[:-2]:
-            leftovers = name.removeprefix("types_")
-            perms += list(match_types(pair[None], 3, leftovers=leftovers)[0])
-        perms += [*match_refine(pair[None], 3)[0], *match_weights(pair[None])[0]]
+        for name in names:
+            perms += [*MATCHINGS[name].on_host(pair[None], 3)[0]]
         for row, perm in enumerate(perms):
             assert sorted(perm) == list(range(9))
             along = [oracles.loss((1 - t) * pair[0] + t * pair[1][perm], 3) for t in ts]

@@ -15,7 +15,7 @@ import numpy as np
 import scipy  # its parts load when first used
 from jax import Array
 
-from lmc_jax.matching.alike import ALIKE, dealt, labels
+from lmc_jax.matching.alike import ALIKE, STILL, dealt, labels
 from lmc_jax.networks.alignment.distances import counted, of_group, scaled
 from lmc_jax.networks.permutations import Spec, group_axes
 from lmc_jax.numerics import matmul
@@ -23,7 +23,6 @@ from lmc_jax.numerics import matmul
 Activations = Callable[[Any, Array], dict[str, Array]]
 """Weights and examples to activations ``[n, ..., units]`` by group."""
 
-ROUNDING = 1e-12  # of a variance, relative to the mean square: below it is none
 CHUNK = 500  # examples a step: their activations stay in the cache
 SWEEPS = 200  # over groups with alike units; a few are needed, the distance only falls
 
@@ -134,7 +133,7 @@ def correlations(
         if not all(np.isfinite(moment).all() for moment in (cross, means, squares)):
             raise ValueError(f"group {group!r} has activations that are not finite")
         variances = squares - means**2
-        varies = variances > ROUNDING * squares
+        varies = variances > STILL * squares
         deviations = np.sqrt(np.where(varies, variances, np.inf))
         found[group] = (cross - np.outer(*means)) / np.outer(*deviations)
     return found

@@ -1,4 +1,4 @@
-"""Squared distances between the units of two networks, and assignments that lower them.
+"""Squared distances between the units of two networks.
 
 Least squared distance and largest product are the same problem. Distances alone are 0
 for equal units only, so that rounding hides neither short units nor near copies.
@@ -8,13 +8,11 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-import scipy  # its parts load when first used
 
 from lmc_jax.networks.permutations import Spec, group_axes, leaves, reorder, split
 from lmc_jax.numerics import LARGEST
 
 NEAR = 0.01  # of |a|² + |b|²: below it a squared distance is summed from differences
-ROUNDING = 1e-12  # of the distances of the units that move
 
 
 def counted(
@@ -121,38 +119,3 @@ def distance(
         float(np.square(array - reorder(theirs[path], spec[path], perms)).sum())
         for path, array in ours.items()
     )
-
-
-def nearer(costs: np.ndarray, perm: np.ndarray) -> tuple[np.ndarray, float]:
-    """A permutation of least total cost, next to one that is known.
-
-    Units that change partners among themselves do so where their own total falls by
-    more than its rounding: short ones are not hidden behind long ones, and a descent by
-    such steps ends.
-
-    Args:
-      costs: ``[m, m]``, at least 0.
-      perm: ``[m]``, the partner of each row.
-
-    Returns:
-      ``(perm, fall)``: the permutation, and by how much the total fell.
-
-    Raises:
-      ArithmeticError: should the total rise, which would be a fault here.
-    """
-    rows, found = scipy.optimize.linear_sum_assignment(costs)
-    before, after = costs[rows, perm], costs[rows, found]
-    if not after.sum() <= (1 + ROUNDING) * before.sum():
-        raise ArithmeticError(f"an assignment rose from {before.sum()}")
-    moved = np.flatnonzero(found != perm)
-    if not len(moved):
-        return perm, 0.0
-    links = (np.ones(len(rows)), (rows, np.argsort(perm)[found]))
-    _, cycles = scipy.sparse.csgraph.connected_components(
-        scipy.sparse.coo_array(links), directed=False
-    )
-    total = np.bincount(cycles, before)
-    falls = np.bincount(cycles, before - after)
-    falls[falls <= ROUNDING * total] = 0
-    taken = np.where(falls[cycles] > 0, found, perm).astype(np.int32)
-    return taken, float(falls.sum())

@@ -18,13 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmc_jax.networks.alignment.distances import (
-    counted,
-    distance,
-    nearer,
-    of_group,
-    scaled,
-)
+from lmc_jax.matching.alike import nearer
+from lmc_jax.networks.alignment.distances import counted, distance, of_group, scaled
 from lmc_jax.networks.permutations import Spec, group_axes, group_sizes, reorder
 
 SORTED = 1e-6  # weight of sorted numbers in the first pass: they break ties

@@ -1,0 +1,100 @@
+"""Every matching by its name: how it is called, and how a reader sees it.
+
+Sweeps, flags, figures and claims know matchings from here alone.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jax import Array
+
+from lmc_jax.matching.assignment import match_activations, match_weights
+from lmc_jax.matching.contract import Info, Perm
+from lmc_jax.matching.identity import match_identity
+from lmc_jax.matching.refine import align_refined, match_refine
+from lmc_jax.matching.types import align_types, match_types
+
+
+class Matching(NamedTuple):
+    """One matching.
+
+    Attributes:
+      name: in flags, cells and tables.
+      label: in figures and claims.
+      marker: of its curves.
+      color: of its curves where colours tell matchings apart.
+      on_host: ``(students [pairs, 2, m, d], k)`` to ``(perm [pairs, m], info)``.
+      on_device: ``(pair [2, rows, d], k, m)`` to the permutation ``[rows]`` of one
+        pair, under ``jit`` and ``vmap``. Rows from the traced width m on are zero and
+        stay in place. Without it sweeps match on the host.
+      linestyle: of its curves where colours tell something else.
+      baseline: whether it is shown for comparison only, and claims leave it out.
+    """
+
+    name: str
+    label: str
+    marker: str
+    color: str
+    on_host: Callable[..., tuple[Perm, Info]]
+    on_device: Callable[[Array, int, Array], Array] | None = None
+    linestyle: str = "-"
+    baseline: bool = False
+
+
+def _of_types(
+    leftovers: str, marker: str, color: str, linestyle: str = "-"
+) -> Matching:
+    return Matching(
+        f"types_{leftovers}",
+        f"Algorithm 1 ({leftovers})",
+        marker,
+        color,
+        functools.partial(match_types, leftovers=leftovers),
+        lambda pair, k, m: align_types(pair, k, leftovers=leftovers, m=m),
+        linestyle,
+    )
+
+
+# Neurons stay where they are. Always measured, so no cell names it.
+DIRECT = Matching(
+    "direct",
+    "direct",
+    "x",
+    "#000000",
+    lambda students, k: match_identity(students),
+    linestyle="--",
+    baseline=True,
+)
+# Colours of Okabe & Ito, told apart under every common colour blindness.
+MATCHINGS = {
+    matching.name: matching
+    for matching in (
+        _of_types("sorted", "^", "#56B4E9"),
+        _of_types("index", "o", "#E69F00", "--"),
+        _of_types("opposed", "s", "#D55E00"),
+        Matching(
+            "weights",
+            "weight assignment",
+            "D",
+            "#009E73",
+            lambda students, k: match_weights(students),
+        ),
+        Matching(
+            "activations",
+            "activation assignment",
+            "v",
+            "#CC79A7",
+            lambda students, k: match_activations(students),
+        ),
+        Matching(
+            "refine",
+            "refined by swaps",
+            "P",
+            "#0072B2",
+            match_refine,
+            lambda pair, k, m: align_refined(pair, k, m=m),
+        ),
+    )
+}
+PATHS = {DIRECT.name: DIRECT} | MATCHINGS  # all that a summary has rows of

@@ -1,0 +1,54 @@
+"""Figures and claims take what they know of a matching from the registry."""
+
+import matplotlib.colors
+import pytest
+
+from experiments.claims.barrier_vs_width import claims, normalized_claims
+from experiments.lib import curves, matchers, plot
+from lmc_jax.matching import MATCHINGS, PATHS
+
+MEASURES = ("barrier", "normalized")
+
+
+def curve(matching, k=2, source="uniform"):
+    """Rows of a summary, of widths k ... 10k."""
+    shared = {"k": k, "source": source, "rate": "", "matching": matching, "pairs": 5}
+    ends = {f"{name}_{end}": 0.1 for name in MEASURES for end in ("mean", "low")}
+    ends |= {f"{name}_high": 0.2 for name in MEASURES}
+    return [shared | ends | {"m": times * k} for times in (1, 2, 5, 10)]
+
+
+def judged(rows):
+    """Labels of the matchings that claims are made of."""
+    cases = [claim["case"] for claim in claims(rows) + normalized_claims(rows)]
+    return {case.split(", ")[-1] for case in cases}
+
+
+@pytest.mark.parametrize("name", MATCHINGS)
+def test_claims_leave_out_baselines_and_no_other(name, monkeypatch):
+    rows = [
+        row
+        for k in (2, 5)
+        for source in ("uniform", "gd")
+        for matching in PATHS
+        for row in curve(matching, k, source)
+    ]
+    expected = {known.label for known in PATHS.values() if not known.baseline}
+    assert judged(rows) == expected
+    monkeypatch.setitem(PATHS, name, PATHS[name]._replace(baseline=True))
+    assert judged(rows) == expected - {PATHS[name].label}
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_curves_look_as_the_registry_says(name):
+    _, axes = plot.grid(1, 2)
+    matching = PATHS[name]
+    by_source, by_matching = axes[0]
+    curves.draw(by_source, curve(name))
+    (line, *_) = by_source.get_lines()
+    assert line.get_marker() == matching.marker
+    assert line.get_linestyle() == matching.linestyle
+    assert by_source.get_legend_handles_labels()[1] == [f"uniform, {matching.label}"]
+    (line,) = by_matching.plot([1, 2], [1, 2], **matchers.look(name))
+    assert matplotlib.colors.same_color(line.get_color(), matching.color)
+    assert line.get_linestyle() == (":" if matching.baseline else "-")
