@@ -96,7 +96,7 @@ def test_command_runs(command, tmp_path, finished, data):
     command = command.replace(".venv/bin/python", "python").split(f"{INSTALL} . && ")[
         -1
     ]
-    command = re.sub(r"\bOUT\b", str(finished), command)
+    command = re.sub(r"\b(OUT|OTHER)\b", str(finished), command)
     command = command.replace("slurm ", f"slurm --cluster=local --logs={tmp_path} ")
     (tmp_path / "job.sh").write_text(next(b for b in blocks() if "--array" in b))
     variables = {"SCRATCH": str(tmp_path), "LMC_JAX_DATA": str(data)}

@@ -189,7 +189,7 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     often = json.loads(types["measured"].split(" of ")[0])
     assert sum(often) == types["n"] == 20
     assert types["holds"] is bool(uniform_model.equal_chances(np.array(often)) > 0.01)
-    assert "uniform model" in content["claims"][-1]["text"]
+    assert "uniform model" in content["claims"][-1]["case"]
     assert content["claims"][-1]["n"] == 20
     cells = [record.parameters for record in store.load(tmp_path)]
     one, model = (cell for cell in cells if cell["k"] == 1)
