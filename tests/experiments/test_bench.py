@@ -40,6 +40,12 @@ def test_time_of_a_step_is_split_by_operation():
     assert "fusion" in shown
 
 
+def test_choices_are_measured_again():
+    shown = table("choices", "--shapes=2:3:3:4", "--repetitions=3")
+    for choice in ("batch", "rows", "level", "2^16"):
+        assert choice in shown
+
+
 @pytest.mark.parametrize("name", ["matching", "interpolation"])
 def test_pairs_are_timed(name):
     shown = table(name, "--shapes=2:3:3:4", "--repetitions=3")

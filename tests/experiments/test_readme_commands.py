@@ -40,6 +40,7 @@ TINY = {name: settings for name, (_, settings) in SMALL_SWEEPS.items()} | {
     "bench.interpolation": BENCH,
     "bench.sweep": "--m=3 --k=2 --pairs=2",
     "bench.profile": "--shapes=2:3:3:4",
+    "bench.choices": BENCH,
 }
 # What a cluster has: jobs, processes, and the python of an environment.
 CLUSTER = """
