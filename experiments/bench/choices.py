@@ -23,7 +23,7 @@ ELEMENT_STEPS = 2 * 10**7  # of a timed run, about
 
 def main() -> None:
     rows = []
-    for k, m, d, _ in tqdm(timing.shapes(), leave=False):
+    for k, m, d, _ in tqdm(timing.shapes(), disable=None):
         size = programs.padded_width(m)
         chosen = batches.ELEMENTS["cpu"]
         measure = functools.partial(row, k, m, d)
