@@ -13,7 +13,7 @@ import pytest
 from lmc_jax.data import datasets, download
 from lmc_jax.data.datasets import IDX_SHAPES, DataError, load
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 FILES = tuple(IDX_SHAPES)
 TINY = ((12, 4, 4), (12,), (5, 4, 4), (5,))
 
