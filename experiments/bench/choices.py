@@ -33,7 +33,7 @@ def main() -> None:
         ]
         rows += [
             measure("rows", str(other), chosen, other)
-            for other in sorted({m, -(-m // 8) * 8, size, 2 * size})
+            for other in sorted({m, -(-m // 8) * 8, size})
         ]
         for level in LEVELS:
             at_level = functools.partial(programs.sharded, effort=level)
