@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,26 +47,23 @@ STYLE: dict[str, Any] = {
 }
 
 
-@functools.cache
-def _pyplot():
-    """Matplotlib's pyplot in this style, drawing to files."""
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Inside, figures have the look of the project; outside nothing changes."""
     import matplotlib
     from cycler import cycler
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    style: Any = STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}
-    plt.rcParams.update(style)
-    return plt
+    with matplotlib.rc_context(STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}):
+        yield
 
 
 def grid(rows: int, columns: int, *, size: tuple[float, float] = (3.6, 2.7)):
     """A figure with ``rows × columns`` axes, an array ``[rows, columns]``."""
+    from matplotlib.figure import Figure
+
     width, height = size
-    return _pyplot().subplots(
-        rows, columns, figsize=(width * columns, height * rows), squeeze=False
-    )
+    figure = Figure((width * columns, height * rows))
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def points(
@@ -139,5 +136,4 @@ def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
         path = Path(f"{stem}.{kind}")
         write_atomic(path, buffer.getvalue())
         written.append(path)
-    _pyplot().close(figure)
     return written

@@ -1,4 +1,4 @@
-"""Any flags of any entrypoint: a valid grid, or one line and status 2."""
+"""Any flags of any command: a valid grid, or one line and status 2."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.__main__ import entrypoints
+from experiments.__main__ import studies, tools
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 from absl.testing import flagsaver
 from hypothesis import example, given, settings, strategies as st
-from experiments.lib import classifiers, common, compute, machine
+from experiments.lib import classifiers, command, compute, machine
 from lmc_jax.data import datasets
 
 module = importlib.import_module(f"experiments.{sys.argv[1]}")
@@ -29,13 +29,15 @@ tools = {
 }
 arguments = tools.get(sys.argv[1], [])
 timing = sys.modules.get("experiments.bench.timing")
-owners = (module.__name__,)
-if timing:
-    owners += (timing.__name__,)
-elif not arguments:
-    owners += (common.__name__, machine.__name__, classifiers.__name__)
-flags_by_owner = common.FLAGS.flags_by_module_dict()
-names = [flag.name for owner in owners for flag in flags_by_owner.get(owner, [])]
+study = getattr(module, "STUDY", None)
+if study:
+    study.define(flags.FLAGS)
+names = [
+    flag.name
+    for owner, defined in flags.FLAGS.flags_by_module_dict().items()
+    if owner.startswith("experiments.")
+    for flag in defined
+]
 
 class Enough(Exception):
     pass
@@ -109,7 +111,7 @@ def check(chosen):
         contextlib.redirect_stderr(err),
     ):
         try:
-            common.run(module.main, *arguments)
+            study.main() if study else command.run(module.main, *arguments)
         except Enough:
             seen["grids"] += 1
         except SystemExit as end:
@@ -135,7 +137,10 @@ BENCHES = [
 ]
 
 
-@pytest.mark.parametrize("name", sorted([*entrypoints(), *BENCHES]))
+STUDIES = {study.line[0] for study in studies().values()}
+
+
+@pytest.mark.parametrize("name", sorted([*STUDIES, *tools(), *BENCHES]))
 def test_any_flags_are_a_valid_grid_or_refused_in_one_line(name, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, name, EXAMPLES],

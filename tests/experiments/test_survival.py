@@ -129,7 +129,6 @@ def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path):
 FULL = """
 import errno, os, sys
 from experiments import barrier_vs_width
-from experiments.lib import common
 from lmc_jax.results import files
 
 left = int(sys.argv.pop(1))  # files that the disk has room for
@@ -143,7 +142,7 @@ def full(path):
     sync(path)
 
 files._sync = full
-common.run(barrier_vs_width.main)
+barrier_vs_width.STUDY.main()
 """
 
 
