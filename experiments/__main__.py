@@ -14,8 +14,6 @@ def studies() -> dict[str, Study]:
     """Every study of this folder by its name, in the order of the paper's figures."""
     found: dict[str, Study] = {}
     for path in sorted(FOLDER.glob("[!_]*.py")):
-        if path.stem == "tutorial":  # which runs where it is imported
-            continue
         module = importlib.import_module(f"experiments.{path.stem}")
         own = (value for value in vars(module).values() if isinstance(value, Study))
         found |= {study.name: study for study in own}

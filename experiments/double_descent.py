@@ -160,8 +160,8 @@ def on_axes(record: store.Record, definition: str) -> str:
         )
     return (
         f" With the students of k = {cell['k']}, m = {cell['m']} put on their axes, "
-        f"without the residual loss ({np.median(arrays['losses'][:, 0, 0]):.1g}), barriers "
-        f"are: {'; '.join(parts)}."
+        f"without the residual loss ({np.median(arrays['losses'][:, 0, 0]):.1g}), "
+        f"barriers are: {'; '.join(parts)}."
     )
 
 

@@ -139,8 +139,8 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
         f"{curves.sizes(rows)} independent pairs a point, 95% bootstrap intervals; "
         f"sources: {setting['source']}, seed {setting['seed']}. Uniform minima follow "
         "Assumption 3; overlaps depend on type counts alone, not on the loss "
-        f"({students.CONVENTION}). Curves have no free parameter. The teacher widths and "
-        f"the number of pairs {students.LOST}."
+        f"({students.CONVENTION}). Curves have no free parameter. The teacher widths "
+        f"and the number of pairs {students.LOST}."
     )
 
 
@@ -150,7 +150,7 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
     tested = [row for row in uniform if row["m"] > row["k"] > 1]
     agree = "sampled overlaps of uniform minima agree with"
     clt, exact = f"{agree} the central-limit form", f"{agree} the exact expectation"
-    judged = [
+    judged: list[dict] = [
         {"text": clt} | _covered(tested, "clt"),
         {"paper": "", "text": exact, "corrects": clt} | _covered(tested, "exact"),
     ]

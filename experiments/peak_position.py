@@ -101,7 +101,7 @@ def peak(records: Sequence[store.Record], definition: str) -> dict[str, Any]:
         **named("width", (largest, *np.percentile(places, [2.5, 97.5]))),
         **{"ends": (widths.min(), widths.max()), "draws": places},
         **{"pairs": min(map(len, found)), "widths": len(widths)},
-        "error": min(error.mean() for error in ends),
+        "error": min(float(error.mean()) for error in ends),
     }
 
 

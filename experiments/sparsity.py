@@ -269,8 +269,8 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
     return (
         f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows, of "
         f"uniform minima as well: norm <= {setting['zero_row']:g}; "
-        f"{students.CONVENTION}. Means over those of {2 * setting['pairs']} independent "
-        f"runs of a point that reached loss < {setting['tol']:g} within "
+        f"{students.CONVENTION}. Means over those of {2 * setting['pairs']} "
+        f"independent runs of a point that reached loss < {setting['tol']:g} within "
         f"{setting['steps']} steps, {setting['hold']} looks in a row "
         f"{setting['check_every']} steps apart: all at {every} of {len(trained)} "
         f"trained points, n = {min(runs, default=0)} to {max(runs, default=0)} at "

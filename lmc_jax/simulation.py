@@ -74,7 +74,7 @@ def simulate(
     found: list[Record] = []
     extras: dict[str, list[Any]] = {"weights": [], "history": []}
 
-    def keep(cell: Cell, arrays: dict[str, np.ndarray], W: Any, losses: Any) -> None:
+    def keep(cell: Cell, arrays: Any, W: Any, losses: Any = None) -> None:
         found.append(Record(cell.parameters(), arrays, {}))
         extras["weights"].append(W)
         extras["history"].append(losses)
@@ -85,7 +85,7 @@ def simulate(
             keep(cell, *_trained(cell, cell.source, begin.get(cell)))
         else:
             others.append(cell)
-    sweep(others, lambda *parts: keep(*parts, None), weights=weights)
+    sweep(others, keep, weights=weights)
     table = summary.columns(summary.rows(found, definition))
     place = {fingerprint(record.parameters): i for i, record in enumerate(found)}
     for name in ["weights"] * weights + ["history"] * histories:

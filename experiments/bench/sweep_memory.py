@@ -14,8 +14,8 @@ import numpy as np
 from absl import flags
 
 from experiments.lib import command
-from experiments.lib.table import table
 from experiments.lib.lists import Refusal, integers
+from experiments.lib.table import table
 from lmc_jax.results import store
 
 CELLS = flags.DEFINE_string("cells", "10,1000", "Cells of each sweep, 3 at least.")

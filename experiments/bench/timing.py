@@ -11,8 +11,8 @@ from absl import flags
 from jax.sharding import PartitionSpec
 
 from experiments.lib import command, machine
-from experiments.lib.table import table
 from experiments.lib.lists import Refusal
+from experiments.lib.table import table
 from lmc_jax import environment
 from lmc_jax.numerics import matmul
 from lmc_jax.sweep.cell import LARGEST

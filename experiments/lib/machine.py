@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
@@ -17,7 +17,6 @@ from experiments.lib.settings import Setting
 from lmc_jax import environment
 from lmc_jax.results import store
 from lmc_jax.sweep import devices
-from lmc_jax.sweep.cell import Cell
 
 MOST_SHARDS = 100_000
 MOST_HALVINGS = 30  # no batch has more than 2^30
@@ -202,7 +201,7 @@ def _folder(name: str, path: str) -> None:
         raise Refusal(f"--{name}={path}: {error.strerror}; give a folder") from error
 
 
-def agreed(cells: Sequence[Cell], missing: np.ndarray) -> np.ndarray:
+def agreed(cells: Sequence[Any], missing: np.ndarray) -> np.ndarray:
     """Which cells are missing by the first process's reading, bool ``[cells]``.
 
     Raises:

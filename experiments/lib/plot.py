@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +52,8 @@ def style() -> Iterator[None]:
     import matplotlib
     from cycler import cycler
 
-    with matplotlib.rc_context(STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}):
+    look: Any = STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}
+    with matplotlib.rc_context(look):
         yield
 
 
@@ -114,8 +114,8 @@ def _heighten(figure: Figure, inches: float) -> None:
     figure.set_size_inches(width, height + inches)
 
 
-def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
-    """Writes STEM.png and STEM.pdf atomically, the caption below the axes.
+def save(figure: Figure, stem: str | Path) -> list[Path]:
+    """Writes STEM.png and STEM.pdf atomically.
 
     Returns:
       The two paths.
@@ -123,10 +123,6 @@ def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
     Raises:
       StoreError: when a file cannot be written.
     """
-    inches = figure.get_size_inches()[0]
-    lines = textwrap.fill(caption, width=int(inches * 19))
-    _heighten(figure, 0.14 * (lines.count("\n") + 1))
-    figure.supxlabel(lines, fontsize=7, x=0.01, ha="left")
     written = []
     for kind in ("png", "pdf"):
         undated = {"CreationDate": None} if kind == "pdf" else None

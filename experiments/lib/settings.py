@@ -37,7 +37,7 @@ EXCLUSIVE = (("lr", "lr_times_m"), ("m", "m_over_k"))
 
 def define(settings: Mapping[str, Setting], values: flags.FlagValues) -> None:
     """Makes a flag of each setting, None where it is not given."""
-    makers = {
+    makers: dict[type, Any] = {
         str: flags.DEFINE_string,
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
@@ -58,7 +58,8 @@ def chosen(
     Raises:
       Refusal: for two settings that exclude each other.
     """
-    found = {name: setting.default for name, setting in settings.items()} | preset
+    defaults = {name: setting.default for name, setting in settings.items()}
+    found = {**defaults, **preset}
     given = {name: values[name].value for name in settings}
     given = {name: value for name, value in given.items() if value is not None}
     for one, other in EXCLUSIVE:

@@ -8,6 +8,7 @@ Python. Flags are read here and nowhere below.
 
 import dataclasses
 import shlex
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -193,7 +194,9 @@ class Study:
             text, found = caption(rows, setting), list(claimed(rows))
             with plot.style():
                 drawn[name] = draw(rows)
-                written += plot.save(drawn[name], out / name, text)
+                written += plot.save(drawn[name], out / name)
+            written.append(out / f"{name}.caption.txt")
+            files.write_atomic(written[-1], f"{textwrap.fill(text, 88)}\n".encode())
             written.append(claims.write(out / name, text, found, command))
             judged += found
         return Result(self.table(rows), drawn, judged, written)

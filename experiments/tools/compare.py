@@ -12,7 +12,6 @@ from experiments.lib.lists import Refusal
 from experiments.lib.table import table
 from lmc_jax.results import store
 
-
 TOLERANCE = {"float64": 1e-6, "float32": 0.05}
 ROUNDING = 1e-12  # a difference below it is none
 

@@ -24,7 +24,7 @@ def kept_pairs(arrays: Arrays) -> NDArray[np.bool_]:
       ``[pairs]``.
     """
     ends = arrays["losses"][:, :, [0, -1]]
-    kept = np.isfinite(ends).all(axis=tuple(range(1, ends.ndim)))
+    kept = np.asarray(np.isfinite(ends).reshape(len(ends), -1).all(axis=1))
     if "status" in arrays:
         kept &= (arrays["status"] != descent.DIVERGED).all(axis=1)
     return kept

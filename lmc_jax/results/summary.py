@@ -23,7 +23,7 @@ def barriers(record: store.Record, definition: str = "lerp") -> np.ndarray:
     Raises:
       ValueError: for an unknown definition.
     """
-    losses = record.arrays["losses"][kept_pairs(record.arrays)]
+    losses: Any = record.arrays["losses"][kept_pairs(record.arrays)]
     ts = np.arange(losses.shape[-1]) / (losses.shape[-1] - 1)
     return np.asarray(barrier(losses, ts, definition))
 

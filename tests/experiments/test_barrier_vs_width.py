@@ -27,6 +27,7 @@ from absl import flags
 from absl.testing import flagsaver
 from experiments import barrier_vs_width
 from experiments.lib import students
+from lmc_jax.sweep.run import sweep
 compiled = []
 def listen(event, duration, **_):
     if "compile" in event:
@@ -39,7 +40,7 @@ for line in sys.stdin:
     sweeps, *arguments = json.loads(line)
     sys.argv = ["barrier_vs_width", *arguments]
     with (
-        unittest.mock.patch.object(students, "sweep", students.sweep if sweeps else None),
+        unittest.mock.patch.object(students, "sweep", sweep if sweeps else None),
         flagsaver.flagsaver(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

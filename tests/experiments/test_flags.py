@@ -30,11 +30,13 @@ tools = {
 arguments = tools.get(sys.argv[1], [])
 timing = sys.modules.get("experiments.bench.timing")
 study = getattr(module, "STUDY", None)
+given = flags.FLAGS
 if study:
-    study.define(flags.FLAGS)
+    given = flags.FlagValues()
+    study.define(given)
 names = [
     flag.name
-    for owner, defined in flags.FLAGS.flags_by_module_dict().items()
+    for owner, defined in given.flags_by_module_dict().items()
     if owner.startswith("experiments.")
     for flag in defined
 ]

@@ -35,9 +35,8 @@ def test_a_run_gives_table_figure_claims_and_files(result):
     assert "Figure 2" in {claim.paper for claim in result.claims}
     names = [path.name for path in result.files]
     stem = "barrier_vs_width"
-    assert names == ["summary.csv", *(f"{stem}.{e}" for e in ("png", "pdf"))] + [
-        f"{stem}.claims.json"
-    ]
+    endings = ("png", "pdf", "caption.txt", "claims.json")
+    assert names == ["summary.csv", *(f"{stem}.{ending}" for ending in endings)]
     assert all(path.stat().st_size for path in result.files)
 
 
