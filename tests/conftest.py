@@ -3,13 +3,22 @@
 ``LMC_JAX_TEST_PRECISION=float32`` runs the numerical tests with float32 weights.
 """
 
+import atexit
 import os
+import shutil
+import tempfile
 
-import jax
-import jax.numpy as jnp
-import pytest
+# What a test compiles, others find: for the run, its workers and their processes.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp()
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"])
 
-from lmc_jax import environment
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import pytest  # noqa: E402
+
+from lmc_jax import environment  # noqa: E402
 
 environment.configure()
 jax.config.update("jax_numpy_dtype_promotion", "strict")

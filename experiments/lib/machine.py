@@ -1,4 +1,26 @@
-"""Where a sweep runs: shards, several processes, JAX's own tools; values, not flags."""
+"""Where a sweep runs: shards, several processes, JAX's own tools; values, not flags.
+
+On a cluster, choose one of two ways. Shards do not talk: each computes every n-th cell
+into the shared OUT and can be started again alone; the last one to finish draws. In a
+Slurm array their numbers are found:
+
+    #!/bin/bash
+    #SBATCH --array=0-7 --cpus-per-task=4 --time=04:00:00
+    python -m experiments.barrier_vs_width --preset=paper --out=$SCRATCH/widths
+
+For one of its tasks again add --num_shards=8 and submit it with --array=3. Elsewhere
+give --num_shards and --shard_index.
+
+Several processes compute each batch together, for cells too large for one host; the
+first one writes and draws. JAX finds the others on Slurm, Open MPI and TPU pods:
+
+    #!/bin/bash
+    #SBATCH --nodes=4 --ntasks-per-node=8 --gpus-per-node=8 --time=04:00:00
+    srun python -m experiments.barrier_vs_width --preset=paper --out=$SCRATCH/widths
+
+Elsewhere give each --coordinator_address=HOST:PORT, --num_processes and --process_id.
+When one dies the others end with a line; start all again with the same command.
+"""
 
 import contextlib
 import dataclasses
