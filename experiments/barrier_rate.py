@@ -198,10 +198,10 @@ def caption(rows: Rows, setting: Values) -> str:
         f"{students.convention(setting, curves.sizes(rows.own))} Uniform minima. "
         "Certificate: mean of the largest bound at the inner points of the path; in "
         "black its exact expectation at t = ½, and its value when, as Theorem 6 "
-        "assumes, the matched share of every type is the overlap: O(1/m), below the theorem's "
-        "m^-1/2. Slopes over the widths of the last decade, bootstrap over pairs: "
-        f"{found}. The last decade of the smallest teacher once more in another input "
-        "dimension, in the table and the verdicts."
+        "assumes, the matched share of every type is the overlap: O(1/m), below the "
+        "theorem's m^-1/2. Slopes over the widths of the last decade, bootstrap over "
+        f"pairs: {found}. The last decade of the smallest teacher once more in another "
+        "input dimension, in the table and the verdicts."
     )
 
 
