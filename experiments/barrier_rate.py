@@ -6,23 +6,22 @@ unmatched masses ρ, ρ', and the loss on the path is at most ½ ρ(t)ᵀ K ρ(t
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
-from absl import flags
 
 from experiments.claims.barrier_rate import ROUNDING, claims, fit, last_decade
-from experiments.lib import common, curves, plot
+from experiments.lib import curves, plot, students
+from experiments.lib.claims import Claim
+from experiments.lib.lists import Refusal, refusing
+from experiments.lib.settings import Setting, Values
+from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.table import with_interval
 from lmc_jax import theory
 from lmc_jax.matching import DIRECT, PATHS
 from lmc_jax.results import store, summary
-from lmc_jax.sweep.cell import Cell
-
-common.define_output("barrier_rate")
-common.define_cells()
-flags.DEFINE_integer(
-    "other_d", None, "A second input dimension. Default: k, or 10 k where d is k."
-)
+from lmc_jax.sweep.cell import Cell, Minima
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"k": "2,5", "m_over_k": "1,2,3,4,6,8,12,16,24,32,48,64", "pairs": 200},
@@ -31,32 +30,46 @@ PRESETS: dict[str, dict[str, Any]] = {
 SHARED = {
     "source": "uniform",
     "matching": "types_index,types_opposed",
-    "other_d": None,
 }
 SLOPES = (-0.5, -1.0, -2.0)
 
 
-def main() -> None:
-    presets = {name: SHARED | preset for name, preset in PRESETS.items()}
-    setting = common.settings(presets)
-    grid = common.cells(setting)
-    common.require(grid, "minima", "the certificate bounds pairs of global minima")
-    elsewhere = in_other_dimension(grid, setting)
-    records = common.computed([*grid, *elsewhere], setting)
-    every = [described(record) for record in records]
-    rows = [row for own in every[: len(grid)] for row in own]
-    others = [row for own in every[len(grid) :] for row in own]
-    groups = curves.group(rows, "k", "matching")
-    found = {key: fit(last_decade(curve)) for key, curve in groups.items()}
-    fits = {key: slope for key, slope in found.items() if slope is not None}
-    print(common.table([_shown(row) for row in [*rows, *others]]))
-    csv, _ = common.write_summary(common.FLAGS.out)
-    text = caption(rows, fits, setting)
-    judged = claims(groups, curves.group(others, "k", "matching"))
-    common.finish("barrier_rate", draw(groups, fits), text, judged, csv)
+class Rows(NamedTuple):
+    """Rows of the permuted paths: of the grid, and of the other dimension."""
+
+    own: list[dict]
+    others: list[dict]
+
+    @property
+    def groups(self) -> dict[tuple, list[dict]]:
+        """Curves by teacher width and matching."""
+        return curves.group(self.own, "k", "matching")
 
 
-def in_other_dimension(grid: Sequence[Cell], setting: dict) -> list[Cell]:
+def cells(setting: Values) -> list[Cell]:
+    grid = students.cells(setting)
+    students.require(grid, Minima, "the certificate bounds pairs of global minima")
+    return [*grid, *in_other_dimension(grid, setting)]
+
+
+def rows(measured: Measured) -> Rows:
+    setting = measured.setting
+    own = len(students.cells(setting))
+    every = [described(record, setting["barrier"]) for record in measured.records]
+    return Rows(*(list(chain(*part)) for part in (every[:own], every[own:])))
+
+
+def table(rows: Rows) -> list[dict]:
+    return [_shown(row) for row in (*rows.own, *rows.others)]
+
+
+def slopes(rows: Rows) -> dict[tuple, tuple[float, float, float]]:
+    """Slopes of the last decade with their intervals, where there are enough widths."""
+    found = {key: fit(last_decade(curve)) for key, curve in rows.groups.items()}
+    return {key: slope for key, slope in found.items() if slope is not None}
+
+
+def in_other_dimension(grid: Sequence[Cell], setting: Values) -> list[Cell]:
     """The last decade of the smallest teacher once more, in another dimension.
 
     Raises:
@@ -68,17 +81,17 @@ def in_other_dimension(grid: Sequence[Cell], setting: dict) -> list[Cell]:
     if d is None:
         d = 10 * k if own[0].d == k else k
     if d == own[0].d:
-        raise common.Refusal(f"--other_d={d}: give another dimension than d")
+        raise Refusal(f"--other_d={d}: give another dimension than d")
     widest = max(cell.m for cell in own)
     least = max((c.m for c in own if 10 * c.m <= widest), default=0)
     cells = [dataclasses.replace(c, d=d) for c in own if c.m >= max(least, k + 1)]
-    with common.refusing():
+    with refusing():
         for cell in cells:
             cell.validate()
     return cells
 
 
-def described(record: store.Record) -> list[dict]:
+def described(record: store.Record, definition: str) -> list[dict]:
     """Summary rows of the permuted paths, with their certificates and violations.
 
     ``bound`` is the largest certificate at the inner points of the path: above the
@@ -88,8 +101,8 @@ def described(record: store.Record) -> list[dict]:
     """
     losses = record.arrays["losses"]  # [n, 1 + matchings, points]
     bounds = record.arrays["certificate"]
-    found = summary.barriers(record, common.FLAGS.barrier)
-    rows = summary.rows([record], common.FLAGS.barrier)
+    found = summary.barriers(record, definition)
+    rows = summary.rows([record], definition)
     counts = record.arrays["counts"]  # [n, 2, k]
     for column, row in enumerate(rows):
         inner = bounds[:, column, 1:-1].max(axis=1)
@@ -107,14 +120,15 @@ def described(record: store.Record) -> list[dict]:
 def _shown(row: dict) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ("k", "d", "m", "matching", "pairs")},
-        "barrier": common.with_interval(row, "barrier"),
+        "barrier": with_interval(row, "barrier"),
         "certificate": row["bound_mean"],
         "violations": row["violations"],
     }
 
 
-def draw(groups: dict[tuple, list[dict]], fits: dict):
+def draw(rows: Rows):
     """A panel a teacher: means, certificates and slopes through the peak, log axes."""
+    groups, fits = rows.groups, slopes(rows)
     teachers = sorted({k for k, _ in groups})
     figure, axes = plot.grid(1, len(teachers))
     for panel, k in zip(axes[0], teachers, strict=True):
@@ -175,21 +189,40 @@ def _predictions(panel, widths: Sequence[int], k: int) -> None:
         panel.plot(widths, values, color=plot.BLACK, linestyle=style, label=label)
 
 
-def caption(rows: Sequence[dict], fits: dict, setting: dict) -> str:
-    slopes = "; ".join(
+def caption(rows: Rows, setting: Values) -> str:
+    found = "; ".join(
         f"k = {k}, {PATHS[matching].label}: {slope:.2f} [{low:.2f}, {high:.2f}]"
-        for (k, matching), (slope, low, high) in fits.items()
+        for (k, matching), (slope, low, high) in slopes(rows).items()
     )
     return (
-        f"{common.convention(setting, curves.sizes(rows))} Uniform minima. Certificate:"
-        " mean of the largest bound at the inner points of the path; in black "
-        "its exact expectation at t = ½, and its value when, as Theorem 6 assumes, the "
-        "matched share of every type is the overlap: O(1/m), below the theorem's "
-        "m^-1/2. Slopes over the widths of the last decade, bootstrap over pairs: "
-        f"{slopes}. The last decade of the smallest teacher once more in another input "
-        "dimension, in the table and the verdicts."
+        f"{students.convention(setting, curves.sizes(rows.own))} Uniform minima. "
+        "Certificate: mean of the largest bound at the inner points of the path; in "
+        "black its exact expectation at t = ½, and its value when, as Theorem 6 "
+        "assumes, the matched share of every type is the overlap: O(1/m), below the "
+        "theorem's m^-1/2. Slopes over the widths of the last decade, bootstrap over "
+        f"pairs: {found}. The last decade of the smallest teacher once more in another "
+        "input dimension, in the table and the verdicts."
     )
 
 
+def judged(rows: Rows) -> list[Claim]:
+    return claims(rows.groups, curves.group(rows.others, "k", "matching"))
+
+
+STUDY = Study(
+    name="barrier_rate",
+    paper="Theorem 6",
+    presets={name: SHARED | preset for name, preset in PRESETS.items()},
+    cells=cells,
+    rows=rows,
+    table=table,
+    figures=(Figure("barrier_rate", draw, caption, judged),),
+    own={
+        "other_d": Setting(
+            int, "A second input dimension. Default: k, or 10 k where d is k."
+        )
+    },
+)
+
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

@@ -4,27 +4,20 @@ The paper's Figures 2 and 10-13, and with --normalize Figure 3. The permuted bar
 rises from zero at m = k, peaks, and falls to zero as m grows.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from absl import flags
-
-from experiments.claims.barrier_vs_width import (
-    claims,
-    has_panels,
-    highest,
-    normalized_claims,
-)
-from experiments.lib import common, curves, plot
+from experiments.claims.barrier_vs_width import claims, highest, normalized_claims
+from experiments.lib import curves, plot, students
+from experiments.lib.lists import Refusal
+from experiments.lib.settings import Values
+from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.table import with_interval
 from lmc_jax import theory
 from lmc_jax.matching import PATHS
+from lmc_jax.sweep.cell import Cell
 
-NORMALIZE = flags.DEFINE_bool(
-    "normalize", False, "Draw the ratio permuted/direct (Figure 3)."
-)
-
-common.define_output("barrier_vs_width")
-common.define_cells()
 # The paper's algorithm, and the one that is best by matching_gap.
 SHARED = {"matching": "types_index,refine"}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -41,38 +34,31 @@ PRESETS: dict[str, dict[str, Any]] = {
 # Figure 3 shows uniform minima only: the paper saves the cost of training. No refined
 # matching either: swap descent takes long at the widths of large k.
 UNIFORM = {"source": "uniform", "matching": "types_index,types_opposed"}
-NORMALIZED: dict[str, dict[str, Any]] = {
+NORMALIZED_PRESETS: dict[str, dict[str, Any]] = {
     "quick": UNIFORM | {"k": "5,10,20", "m_over_k": "1:8:x10", "pairs": 100},
     "paper": UNIFORM | {"k": "5,10,20,50", "m_over_k": "1:16:x24", "pairs": 400},
 }
+# Figures 10 to 13, many curves at a size that a laptop affords.
+PANELS = {
+    **{"k": "3,10", "m_over_k": "1,1.6,2,5", "source": "gd,sgd,uniform", "pairs": 20},
+    **{"lr_times_m": "2,4", "steps": 20_000, "tol": 1e-5, "batch": 64},
+    "matching": "types_index",
+}
 
 
-def main() -> None:
-    setting = common.settings(NORMALIZED if NORMALIZE.value else PRESETS)
-    if NORMALIZE.value and not setting["matching"]:
-        raise common.Refusal("--normalize needs a permuted barrier: give a --matching")
-    grid = common.cells(setting)
-    common.computed(grid, setting)
-    csv, table = common.write_summary(common.FLAGS.out)
-    rows = common.of_grid(table, grid)
-    for row in rows:
-        row["rate"] = curves.rate(row, setting)
-    print(common.table(points(rows)))
-    name = "barrier_panels" if has_panels(rows) else "barrier_vs_width"
-    name = "normalized_barrier" if NORMALIZE.value else name
-    draw = draw_normalized if NORMALIZE.value else draw_barriers
-    judged = normalized_claims(rows) if NORMALIZE.value else []
-    judged += claims(rows)
-    common.finish(name, draw(rows), caption(rows, setting), judged, csv)
+def rows(measured: Measured) -> list[dict]:
+    """The rows of the summary, with the learning rate as it was given."""
+    table, setting = measured.table, measured.setting
+    return [row | {"rate": curves.rate(row, setting)} for row in table]
 
 
-def points(rows: Sequence[dict]) -> list[dict]:
-    """One row a point for the terminal, a column a matching."""
+def table(rows: Sequence[dict]) -> list[dict]:
+    """One row a point, a column a matching."""
     groups = curves.group(rows, "k", "source", "rate", "m")
     return [
         {"k": k, "source": source, "rate": rate_shown, "m": m}
         | {"pairs": group[0]["pairs"], "converged": group[0]["converged_fraction"]}
-        | {row["matching"]: common.with_interval(row, "barrier") for row in group}
+        | {row["matching"]: with_interval(row, "barrier") for row in group}
         for (k, source, rate_shown, m), group in groups.items()
     ]
 
@@ -80,7 +66,7 @@ def points(rows: Sequence[dict]) -> list[dict]:
 # --- figures -------------------------------------------------------------------------
 
 
-def draw_barriers(rows: Sequence[dict]):
+def draw(rows: Sequence[dict]):
     """A row a teacher: a column a learning rate, or one rate on log and linear axes."""
     teachers = sorted({row["k"] for row in rows})
     rates = list(dict.fromkeys(row["rate"] for row in rows if row["rate"])) or [""]
@@ -152,10 +138,8 @@ def draw_normalized(rows: Sequence[dict]):
 # --- words ---------------------------------------------------------------------------
 
 
-def caption(rows: Sequence[dict], setting: dict) -> str:
-    text = common.convention(setting, curves.sizes(rows))
-    if NORMALIZE.value:
-        text += " Ratio of the mean barriers, resampled pair by pair."
+def caption(rows: Sequence[dict], setting: Values) -> str:
+    text = students.convention(setting, curves.sizes(rows))
     text += " Least overlap: where uniform minima overlap least."
     text += "".join(f" {sentence}" for sentence in departures(rows))
     trained = [row for row in rows if row["rate"]]
@@ -166,8 +150,8 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
             f"{setting['precision']}); at least "
             f"{min(row['converged_fraction'] for row in trained):.1%} of the runs of a "
             "point got there, all pairs without divergence are shown. The initial "
-            "scale and the learning rates are ours, the paper's are lost. The loss "
-            "that is left adds to small barriers."
+            f"scale and the learning rates {students.LOST}. The residual loss adds to "
+            "small barriers."
         )
     return text
 
@@ -212,5 +196,52 @@ def departures(rows: Sequence[dict]) -> list[str]:
     return said
 
 
+# --- Figure 3 ------------------------------------------------------------------------
+
+
+def normalized_cells(setting: Values) -> list[Cell]:
+    if not setting["matching"]:
+        raise Refusal("a ratio needs a permuted barrier: give a --matching")
+    return students.cells(setting)
+
+
+def normalized_caption(rows: Sequence[dict], setting: Values) -> str:
+    ratio = "Ratio of the mean barriers, resampled pair by pair."
+    return f"{caption(rows, setting)} {ratio}"
+
+
+STUDY = Study(
+    name="barrier_vs_width",
+    paper="Figure 2",
+    presets=PRESETS,
+    rows=rows,
+    table=table,
+    figures=(Figure("barrier_vs_width", draw, caption, claims),),
+)
+NORMALIZED = dataclasses.replace(
+    STUDY,
+    name="normalized_barrier",
+    paper="Figure 3",
+    command="barrier_vs_width --normalize",
+    presets=NORMALIZED_PRESETS,
+    cells=normalized_cells,
+    figures=(
+        Figure(
+            "normalized_barrier",
+            draw_normalized,
+            normalized_caption,
+            lambda rows: [*normalized_claims(rows), *claims(rows)],
+        ),
+    ),
+)
+RATES = dataclasses.replace(
+    STUDY,
+    name="barrier_panels",
+    paper="Figures 10-13",
+    command="barrier_vs_width --panels",
+    presets={"quick": PANELS, "paper": PANELS},
+    figures=(STUDY.figures[0]._replace(name="barrier_panels"),),
+)
+
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main(NORMALIZED, RATES)

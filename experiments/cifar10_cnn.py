@@ -7,10 +7,10 @@ first 3 × 3 convolution; it doubles from one to the next.
 
 from typing import Any
 
-from experiments.lib import classifiers, common, peaks
+from experiments.lib import classifiers, peaks
+from experiments.lib.study import Study
 
-common.define_output("cifar10_cnn")
-classifiers.define_cells()
+PAPER = "Figure 8, Appendix B.5"
 SHARED = {"data": "cifar-10", "layers": "3", "optimizer": "momentum", "lr": 0.02}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED
@@ -26,14 +26,16 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": SHARED | {"widths": "2,4,8,12,16,24,32,48,64"},
 }
 
-
-def main() -> None:
-    setting = classifiers.settings(PRESETS)
-    records = classifiers.one_curve(setting, "cnn")
-    of_paper = records[0].parameters["data"] == "cifar-10"
-    paper = "Figure 8, Appendix B.5" if of_paper else ""
-    peaks.report("cifar10_cnn", records, setting, paper)
-
+STUDY = Study(
+    name="cifar10_cnn",
+    paper=PAPER,
+    presets=PRESETS,
+    rows=peaks.rows,
+    table=peaks.table,
+    figures=peaks.figures("cifar10_cnn", PAPER, data="cifar-10"),
+    cells=classifiers.one_curve("cnn"),
+    family=classifiers.FAMILY,
+)
 
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

@@ -5,18 +5,21 @@ different parts of the teacher; beyond m = k the surplus neurons no longer match
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.lib import common, curves, plot, projected
+from experiments.lib import curves, plot, projected, students
+from experiments.lib.claims import Claim
+from experiments.lib.lists import Refusal
+from experiments.lib.settings import Values
+from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.table import with_interval
 from lmc_jax.matching import PATHS
 from lmc_jax.results import store, summary
 from lmc_jax.statistics import mean_interval
 from lmc_jax.students import descent
 
-common.define_output("double_descent")
-common.define_cells()
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "k": "20",
@@ -41,25 +44,26 @@ PRESETS: dict[str, dict[str, Any]] = {
 SOLVED = 1e-4  # a loss below this counts as fitted in the second axis and the claims
 
 
-def main() -> None:
-    setting = common.settings(PRESETS)
-    grid = common.cells(setting)
-    common.FLAGS["save_weights"].value = True
-    records = common.computed(grid, setting)
-    rows = [row for record in records for row in described(record)]
-    if not rows:
-        raise common.Refusal("all runs diverged: give smaller learning rates")
-    for row in rows:
+class Rows(NamedTuple):
+    """rows: one a cell and path. on_axes: what is said of the widest cells."""
+
+    rows: list[dict]
+    on_axes: str
+
+
+def rows(measured: Measured) -> Rows:
+    setting, records = measured.setting, measured.records
+    definition = setting["barrier"]
+    found = [row for record in records for row in described(record, definition)]
+    if not found:
+        raise Refusal("all runs diverged: give smaller learning rates")
+    for row in found:
         row["rate"] = curves.rate(row, setting)
-    print(common.table(points(rows)))
-    csv, _ = common.write_summary(common.FLAGS.out)
-    judged = [claim for group in by_teacher(rows) for claim in claims(*group)]
-    widest = [record for record in records if record.parameters["m"] == rows[-1]["m"]]
-    text = caption(rows, setting) + "".join(map(on_axes, widest))
-    common.finish("double_descent", draw(rows), text, judged, csv)
+    widest = [r for r in records if r.parameters["m"] == found[-1]["m"]]
+    return Rows(found, "".join(on_axes(record, definition) for record in widest))
 
 
-def described(record: store.Record) -> list[dict]:
+def described(record: store.Record, definition: str) -> list[dict]:
     """Summary rows of a cell, with the quantiles of the losses its runs reached.
 
     ``solved``: the share of all runs, diverged ones among them, with a loss below
@@ -75,18 +79,17 @@ def described(record: store.Record) -> list[dict]:
     }
     solved = loss < SOLVED
     found = {"solved": solved.sum() / kept.size, "above": loss[~solved]}
-    rows = summary.rows([record], common.FLAGS.barrier)
-    return [row | reached | found for row in rows]
+    return [row | reached | found for row in summary.rows([record], definition)]
 
 
-def points(rows: Sequence[dict]) -> list[dict]:
-    """One row a width for the terminal."""
-    groups = curves.group(rows, "k", "rate", "m")
+def table(rows: Rows) -> list[dict]:
+    """One row a width."""
+    groups = curves.group(rows.rows, "k", "rate", "m")
     return [
         {"k": k, "rate": rate, "m": m, "pairs": group[0]["pairs"]}
         | {"loss < 1e-4": group[0]["solved"], "median loss": group[0]["loss_mean"]}
         | {"the others stay at": _stay(group[0]["above"])}
-        | {row["matching"]: common.with_interval(row, "barrier") for row in group}
+        | {row["matching"]: with_interval(row, "barrier") for row in group}
         for (k, rate, m), group in groups.items()
     ]
 
@@ -110,9 +113,9 @@ def by_teacher(rows: Sequence[dict]) -> list[tuple[int, str, dict[str, list[dict
     ]
 
 
-def draw(rows: Sequence[dict]):
-    """A row a teacher and learning rate: barriers, and below them the losses."""
-    teachers = by_teacher(rows)
+def draw(rows: Rows):
+    """A row a teacher and learning rate: barriers, and beside them the losses."""
+    teachers = by_teacher(rows.rows)
     figure, axes = plot.grid(len(teachers), 2)
     for (k, rate, group), (barriers, losses) in zip(teachers, axes, strict=True):
         for panel in (barriers, losses):
@@ -141,13 +144,13 @@ def draw(rows: Sequence[dict]):
     return figure
 
 
-def on_axes(record: store.Record) -> str:
-    """What is left of the barriers of a cell without the loss that --tol left."""
+def on_axes(record: store.Record, definition: str) -> str:
+    """What is left of the barriers of a cell without the residual loss."""
     cell, arrays = record.parameters, record.arrays
-    found = projected.barriers(record)
+    found = projected.barriers(record, definition)
     if not all(len(heights) for heights in found.values()) or cell["m"] <= cell["k"]:
         return ""
-    trained = summary.barriers(record, common.FLAGS.barrier)[:, 1:].mean(axis=0)
+    trained = summary.barriers(record, definition)[:, 1:].mean(axis=0)
     parts = []
     for (name, heights), before in zip(found.items(), trained, strict=True):
         mean, low, high = mean_interval(heights)
@@ -157,32 +160,34 @@ def on_axes(record: store.Record) -> str:
         )
     return (
         f" With the students of k = {cell['k']}, m = {cell['m']} put on their axes, "
-        f"without the loss left ({np.median(arrays['losses'][:, 0, 0]):.1g}), barriers "
-        f"are: {'; '.join(parts)}."
+        f"without the residual loss ({np.median(arrays['losses'][:, 0, 0]):.1g}), "
+        f"barriers are: {'; '.join(parts)}."
     )
 
 
-def caption(rows: Sequence[dict], setting: dict) -> str:
+def caption(rows: Rows, setting: Values) -> str:
     return (
-        f"{common.convention(setting, curves.sizes(rows))} "
-        f"{common.trained_by(setting)}, to loss < "
+        f"{students.convention(setting, curves.sizes(rows.rows))} "
+        f"{students.trained_by(setting)}, to loss < "
         f"{setting['tol']:g} or {setting['steps']} steps: runs that stay above are "
         "kept and their losses shown, diverged ones are left out. Initial scale and "
-        "learning rate are ours, the paper's are lost."
+        f"learning rate {students.LOST}.{rows.on_axes}"
     )
 
 
-def claims(k: int, rate: str, group: dict[str, list[dict]]) -> list[dict]:
-    """The three legs of the double descent for each matching, and how many runs fit."""
-    judged = [_fitted(k, rate, group["direct"])]
-    for matching, curve in group.items():
-        if not PATHS[matching].baseline:
-            label = f"k = {k}, η = {rate}, {PATHS[matching].label}"
-            judged += _legs(k, label, curve)
+def claims(rows: Rows) -> list[Claim]:
+    """How many runs fit, and the three legs of the double descent by matching."""
+    judged = []
+    for k, rate, group in by_teacher(rows.rows):
+        judged.append(_fitted(k, rate, group["direct"]))
+        for matching, curve in group.items():
+            if not PATHS[matching].baseline:
+                label = f"k = {k}, η = {rate}, {PATHS[matching].label}"
+                judged += _legs(k, label, curve)
     return judged
 
 
-def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
+def _fitted(k: int, rate: str, curve: Sequence[dict]) -> Claim:
     wide = [row for row in curve if row["m"] >= 1.5 * k]
     least = min((row["solved"] for row in wide), default=0.0)
     shown = f"at least {least:.0%} of the runs below {SOLVED:g}" if wide else "no width"
@@ -190,20 +195,20 @@ def _fitted(k: int, rate: str, curve: Sequence[dict]) -> dict:
         row["m"]: f"{row['solved']:.0%}" for row in curve if k <= row["m"] < 1.5 * k
     }
     stuck = {row["m"]: _stay(row["above"]) for row in curve if len(row["above"])}
-    return {
-        "paper": "",
-        "text": "students of width m >= 1.5k fit the teacher",
-        "case": f"k = {k}, η = {rate}",
-        "measured": f"{shown}; for k <= m < 1.5k: {narrow}; the others stay, median "
+    return Claim(
+        paper="",
+        text="students of width m >= 1.5k fit the teacher",
+        case=f"k = {k}, η = {rate}",
+        measured=f"{shown}; for k <= m < 1.5k: {narrow}; the others stay, median "
         f"and range by m, at {stuck or 'no loss: there are none'}",
-        "rule": "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4, "
+        rule="at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4, "
         "diverged ones among those that do not",
-        "n": 2 * min((row["pairs"] for row in wide), default=0),
-        "holds": bool(least >= 0.95) if wide else None,
-    }
+        n=2 * min((row["pairs"] for row in wide), default=0),
+        holds=bool(least >= 0.95) if wide else None,
+    )
 
 
-def _legs(k: int, label: str, curve: Sequence[dict]) -> list[dict]:
+def _legs(k: int, label: str, curve: Sequence[dict]) -> list[Claim]:
     """Down towards m = k, up to a peak beyond it, down again."""
     below = [row for row in curve if row["m"] < k]
     beyond = [row for row in curve if row["m"] > k]
@@ -234,19 +239,29 @@ _RISE = "the largest mean after the trough, the smallest for k < m <= 1.5k, and 
 _FALL = "that largest mean, and the largest width"
 
 
-def _leg(claim: str, label: str, high: dict, low: dict, picked: str) -> dict:
+def _leg(claim: str, label: str, high: dict, low: dict, picked: str) -> Claim:
     drop = high["barrier_low"] - low["barrier_high"]  # NaN for single pairs
-    return {
-        "paper": "Figure 4",
-        "text": claim,
-        "case": label,
-        "measured": f"{common.with_interval(high, 'barrier')} at m = {high['m']} "
-        f"against {common.with_interval(low, 'barrier')} at m = {low['m']}",
-        "rule": _APART + picked,
-        "n": high["pairs"],
-        "holds": bool(drop > 0) if drop == drop else None,
-    }
+    return Claim(
+        paper="Figure 4",
+        text=claim,
+        case=label,
+        measured=f"{with_interval(high, 'barrier')} at m = {high['m']} "
+        f"against {with_interval(low, 'barrier')} at m = {low['m']}",
+        rule=_APART + picked,
+        n=high["pairs"],
+        holds=bool(drop > 0) if drop == drop else None,
+    )
 
+
+STUDY = Study(
+    name="double_descent",
+    paper="Figure 4",
+    presets=PRESETS,
+    rows=rows,
+    table=table,
+    figures=(Figure("double_descent", draw, caption, claims),),
+    weights=True,
+)
 
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

@@ -7,23 +7,26 @@ on the barrier with restarts; a proved lower bound and the certificate beside th
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.claims.matching_gap import claims, optimal, statistics, with_interval
-from experiments.lib import common, curves, plot, projected
+from experiments.claims.matching_gap import ROUNDING, claims
+from experiments.lib import curves, plot, projected, students
+from experiments.lib.lists import Refusal, words
 from experiments.lib.matchers import EVERY, REFERENCES, RESTARTS, look, matcher
+from experiments.lib.settings import Values
+from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.table import with_interval
 from lmc_jax import matching, paths
 from lmc_jax.matching import PATHS
 from lmc_jax.matching.exhaustive import WIDEST
-from lmc_jax.results import files, store
+from lmc_jax.results import store
+from lmc_jax.statistics import mean_interval, named, ratio_interval
 from lmc_jax.sweep.cell import Cell, Minima
 from lmc_jax.sweep.run import measure
 
-common.define_output("matching_gap")
-common.define_cells()
 SHARED = {"k": "2,3,5", "source": "gd,uniform", "matching": ",".join(PATHS)}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED | {"m": "6,8,16", "pairs": 40},
@@ -31,65 +34,62 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def main() -> None:
-    setting = common.settings(PRESETS)
-    names = common.words(setting["matching"], "matching", [*PATHS])
-    grid = common.cells(setting | {"matching": ""})
+class Compared(NamedTuple):
+    """A row a cell and matching; and all cells in words, with the pairs compared."""
+
+    rows: list[dict]
+    cells: list[tuple[str, int]]
+
+
+def cells(setting: Values) -> list[Cell]:
+    words(setting["matching"], "matching", PATHS)
+    grid = students.cells(setting | {"matching": ""})
     if any(cell.m < cell.k for cell in grid):
-        raise common.Refusal("global minima exist for m >= k only: give larger --m")
+        raise Refusal("global minima exist for m >= k only: give larger --m")
     if setting["pairs"] < 2:
-        raise common.Refusal(f"--pairs={setting['pairs']}: give at least 2 to compare")
-    common.FLAGS["save_weights"].value = True
-    rows: list[dict] = []
-    kept: list[tuple[str, int]] = []
-    for record in common.computed(grid, setting):
-        found = compared(record, names)
-        rows += found
-        of = record.parameters
-        cell = f"k = {of['k']}, m = {of['m']}, {of['source']['name']}"
-        kept.append((cell, found[0]["pairs"] if found else 0))
-    if not rows:
-        raise common.Refusal("no cell has two pairs to compare: give more --steps")
-    print(common.table([line(row) for row in rows]))
-    out = common.FLAGS.out
-    csv, _ = common.write_summary(out)
-    table = csv.with_name("matching_gap.csv")
-    files.write_csv(table, [flat(row) for row in rows])
-    text = caption(rows, setting, kept)
-    common.finish("matching_gap", draw(rows), text, claims(rows), csv, table)
+        raise Refusal(f"--pairs={setting['pairs']}: give at least 2 to compare")
+    return grid
+
+
+def rows(measured: Measured) -> Compared:
+    found = Compared([], [])
+    for cell, record in zip(measured.grid, measured.records, strict=True):
+        of_cell = compared(record, measured.setting)
+        label = f"k = {cell.k}, m = {cell.m}, {cell.source.name}"
+        found.rows.extend(of_cell)
+        found.cells.append((label, of_cell[0]["pairs"] if of_cell else 0))
+    if not found.rows:
+        raise Refusal("no cell has two pairs to compare: give more --steps")
+    return found
 
 
 # --- one cell ------------------------------------------------------------------------
 
 
-def compared(record: store.Record, names: Sequence[str]) -> list[dict]:
+def compared(record: store.Record, setting: Values) -> list[dict]:
     """A row a matching, the reference last; none for a cell of less than 2 pairs."""
-    given = record.parameters
+    given, definition = record.parameters, setting["barrier"]
     k, m, points, pairs = (given[name] for name in ("k", "m", "points", "pairs"))
-    students = projected.minima_of(record)
-    if len(students) < 2:
+    minima = projected.minima_of(record)
+    if len(minima) < 2:
         return []
     # One shape a cell: a trained cell that lost pairs compiles nothing anew.
-    filled = students[np.minimum(np.arange(pairs), len(students) - 1)]
+    filled = minima[np.minimum(np.arange(pairs), len(minima) - 1)]
     cell = Cell(k, m, k, Minima(), pairs, matchings=(), points=points)
     reference = "exhaustive" if m <= WIDEST else "refine_barrier"
-    chosen = {
-        name: matcher(name, k, common.FLAGS.barrier, points)
-        for name in (*names, reference)
-    }
+    names = (*setting["matching"].split(","), reference)
+    chosen = {name: matcher(name, k, definition, points) for name in names}
     with ThreadPoolExecutor() as pool:  # compiles side by side; timed one by one
         list(pool.map(lambda match: match(filled), chosen.values()))
     runs = {name: timed(match, filled) for name, match in chosen.items()}
-    count = len(students)
+    count = len(minima)
     heights = {
-        name: barriers(cell, students, perm[:count])
+        name: barriers(cell, minima, perm[:count], definition)
         for name, (perm, _, _) in runs.items()
     }
-    lower = matching.lower_bound(
-        students, k, definition=common.FLAGS.barrier, points=points
-    )
+    lower = matching.lower_bound(minima, k, definition=definition, points=points)
     opposed, _ = matching.match_types(filled, k)
-    upper, excess = certified(cell, students, opposed[:count])
+    upper, excess = certified(cell, minima, opposed[:count])
     return [
         {
             "k": k,
@@ -100,41 +100,60 @@ def compared(record: store.Record, names: Sequence[str]) -> list[dict]:
             "objective": info.objective,
             "reference": reference,
             "pairs": count,
-            "heights": heights[name],
-            "best": heights[reference],
-            "lower": lower,
-            "upper": upper,
             "certificate_excess": float(excess.max()),
             "milliseconds": milliseconds,
             "rounds": float(info.rounds[:count].mean()),
+            **columns(heights[name], heights[reference], lower),
+            "upper_mean": float(upper.mean()),
         }
         for name, (_, info, milliseconds) in runs.items()
     ]
 
 
-def timed(match: Callable, students: np.ndarray) -> tuple[np.ndarray, Any, float]:
+def columns(heights: np.ndarray, best: np.ndarray, lower: np.ndarray) -> dict:
+    """Barriers ``[pairs]``, the reference's and a lower bound, and what they give.
+
+    Means and ratios of means with their intervals; ``optimal``, the share of the pairs
+    with the reference's barrier.
+    """
+    # With equal counts in every pair there is nothing to compare with.
+    scale = np.zeros_like(best) if best.mean() < ROUNDING else best
+    above = np.where(np.abs(heights - lower) < ROUNDING, 0, heights - lower)
+    exact = heights.mean() < ROUNDING
+    return {
+        **{"heights": heights, "best": best, "lower": lower},
+        **named("barrier", mean_interval(heights)),
+        **named("ratio", ratio_interval(heights, scale)),
+        **named("lower", ratio_interval(lower, scale)),
+        **named("gap", (0, 0, 0) if exact else ratio_interval(above, heights)),
+        "optimal": float(np.mean(heights <= best + ROUNDING + 1e-9 * best)),
+    }
+
+
+def timed(match: Callable, W: np.ndarray) -> tuple[np.ndarray, Any, float]:
     """``(perm, info, milliseconds a pair)`` of a matching that is compiled."""
     begin = time.perf_counter()
-    perm, info = match(students)
-    return perm, info, 1000 * (time.perf_counter() - begin) / len(students)
+    perm, info = match(W)
+    return perm, info, 1000 * (time.perf_counter() - begin) / len(W)
 
 
-def measured(cell: Cell, students: np.ndarray, perms: np.ndarray) -> dict:
+def aligned(cell: Cell, W: np.ndarray, perms: np.ndarray) -> dict:
     """Measures of the aligned pairs, one way for all matchings."""
-    second = np.take_along_axis(students[:, 1], perms[..., None], axis=1)
-    return measure(cell, np.stack([students[:, 0], second], axis=1))
+    second = np.take_along_axis(W[:, 1], perms[..., None], axis=1)
+    return measure(cell, np.stack([W[:, 0], second], axis=1))
 
 
-def barriers(cell: Cell, students: np.ndarray, perms: np.ndarray) -> np.ndarray:
+def barriers(
+    cell: Cell, W: np.ndarray, perms: np.ndarray, definition: str
+) -> np.ndarray:
     """Barriers ``[n]`` of pairs ``[n, 2, m, k]``."""
-    losses = jnp.asarray(measured(cell, students, perms)["losses"][:, 0])
-    ts = paths.times(cell.points)
-    return np.asarray(paths.barrier(losses, ts, common.FLAGS.barrier))
+    losses = jnp.asarray(aligned(cell, W, perms)["losses"][:, 0])
+    return np.asarray(paths.barrier(losses, paths.times(cell.points), definition))
 
 
-def certified(cell: Cell, students: np.ndarray, perms: np.ndarray):
+def certified(cell: Cell, W: np.ndarray, perms: np.ndarray):
     """Largest certificate inside the path, and largest excess of a loss over it."""
-    found = measured(cell, students, perms)
+    found = aligned(cell, W, perms)
     allowed, losses = (found[name][:, 0, 1:-1] for name in ("certificate", "losses"))
     return allowed.max(axis=1), (losses - allowed).max(axis=1)
 
@@ -142,47 +161,38 @@ def certified(cell: Cell, students: np.ndarray, perms: np.ndarray):
 # --- table and figure ----------------------------------------------------------------
 
 
-def line(row: dict) -> dict:
-    shown = statistics(row)
-    return {
-        **{name: row[name] for name in ("k", "source", "m", "pairs", "matching")},
-        "objective": row["objective"],
-        "barrier": with_interval(shown["barrier"]),
-        "ratio": with_interval(shown["ratio"]),
-        "to": row["reference"],
-        "optimal": f"{optimal(row):.0%}",
-        "gap": with_interval(shown["gap"]),
-        "ms": f"{row['milliseconds']:.2g}",
-    }
+def table(found: Compared) -> list[dict]:
+    names = ("k", "source", "m", "pairs", "matching", "objective")
+    return [
+        {name: row[name] for name in names}
+        | {name: with_interval(row, name) for name in ("barrier", "ratio")}
+        | {"to": row["reference"], "optimal": f"{row['optimal']:.0%}"}
+        | {"gap": with_interval(row, "gap"), "ms": f"{row['milliseconds']:.2g}"}
+        for row in found.rows
+    ]
 
 
-def flat(row: dict) -> dict:
-    """A row of matching_gap.csv."""
-    arrays = ("heights", "best", "lower", "upper")
-    kept = {name: value for name, value in row.items() if name not in arrays}
-    for name, values in statistics(row).items():
-        kept |= dict(
-            zip(
-                (f"{name}_{end}" for end in ("mean", "low", "high")),
-                values,
-                strict=True,
-            )
-        )
-    return kept | {"optimal": optimal(row), "upper_mean": float(row["upper"].mean())}
+def flat(found: Compared) -> list[dict]:
+    """The rows of matching_gap.csv."""
+    arrays = ("heights", "best", "lower")
+    return [
+        {name: value for name, value in row.items() if name not in arrays}
+        for row in found.rows
+    ]
 
 
-def draw(rows: Sequence[dict]):
+def draw(found: Compared):
     """A column a teacher; ratios to the best permutation a row a source, then times."""
-    teachers = sorted({row["k"] for row in rows})
-    sources = list(dict.fromkeys(row["source"] for row in rows))
+    teachers = sorted({row["k"] for row in found.rows})
+    sources = list(dict.fromkeys(row["source"] for row in found.rows))
     figure, axes = plot.grid(len(sources) + 1, len(teachers), size=(3.2, 2.6))
     for column, k in enumerate(teachers):
         for panel, source in zip(axes[:-1, column], sources, strict=True):
-            kept = [r for r in rows if (r["k"], r["source"]) == (k, source)]
+            kept = [r for r in found.rows if (r["k"], r["source"]) == (k, source)]
             _ratios(panel, kept)
             panel.set_title(f"k = {k}, {source}")
             panel.set_ylabel("barrier / best permutation's")
-        kept = [r for r in rows if (r["k"], r["source"]) == (k, sources[-1])]
+        kept = [r for r in found.rows if (r["k"], r["source"]) == (k, sources[-1])]
         _times(axes[-1, column], kept)
     plot.legend(figure, axes[0, 0])
     return figure
@@ -209,9 +219,8 @@ def _ratios(axes, rows: Sequence[dict]) -> None:
 
 
 def _curve(axes, curve: Sequence[dict], value: str, style: dict) -> None:
-    found = [statistics(row)[value] for row in curve]
-    mean, low, high = zip(*found, strict=True)
-    plot.points(axes, [row["m"] for row in curve], mean, low, high, **style)
+    widths = [row["m"] for row in curve]
+    plot.points(axes, widths, *curves.columns(curve, value), **style)
 
 
 def _times(axes, rows: Sequence[dict]) -> None:
@@ -239,23 +248,22 @@ def _widths(axes, rows: Sequence[dict]) -> None:
 # --- words ---------------------------------------------------------------------------
 
 
-def caption(
-    rows: Sequence[dict], setting: dict, kept: Sequence[tuple[str, int]]
-) -> str:
+def caption(found: Compared, setting: Values) -> str:
     return (
-        f"{common.convention(setting, curves.sizes(rows))} Ratios of means to the best "
-        f"of all m! permutations up to m = {WIDEST}, beyond to swap descent on the "
-        f"barrier from Algorithm 1 and {RESTARTS} random permutations. Refined by "
-        "swaps: descent on the midpoint from Algorithm 1 (opposed). No permutation "
+        f"{students.convention(setting, curves.sizes(found.rows))} Ratios of means to "
+        f"the best of all m! permutations up to m = {WIDEST}, beyond to swap descent "
+        f"on the barrier from Algorithm 1 and {RESTARTS} random permutations. Refined "
+        "by swaps: descent on the midpoint from Algorithm 1 (opposed). No permutation "
         "lies below the lower bound. Trained students (d = "
         f"{setting['d'] or 'k'}, from N(0, {setting['init_std']}²) to loss < "
-        f"{setting['tol']:g}) are put on their axes. {_left_out(kept, setting)} The "
-        "direct path is in the table only. Bottom: time a pair in a batch, compilation "
-        "not counted. Learning rates and scales are ours, the paper's are lost."
+        f"{setting['tol']:g}) are put on their axes. "
+        f"{_left_out(found.cells, setting)} The direct path is in the table only. "
+        "Bottom: time a pair in a batch, compilation not counted. Learning rates and "
+        f"scales {students.LOST}."
     )
 
 
-def _left_out(kept: Sequence[tuple[str, int]], setting: dict) -> str:
+def _left_out(kept: Sequence[tuple[str, int]], setting: Values) -> str:
     """How many pairs of each cell ``projected.minima_of`` left out; of some all."""
     some = [
         f"{setting['pairs'] - pairs} ({cell})"
@@ -271,5 +279,16 @@ def _left_out(kept: Sequence[tuple[str, int]], setting: dict) -> str:
     )
 
 
+STUDY = Study(
+    name="matching_gap",
+    presets=PRESETS,
+    cells=cells,
+    weights=True,
+    rows=rows,
+    table=table,
+    tables={"matching_gap.csv": flat},
+    figures=(Figure("matching_gap", draw, caption, lambda found: claims(found.rows)),),
+)
+
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

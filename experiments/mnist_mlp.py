@@ -6,10 +6,9 @@ with the hidden units of one permuted, layer by layer, to match the other's.
 
 from typing import Any
 
-from experiments.lib import classifiers, common, peaks
+from experiments.lib import classifiers, peaks
+from experiments.lib.study import Study
 
-common.define_output("mnist_mlp")
-classifiers.define_cells()
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "widths": "2,4,8,16,32,64",
@@ -23,14 +22,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 PAPER_LAYERS = 4  # of weights: three hidden layers
 
-
-def main() -> None:
-    setting = classifiers.settings(PRESETS)
-    records = classifiers.one_curve(setting, "mlp")
-    first = records[0].parameters
-    of_paper = (first["data"], first["layers"]) == ("mnist", PAPER_LAYERS)
-    peaks.report("mnist_mlp", records, setting, "Figure 7" if of_paper else "")
-
+STUDY = Study(
+    name="mnist_mlp",
+    paper="Figures 7 and 8 (left)",
+    presets=PRESETS,
+    rows=peaks.rows,
+    table=peaks.table,
+    figures=peaks.figures("mnist_mlp", "Figure 7", data="mnist", layers=PAPER_LAYERS),
+    cells=classifiers.one_curve("mlp"),
+    family=classifiers.FAMILY,
+)
 
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import scipy  # its parts load when first used
 
-from experiments.lib import common, curves, plot
+from experiments.lib import curves, plot, students
+from experiments.lib.claims import Claim
+from experiments.lib.settings import Values
+from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.table import with_interval
 from lmc_jax import theory
 from lmc_jax.results import store
-from lmc_jax.statistics import mean_interval
+from lmc_jax.results.selection import kept_pairs
+from lmc_jax.statistics import mean_interval, named
 
-common.define_output("overlap")
-common.define_cells()
 # No path but the direct one, three points on it: overlaps need the type counts only.
 CHEAP = {"source": "uniform", "matching": "", "points": 3}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -39,27 +42,28 @@ LEVEL = 0.01  # of the test of the intervals' coverage
 FEWEST = 10  # points that this test takes
 
 
-def main() -> None:
-    setting = common.settings(PRESETS)
-    records = common.computed(common.cells(setting), setting)
-    rows = [described(record) for record in records]
-    print(common.table([shown(row) for row in rows]))
-    csv, _ = common.write_summary(common.FLAGS.out)
-    common.finish("overlap", draw(rows), caption(rows, setting), claims(rows), csv)
+def rows(measured: Measured) -> list[dict]:
+    return [described(record) for record in measured.records]
 
 
 def described(record: store.Record) -> dict:
-    """One point: the mean overlap proportion with its interval, and the theory's."""
-    cell = record.parameters
+    """One point: the mean overlap proportion with its interval, and the theory's.
+
+    Of the pairs that did not diverge.
+    """
+    cell, kept = record.parameters, kept_pairs(record.arrays)
     k, m = cell["k"], cell["m"]
-    mean, low, high = mean_interval(record.arrays["overlap"] / m)
     theories = (theory.expected_overlap, theory.expected_overlap_clt)
     exact, clt = (float(form(m, k)) if m >= k else math.nan for form in theories)
     return {
-        **{"k": k, "m": m, "source": cell["source"]["name"], "pairs": cell["pairs"]},
-        **{"overlap_mean": mean, "overlap_low": low, "overlap_high": high},
+        **{"k": k, "m": m, "source": cell["source"]["name"], "pairs": int(kept.sum())},
+        **named("overlap", mean_interval(record.arrays["overlap"][kept] / m)),
         **{"exact": exact, "clt": clt},
     }
+
+
+def table(rows: Sequence[dict]) -> list[dict]:
+    return [shown(row) for row in rows]
 
 
 def shown(row: dict) -> dict:
@@ -129,24 +133,24 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
 # --- words ---------------------------------------------------------------------------
 
 
-def caption(rows: Sequence[dict], setting: dict) -> str:
+def caption(rows: Sequence[dict], setting: Values) -> str:
     return (
         f"Overlap Σ min(nⱼ, n'ⱼ)/m (Definition 4) against m/k. n = "
         f"{curves.sizes(rows)} independent pairs a point, 95% bootstrap intervals; "
         f"sources: {setting['source']}, seed {setting['seed']}. Uniform minima follow "
         "Assumption 3; overlaps depend on type counts alone, not on the loss "
-        f"({common.CONVENTION}). Curves have no free parameter. The teacher widths and "
-        "the number of pairs are ours, the paper's are lost."
+        f"({students.CONVENTION}). Curves have no free parameter. The teacher widths "
+        f"and the number of pairs {students.LOST}."
     )
 
 
-def claims(rows: Sequence[dict]) -> list[dict]:
+def claims(rows: Sequence[dict]) -> list[Claim]:
     uniform = [row for row in rows if row["source"] == "uniform"]
     # At m = k, and for k = 1, every pair overlaps fully: nothing to test.
     tested = [row for row in uniform if row["m"] > row["k"] > 1]
     agree = "sampled overlaps of uniform minima agree with"
     clt, exact = f"{agree} the central-limit form", f"{agree} the exact expectation"
-    judged = [
+    judged: list[dict] = [
         {"text": clt} | _covered(tested, "clt"),
         {"paper": "", "text": exact, "corrects": clt} | _covered(tested, "exact"),
     ]
@@ -154,7 +158,8 @@ def claims(rows: Sequence[dict]) -> list[dict]:
         judged += _seen(k, curve)
     for k in dict.fromkeys(row["k"] for row in rows if row["k"] > 1):
         judged += [_falls_and_rises(k), _tends_to_one(k), *_least(k)]
-    return [{"paper": "Theorem 5"} | claim for claim in [*judged, *_limit()]]
+    judged += _limit()
+    return [Claim(**({"paper": "Theorem 5"} | fields)) for fields in judged]
 
 
 def coverage(rows: Sequence[dict], value: str) -> tuple[int, float]:
@@ -185,7 +190,7 @@ def _seen(k: int, curve: Sequence[dict]) -> list[dict]:
     shared = {
         "paper": "Figure 1",
         "measured": ", ".join(
-            f"{common.with_interval(row, 'overlap')} at m = {m}"
+            f"{with_interval(row, 'overlap')} at m = {m}"
             for m, row in sorted(shown.items())
         ),
         "n": least["pairs"],
@@ -342,5 +347,14 @@ def _lowest(form: Callable) -> tuple[float, float]:
     return float(found.x), float(found.fun)
 
 
+STUDY = Study(
+    name="overlap",
+    paper="Figure 1",
+    presets=PRESETS,
+    rows=rows,
+    table=table,
+    figures=(Figure("overlap", draw, caption, claims),),
+)
+
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

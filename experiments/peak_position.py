@@ -7,17 +7,21 @@ sets at the middle one of the depths.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.lib import classifiers, common, peaks, plot
+from experiments.lib import classifiers, curves, peaks, plot
+from experiments.lib.claims import Claim
+from experiments.lib.lists import Refusal
+from experiments.lib.settings import Values
+from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.table import with_interval
+from lmc_jax.networks.cell import Cell
 from lmc_jax.networks.evaluation import METRICS
-from lmc_jax.results import files, store
+from lmc_jax.results import store
+from lmc_jax.statistics import named
 
-common.define_output("peak_position")
-classifiers.define_cells()
 SHARED = {"data": "mnist,fashion-mnist,cifar-10", "align": "activations"}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": SHARED
@@ -35,33 +39,37 @@ PRESETS: dict[str, dict[str, Any]] = {
 RESAMPLES = 2000
 
 
-def main() -> None:
-    setting = classifiers.settings(PRESETS)
+class Rows(NamedTuple):
+    """The cells, and what ``peak`` gives by depth and by data set."""
+
+    cells: peaks.Cells
+    depths: list[dict[str, Any]]
+    sets: list[dict[str, Any]]
+
+
+def cells(setting: Values) -> list[Cell]:
+    """The cells of the first data set and those of the middle depth."""
     if not setting["align"]:
-        raise common.Refusal("--align=: give one, the peak is that of permuted paths")
-    grid, data = classifiers.load(setting, "mlp")
-    layers = list(dict.fromkeys(cell.layers for cell in grid))
-    first, middle = next(iter(data)), layers[len(layers) // 2]
-    grid = [cell for cell in grid if cell.data == first or cell.layers == middle]
-    grid.sort(key=lambda cell: cell.width)
-    records = classifiers.computed(grid, data, setting)
-    table = classifiers.rows(records, common.FLAGS.barrier)
-    csv = Path(common.FLAGS.out, "summary.csv")
-    files.write_csv(csv, table)
-    depths = [peak(records, first, depth) for depth in layers]
-    sets = [peak(records, name, middle) for name in data]
-    print(common.table([shown(row) for row in depths]))
-    print(common.table([shown(row) for row in sets]))
-    said = (
-        "The peak is the width of the largest mean test NLL barrier after "
-        f"{peaks.LOOKS[setting['align'].split(',')[0]][0]}, its interval 95% over "
-        f"bootstrapped pairs. {peaks.caption(table, records, setting)}"
-    )
-    claims = [depth_claim(depths), data_claim(sets)]
-    common.finish("peak_position", draw(table, depths, sets), said, claims, csv)
+        raise Refusal("--align=: give one, the peak is that of permuted paths")
+    grid = classifiers.cells(setting, "mlp")
+    first, layers = grid[0].data, list(dict.fromkeys(cell.layers for cell in grid))
+    middle = layers[len(layers) // 2]
+    return [cell for cell in grid if cell.data == first or cell.layers == middle]
 
 
-def peak(records: Sequence[store.Record], data: str, layers: int) -> dict[str, Any]:
+def rows(measured: Measured) -> Rows:
+    every = peaks.rows(measured)
+    groups: dict[tuple, list[store.Record]] = {}
+    for record in every.records:
+        cell = record.parameters
+        groups.setdefault((cell["data"], cell["layers"]), []).append(record)
+    found = [peak(records, measured.setting["barrier"]) for records in groups.values()]
+    depths = [curve for curve in found if curve["data"] == found[0]["data"]]
+    middle = depths[len(depths) // 2]["layers"]
+    return Rows(every, depths, [curve for curve in found if curve["layers"] == middle])
+
+
+def peak(records: Sequence[store.Record], definition: str) -> dict[str, Any]:
     """Width of the largest barrier of one curve, ``draws [RESAMPLES]`` by bootstrap.
 
     Widths at which every pair has a diverged network are left out.
@@ -69,79 +77,73 @@ def peak(records: Sequence[store.Record], data: str, layers: int) -> dict[str, A
     Raises:
       Refusal: when no width is left.
     """
-    own = [
-        record
+    data, layers = (records[0].parameters[name] for name in ("data", "layers"))
+    losses = {
+        record.parameters["width"]: kept
         for record in records
-        if (record.parameters["data"], record.parameters["layers"]) == (data, layers)
-        and len(classifiers.kept(record))
-    ]
-    if not own:
-        raise common.Refusal(
+        if len(kept := classifiers.kept(record))
+    }
+    if not losses:
+        raise Refusal(
             f"all pairs of {layers} layers on {data} diverged: give a smaller --lr"
         )
-    widths = np.array([record.parameters["width"] for record in own])
+    widths, own = np.array(list(losses)), list(losses.values())
+    test, nll = classifiers.SAMPLES.index("test"), METRICS.index("nll")
+    found = [classifiers.barriers(kept, definition)[:, 1, test, nll] for kept in own]
+    ends = [kept[:, 0, [0, -1], test, METRICS.index("error")] for kept in own]
     rng = np.random.default_rng(0)
-    place = (slice(None), 1, classifiers.SAMPLES.index("test"), METRICS.index("nll"))
-    means, draws, counts, errors = [], [], [], []
-    for record in own:
-        losses = classifiers.kept(record)
-        found = classifiers.barriers(losses, common.FLAGS.barrier)[place]
-        index = rng.integers(len(found), size=(RESAMPLES, len(found)))
-        means.append(found.mean())
-        draws.append(found[index].mean(1))
-        counts.append(len(found))
-        errors.append(losses[:, 0, [0, -1], place[2], METRICS.index("error")].mean())
+    drawn = (rng.integers(len(one), size=(RESAMPLES, len(one))) for one in found)
+    draws = [one[index].mean(1) for one, index in zip(found, drawn, strict=True)]
     places = widths[np.argmax(draws, axis=0)]
-    low, high = np.percentile(places, [2.5, 97.5])
+    largest = widths[np.argmax([one.mean() for one in found])]
     return {
-        "data": data,
-        "layers": layers,
-        "width_mean": int(widths[np.argmax(means)]),
-        "width_low": low,
-        "width_high": high,
-        "ends": (widths.min(), widths.max()),
-        "draws": places,
-        "pairs": min(counts),
-        "widths": len(widths),
-        "error": min(errors),
+        **{"data": data, "layers": layers},
+        **named("width", (largest, *np.percentile(places, [2.5, 97.5]))),
+        **{"ends": (widths.min(), widths.max()), "draws": places},
+        **{"pairs": min(map(len, found)), "widths": len(widths)},
+        "error": min(float(error.mean()) for error in ends),
     }
 
 
-def shown(row: dict[str, Any]) -> dict[str, Any]:
+def table(rows: Rows) -> list[dict]:
+    """A row a curve: the depths of the first data set, then the other data sets."""
     names = ("data", "layers", "pairs", "error")
-    return {name: row[name] for name in names} | {"peak": placed(row)}
+    return [
+        {name: own[name] for name in names} | {"peak": placed(own)}
+        for own in [*rows.depths, *rows.sets[1:]]
+    ]
 
 
 def placed(row: dict[str, Any]) -> str:
     """The peak's width; at an end of the widths the true one may lie beyond."""
     end = " (an end of the widths tried)" * (row["width_mean"] in row["ends"])
-    return common.with_interval(row, "width") + end
+    return with_interval(row, "width") + end
 
 
 # --- figure --------------------------------------------------------------------------
 
 
-def draw(table: Sequence[dict], depths: Sequence[dict], sets: Sequence[dict]):
+def draw(rows: Rows):
     """Above barriers against width, below where they peak."""
     figure, axes = plot.grid(2, 2)
-    path = next(row["path"] for row in table if row["path"] != "direct")
+    table = rows.cells.table
+    path = peaks.permuted(table)[0]
     widths = sorted({row["width"] for row in table})
-    for column, curves in enumerate((depths, sets)):
-        names = [
-            f"{c['layers']} layers" if curves is depths else c["data"] for c in curves
-        ]
-        for i, (own, label) in enumerate(zip(curves, names, strict=True)):
+    depths = [f"{own['layers']} layers" for own in rows.depths]
+    sets = [own["data"] for own in rows.sets]
+    columns = (rows.depths, depths), (rows.sets, sets)
+    for (above, below), (found, names) in zip(axes.T, columns, strict=True):
+        for i, (own, label) in enumerate(zip(found, names, strict=True)):
             wanted = {"data": own["data"], "layers": own["layers"], "path": path}
-            rows = classifiers.select(table, **wanted, sample="test", metric="nll")
+            wanted |= {"sample": "test", "metric": "nll"}
+            curve = classifiers.select(table, **wanted)
+            ends = curves.columns(curve, "barrier")
             style: dict[str, Any] = {"marker": plot.MARKERS[i % 7], "label": label}
-            ends = [[r[f"barrier_{e}"] for r in rows] for e in ("mean", "low", "high")]
-            plot.points(axes[0, column], [r["width"] for r in rows], *ends, **style)
-        plot.log_axis(axes[0, column])
-        axes[0, column].set(xlabel="width", ylabel="permuted barrier, test NLL [nats]")
-        axes[0, column].legend()
-        below = axes[1, column]
-        ends = [[own[f"width_{e}"] for own in curves] for e in ("mean", "low", "high")]
-        places = list(range(len(curves)))
+            plot.points(above, [row["width"] for row in curve], *ends, **style)
+        plot.log_axis(above)
+        above.set(xlabel="width", ylabel="permuted barrier, test NLL [nats]")
+        above.legend()
+        places, ends = list(range(len(found))), curves.columns(found, "width")
         plot.points(below, places, *ends, marker="o", linestyle="", color=plot.BLUE)
         below.set_xticks(places, names)
         below.set(ylabel="width of the peak", yscale="log")
@@ -150,58 +152,82 @@ def draw(table: Sequence[dict], depths: Sequence[dict], sets: Sequence[dict]):
     return figure
 
 
+def caption(rows: Rows, setting: Values) -> str:
+    how = peaks.LOOKS[peaks.permuted(rows.cells.table)[0]].label
+    return (
+        f"The peak is the width of the largest mean test NLL barrier after {how}, its "
+        "interval 95% over bootstrapped pairs. "
+        f"{peaks.caption(rows.cells, setting)}"
+    )
+
+
 # --- verdicts ------------------------------------------------------------------------
 
 
-def enough(curves: Sequence[dict], fewest: int) -> bool:
-    return len(curves) >= fewest and all(
+def claims(rows: Rows) -> list[Claim]:
+    return [depth_claim(rows.depths), data_claim(rows.sets)]
+
+
+def enough(found: Sequence[dict], fewest: int) -> bool:
+    return len(found) >= fewest and all(
         own["pairs"] >= peaks.FEWEST_PAIRS and own["widths"] >= peaks.FEWEST_WIDTHS
-        for own in curves
+        for own in found
     )
 
 
 RULE = f"; at least {peaks.FEWEST_WIDTHS} widths of {peaks.FEWEST_PAIRS} pairs"
 
 
-def depth_claim(curves: Sequence[dict]) -> dict:
+def depth_claim(found: Sequence[dict]) -> Claim:
     """Slope of the logarithm of the peak's width against the number of layers."""
     low = high = float("nan")
-    if len(curves) > 1:
-        logs = np.log(np.array([own["draws"] for own in curves]))
-        slopes = np.polyfit([own["layers"] for own in curves], logs, 1)[0]
+    if len(found) > 1:
+        logs = np.log(np.array([own["draws"] for own in found]))
+        slopes = np.polyfit([own["layers"] for own in found], logs, 1)[0]
         low, high = np.percentile(slopes, [2.5, 97.5])
-    said = ", ".join(f"{placed(own)} at {own['layers']}" for own in curves)
-    return {
-        "paper": "Figure 14",
-        "text": "the peak's width has no clear trend in depth",
-        "case": curves[0]["data"],
-        "measured": f"peaks by layers {said}; slope of its logarithm a layer between "
+    said = ", ".join(f"{placed(own)} at {own['layers']}" for own in found)
+    return Claim(
+        paper="Figure 14",
+        text="the peak's width has no clear trend in depth",
+        case=found[0]["data"],
+        measured=f"peaks by layers {said}; slope of its logarithm a layer between "
         f"{low:.2g} and {high:.2g}",
-        "rule": "the interval of the slope over at least three depths holds 0" + RULE,
-        "n": min(own["pairs"] for own in curves),
-        "holds": bool(low <= 0 <= high) if enough(curves, 3) else None,
-    }
+        rule="the interval of the slope over at least three depths holds 0" + RULE,
+        n=min(own["pairs"] for own in found),
+        holds=bool(low <= 0 <= high) if enough(found, 3) else None,
+    )
 
 
-def data_claim(curves: Sequence[dict]) -> dict:
+def data_claim(found: Sequence[dict]) -> Claim:
     """The peak of the hardest data set against that of the easiest."""
-    ordered = sorted(curves, key=lambda own: own["error"])
+    ordered = sorted(found, key=lambda own: own["error"])
     easy, hard = ordered[0], ordered[-1]
     low = float(np.percentile(np.log(hard["draws"] / easy["draws"]), 2.5))
-    return {
-        "paper": "Figure 14",
-        "text": "the peak is at larger width for harder data",
-        "case": f"{easy['layers']} layers",
-        "measured": "; ".join(
+    return Claim(
+        paper="Figure 14",
+        text="the peak is at larger width for harder data",
+        case=f"{easy['layers']} layers",
+        measured="; ".join(
             f"{placed(own)} for {own['data']} (least test error {own['error']:.2g})"
             for own in ordered
         ),
-        "rule": "the interval of the ratio of both peaks' widths, of the data with the "
+        rule="the interval of the ratio of both peaks' widths, of the data with the "
         "largest over that with the smallest test error, lies above 1" + RULE,
-        "n": min(own["pairs"] for own in curves),
-        "holds": bool(low > 0) if enough(curves, 2) else None,
-    }
+        n=min(own["pairs"] for own in found),
+        holds=bool(low > 0) if enough(found, 2) else None,
+    )
 
+
+STUDY = Study(
+    name="peak_position",
+    paper="Figure 14",
+    presets=PRESETS,
+    rows=rows,
+    table=table,
+    figures=(Figure("peak_position", draw, caption, claims),),
+    cells=cells,
+    family=classifiers.FAMILY,
+)
 
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

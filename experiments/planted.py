@@ -10,21 +10,26 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import flags
 
-from experiments.lib import common, curves, matchers, plot
+from experiments.lib import curves, matchers, plot
+from experiments.lib import students as sweeps
+from experiments.lib.claims import Claim
+from experiments.lib.lists import Refusal, numbers, words
+from experiments.lib.settings import Setting, Values
+from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.table import with_interval
 from lmc_jax import environment
 from lmc_jax.matching import PATHS
 from lmc_jax.matching.exhaustive import WIDEST
-from lmc_jax.results import files, store
-from lmc_jax.statistics import mean_interval
+from lmc_jax.statistics import mean_interval, named
 from lmc_jax.students import two_layer
+from lmc_jax.sweep.cell import Cell
 from lmc_jax.sweep.students import run_keys
 
-common.define_output("planted")
-common.define_cells()
-flags.DEFINE_string("noise", None, "Sizes of the noise relative to the weights: 0.1,1.")
-flags.DEFINE_integer("refine_to", None, "Largest width at which swaps are tried.")
+OWN = {
+    "noise": Setting(str, "Sizes of the noise relative to the weights: 0.1,1."),
+    "refine_to": Setting(int, "Largest width at which swaps are tried."),
+}
 LOUDEST = 1e100  # beyond it matchings refuse the weights
 SOURCES = ("gaussian", "uniform", "gd")
 NAMES = (*PATHS, "exhaustive")
@@ -38,84 +43,80 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def main() -> None:
-    setting = common.settings(PRESETS)
-    names = common.words(setting["matching"], "matching", NAMES)
-    sources = common.words(setting["source"], "source", SOURCES)
-    noises = [0.0, *common.numbers(setting["noise"], "noise")]
-    if max(noises) > LOUDEST:
-        raise common.Refusal(f"--noise={setting['noise']}: give at most {LOUDEST:g}")
-    stored = [name for name in sources if name != "gaussian"]
-    # Gaussian students take shape and keys of a cell only; trained ones have any width.
-    asked = setting | {"source": ",".join(stored or ["gd"]), "matching": ""}
-    grid = common.cells(asked)
-    widths = {cell.m for cell in grid}
-    if not any(_tried(name, m, setting) for name in names for m in widths):
-        raise common.Refusal(
+def cells(setting: Values) -> list[Cell]:
+    """Those of trained and of sampled students; Gaussian ones need none."""
+    names = words(setting["matching"], "matching", NAMES)
+    sources = words(setting["source"], "source", SOURCES)
+    if max(numbers(setting["noise"], "noise")) > LOUDEST:
+        raise Refusal(f"--noise={setting['noise']}: give at most {LOUDEST:g}")
+    grid = _grid(setting, sources)
+    if not any(_tried(name, cell.m, setting) for name in names for cell in grid):
+        raise Refusal(
             f"--matching={setting['matching']}: none is tried at these widths; give "
             f"--m up to {WIDEST} for exhaustive, up to --refine_to for refine"
         )
-    common.FLAGS["save_weights"].value = True
-    records = common.computed(grid if stored else [], setting)
+    return [] if sources == ["gaussian"] else grid
+
+
+def _grid(setting: Values, sources: Sequence[str]) -> list[Cell]:
+    """Cells of the sources without "gaussian"; of it alone those of "gd".
+
+    Gaussian students take shape and keys of a cell only; trained ones have any width.
+    """
+    kept = [name for name in sources if name != "gaussian"] or ["gd"]
+    return sweeps.cells(setting | {"source": ",".join(kept), "matching": ""})
+
+
+def rows(measured: Measured) -> list[dict]:
+    setting, grid, records, _ = measured
+    sources = setting["source"].split(",")
     students = {
-        (cell.source.name, cell.k, cell.m): _stored(record)
-        for cell, record in zip(grid if stored else [], records, strict=True)
+        (cell.source.name, cell.k, cell.m): sweeps.trained(record)[:, 0]
+        for cell, record in zip(grid, records, strict=True)
     }
-    for cell in grid if "gaussian" in sources else []:
-        students["gaussian", cell.k, cell.m] = _gaussian(cell)
-    rows = [
+    if "gaussian" in sources:
+        for cell in _grid(setting, sources):
+            students["gaussian", cell.k, cell.m] = gaussian(cell)
+    return [
         {"source": source, "k": k, "m": m} | row
         for (source, k, m), W in students.items()
-        for row in rates(W, k, setting, names, noises)
+        for row in rates(W, k, setting)
     ]
-    print(common.table([line(row) for row in rows]))
-    csv, _ = common.write_summary(common.FLAGS.out)
-    table = csv.with_name("planted.csv")
-    files.write_csv(table, rows)
-    figure, text = draw(rows, sources), caption(setting)
-    common.finish("planted", figure, text, claims(rows), csv, table)
 
 
 # --- students ------------------------------------------------------------------------
 
 
-def _gaussian(cell) -> np.ndarray:
+def gaussian(cell: Cell) -> np.ndarray:
     """Students ``[pairs, m, d]`` of N(0, 1) entries, from the keys of the cell."""
     keys = run_keys(
         environment.root_key(cell.seed), cell.k, cell.m, cell.d, pairs=cell.pairs
     )
     draw = functools.partial(two_layer.init, m=cell.m, d=cell.d, std=1.0)
-    return np.asarray(jax.vmap(draw)(keys[:, 0]))
+    return np.asarray(jax.vmap(draw)(keys[:, 0]), np.float64)
 
 
-def _stored(record: store.Record) -> np.ndarray:
-    path = store.cell_path(common.FLAGS.out, record.parameters)
-    stored = store.read_weights(path)
-    assert stored is not None
-    return stored.arrays["W"][:, 0]
-
-
-def rates(W, k, setting, names, noises) -> list[dict]:
+def rates(W: np.ndarray, k: int, setting: Values) -> list[dict]:
+    """How often students ``[n, m, d]`` are recovered, a row a noise and matching."""
     rng = np.random.default_rng(setting["seed"])
-    rows = []
-    for noise in noises:
-        pairs = planted(rng, W.astype(np.float64), noise)
-        for name in names:
+    found = []
+    for noise in [0.0, *numbers(setting["noise"], "noise")]:
+        pairs = planted(rng, W, noise)
+        for name in setting["matching"].split(","):
             if not _tried(name, W.shape[1], setting):
                 continue
-            match = matchers.matcher(name, k, common.FLAGS.barrier, setting["points"])
+            match = matchers.matcher(name, k, setting["barrier"], setting["points"])
             perm, info = match(pairs.students)
             shares = recovery(W, pairs.order, perm)
-            mean, low, high = mean_interval(shares)
-            rows.append(
+            found.append(
                 {"noise": noise, "matching": name, "objective": info.objective}
-                | {"pairs": len(W), "recovery_mean": mean, "recovery_low": low}
-                | {"recovery_high": high, "whole": float(np.mean(shares == 1))}
+                | {"pairs": len(W), **named("recovery", mean_interval(shares))}
+                | {"whole": float(np.mean(shares == 1))}
             )
-    return rows
+    return found
 
 
-def _tried(name: str, m: int, setting: dict) -> bool:
+def _tried(name: str, m: int, setting: Values) -> bool:
     """Whether a matching is tried at a width."""
     most = {"exhaustive": WIDEST, "refine": setting["refine_to"]}
     return m <= most.get(name, m)
@@ -152,16 +153,21 @@ def recovery(W: np.ndarray, order: np.ndarray, perm: np.ndarray) -> np.ndarray:
 # --- table and figure ----------------------------------------------------------------
 
 
-def line(row: dict) -> dict:
+def table(rows: Sequence[dict]) -> list[dict]:
     names = ("source", "k", "m", "noise", "matching", "objective", "pairs")
-    shown = {name: row[name] for name in names}
-    interval = common.with_interval(row, "recovery")
-    return shown | {"recovered": interval, "whole": f"{row['whole']:.0%}"}
+    return [
+        {name: row[name] for name in names}
+        | {"recovered": with_interval(row, "recovery")}
+        | {"whole": f"{row['whole']:.0%}"}
+        for row in rows
+    ]
 
 
-def draw(rows: Sequence[dict], sources: Sequence[str]):
+def draw(rows: Sequence[dict]):
     """A column a width, a row a source: recovery against noise."""
     widths = sorted({row["m"] for row in rows})
+    drawn = {row["source"] for row in rows}
+    sources = [name for name in SOURCES if name in drawn]
     figure, axes = plot.grid(len(sources), len(widths), size=(2.9, 2.3))
     for panels, source in zip(axes, sources, strict=True):
         for panel, m in zip(panels, widths, strict=True):
@@ -187,42 +193,52 @@ def _curve(axes, curve: Sequence[dict], look: dict) -> None:
 # --- words ---------------------------------------------------------------------------
 
 
-def caption(setting: dict) -> str:
+def caption(rows: Sequence[dict], setting: Values) -> str:
     return (
         "Share of neurons matched with their own copy, a student against its shuffle "
         "with N(0, (noise · s)²) on every weight, s the root mean square weight. Means "
         f"over n = {setting['pairs']} independent students, 95% bootstrap intervals. k "
-        f"= {setting['k']}, d = {setting['d']}; convention {common.CONVENTION}. "
+        f"= {setting['k']}, d = {setting['d']}; convention {sweeps.CONVENTION}. "
         "The direct path moves nothing, and finds 1/m of the neurons by chance. "
         "Refined by swaps and all permutations look for the least barrier, which need "
         "not be the shuffle: minima have many permutations without barrier."
     )
 
 
-def claims(rows: Sequence[dict]) -> list[dict]:
-    judged = []
-    for name in [name for name in NAMES if not matchers.EVERY[name].baseline]:
-        exact = [r for r in rows if r["matching"] == name and r["noise"] == 0]
-        if not exact:
-            continue
-        worst = min(exact, key=lambda row: row["recovery_mean"])
-        judged.append(
-            {
-                "paper": "",
-                "text": (
-                    "without noise every planted permutation is recovered, up to "
-                    "equal neurons"
-                ),
-                "case": matchers.EVERY[name].label,
-                "measured": f"least share {worst['recovery_mean']:.3g}, at m = "
-                f"{worst['m']}, {worst['source']}",
-                "rule": "the share is 1 for every student, width and source",
-                "n": sum(row["pairs"] for row in exact),
-                "holds": bool(worst["recovery_mean"] == 1),
-            }
-        )
-    return judged
+def claims(rows: Sequence[dict]) -> list[Claim]:
+    judged = [name for name in NAMES if not matchers.EVERY[name].baseline]
+    exact: dict[str, list[dict]] = {name: [] for name in judged}
+    for row in rows:
+        if row["noise"] == 0 and row["matching"] in exact:
+            exact[row["matching"]].append(row)
+    return [_recovered(name, found) for name, found in exact.items() if found]
 
+
+def _recovered(name: str, exact: Sequence[dict]) -> Claim:
+    worst = min(exact, key=lambda row: row["recovery_mean"])
+    return Claim(
+        text="without noise every planted permutation is recovered, up to equal "
+        "neurons",
+        case=matchers.EVERY[name].label,
+        measured=f"least share {worst['recovery_mean']:.3g}, at m = {worst['m']}, "
+        f"{worst['source']}",
+        rule="the share is 1 for every student, width and source",
+        n=sum(row["pairs"] for row in exact),
+        holds=bool(worst["recovery_mean"] == 1),
+    )
+
+
+STUDY = Study(
+    name="planted",
+    presets=PRESETS,
+    cells=cells,
+    own=OWN,
+    weights=True,
+    rows=rows,
+    table=table,
+    tables={"planted.csv": lambda rows: rows},
+    figures=(Figure("planted", draw, caption, claims),),
+)
 
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

@@ -7,25 +7,25 @@ type has: above η* dense minima are unstable, and what is found has lost neuron
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from absl import flags
 
 from experiments.claims.sparsity import MEASURES, rate_claims, width_claims
-from experiments.lib import common, curves, plot, sparse_barriers
+from experiments.lib import curves, plot, sparse_barriers, students
+from experiments.lib.claims import Claim
 from experiments.lib.edges import edges
+from experiments.lib.lists import Refusal
+from experiments.lib.settings import Setting, Values
+from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.table import with_interval
 from lmc_jax.results import store
+from lmc_jax.results.selection import converged_runs
 from lmc_jax.results.summary import RESAMPLES
-from lmc_jax.statistics import ratio_intervals
+from lmc_jax.statistics import named, ratio_intervals
 from lmc_jax.students import descent
 from lmc_jax.sweep.cell import Cell, Descent
 from lmc_jax.theory import stability
-
-common.define_output("sparsity")
-common.define_cells()
-WIDTHS = flags.DEFINE_string("fixed_m", None, "Widths of the scan over rates: 10,20.")
-SCAN = flags.DEFINE_string("scan", None, "Rates c = ηm of that scan: 4,5,5.6,6.")
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
@@ -56,52 +56,60 @@ SHARED = {
 }
 
 
-def main() -> None:
-    presets = {name: SHARED | preset for name, preset in PRESETS.items()}
-    setting = common.settings(presets)
-    by_width = [_same_threshold(cell, setting) for cell in common.cells(setting)]
-    if len({cell.k for cell in by_width}) > 1:
-        raise common.Refusal(f"--k={setting['k']}: give one teacher width here")
+class Rows(NamedTuple):
+    """Rows of the sweep over widths, and of the scan over rates.
+
+    barriers: claims about the barriers of the scan's students.
+    """
+
+    widths: list[dict]
+    rates: list[dict]
+    barriers: list[Claim]
+
+
+def by_width(setting: Values) -> list[Cell]:
+    return [_same_threshold(cell, setting) for cell in students.cells(setting)]
+
+
+def by_rate(setting: Values) -> list[Cell]:
+    scan = {"m": setting["fixed_m"], "m_over_k": None, "source": "gd"}
+    return students.cells({**setting, **scan, "lr_times_m": setting["scan"]})
+
+
+def cells(setting: Values) -> list[Cell]:
+    """Both grids.
+
+    Raises:
+      Refusal: for what the prediction does not hold for.
+    """
+    first = by_width(setting)
+    if len({cell.k for cell in first}) > 1:
+        raise Refusal(f"--k={setting['k']}: give one teacher width here")
     if setting["optimizer"] != "sgd":
-        raise common.Refusal(
+        raise Refusal(
             f"--optimizer={setting['optimizer']}: give sgd, the prediction is that of "
             "plain gradient descent"
         )
-    if not any(isinstance(cell.source, Descent) for cell in by_width):
-        raise common.Refusal("--source: give gd or sgd, with uniform for comparison")
-    common.FLAGS["save_weights"].value = True  # for the curvature at the weights
-    scan = {"m": setting["fixed_m"], "m_over_k": None, "source": "gd"}
-    by_rate = common.cells({**setting, **scan, "lr_times_m": setting["scan"]})
-    if min(cell.m for cell in (*by_width, *by_rate)) < by_rate[0].k:
-        raise common.Refusal(
+    if not any(isinstance(cell.source, Descent) for cell in first):
+        raise Refusal("--source: give gd or sgd, with uniform for comparison")
+    grid = [*first, *by_rate(setting)]
+    if min(cell.m for cell in grid) < grid[0].k:
+        raise Refusal(
             "global minima exist for m >= k only: give larger --m and --fixed_m"
         )
-    records = common.computed([*by_width, *by_rate], setting)
-    rows = [described(record) for record in records]
-    width_rows, rate_rows = rows[: len(by_width)], rows[len(by_width) :]
-    print(common.table([_shown(row) for row in rate_rows]))
-    csv, _ = common.write_summary(common.FLAGS.out)
-    common.finish(
-        "sparsity_vs_width",
-        draw_widths(width_rows),
-        caption(width_rows, setting),
-        width_claims(_curves(width_rows)),
-    )
-    common.finish(
-        "sparsity_vs_rate",
-        draw_rates(rate_rows),
-        caption(rate_rows, setting | {"source": "gd"})
-        + " Lines: η* = 2k/(m μ_k) (dotted), the least zero fraction over integer type "
-        "counts (staircase) and the bound 1 - η*/η (dashed), no free parameter.",
-        [
-            *rate_claims(rate_rows),
-            *sparse_barriers.claims(records[len(by_width) :], rate_rows),
-        ],
-        csv,
-    )
+    return grid
 
 
-def _same_threshold(cell: Cell, setting: dict[str, Any]) -> Cell:
+def rows(measured: Measured) -> Rows:
+    setting, records = measured.setting, measured.records
+    found = [described(record) for record in records]
+    own = len(by_width(setting))
+    widths, rates = found[:own], found[own:]
+    barriers = sparse_barriers.claims(records[own:], rates, setting["barrier"])
+    return Rows(widths, rates, barriers)
+
+
+def _same_threshold(cell: Cell, setting: Values) -> Cell:
     """Zero rows of minima are counted as those of trained students are."""
     source = dataclasses.replace(cell.source, zero_row=setting["zero_row"])
     return dataclasses.replace(cell, source=source)
@@ -112,8 +120,8 @@ def described(record: store.Record) -> dict[str, Any]:
     cell, arrays = record.parameters, record.arrays
     k, m = cell["k"], cell["m"]
     lr = cell["source"].get("lr", np.nan)
-    status = arrays.get("status", np.full_like(arrays["zero_rows"], descent.CONVERGED))
-    ended = status == descent.CONVERGED
+    ended = converged_runs(arrays)
+    status = arrays.get("status", np.full(ended.shape, descent.CONVERGED))
     row = {
         "k": k,
         "m": m,
@@ -133,29 +141,30 @@ def described(record: store.Record) -> dict[str, Any]:
     }
     stacked = np.stack(list(values.values()), axis=1)
     found = ratio_intervals(stacked, np.ones_like(stacked), resamples=RESAMPLES)
-    for name, interval in zip(values, found.tolist(), strict=True):
-        ends = zip(("mean", "low", "high"), interval, strict=True)
-        row |= {f"{name}_{end}": value for end, value in ends}
+    for name, interval in zip(values, found, strict=True):
+        row |= named(name, interval)
     return row
 
 
-def _shown(row: dict) -> dict[str, Any]:
+def table(rows: Rows) -> list[dict]:
+    """One row a point of the scan over rates."""
     names = ("m", "lr_times_m", "runs", "converged", "diverged")
-    return (
+    return [
         {name: row[name] for name in names}
-        | {"zero rows": common.with_interval(row, "zero_fraction")}
+        | {"zero rows": with_interval(row, "zero_fraction")}
         | {name: row.get(name, np.nan) for name in ("predicted", "edge", "unstable")}
-    )
+        for row in rows.rates
+    ]
 
 
 # --- figures -------------------------------------------------------------------------
 
 
-def draw_widths(rows: Sequence[dict]):
+def draw_widths(rows: Rows):
     """Each measure against m, a curve a learning rate, uniform minima in black."""
     figure, axes = plot.grid(1, len(MEASURES))
     for panel, (name, label) in zip(axes[0], MEASURES.items(), strict=True):
-        for i, curve in enumerate(_curves(rows).values()):
+        for i, curve in enumerate(_curves(rows.widths).values()):
             uniform = curve[0]["source"] == "uniform"
             plot.points(
                 panel,
@@ -183,13 +192,14 @@ def _curves(rows: Sequence[dict]) -> dict[str, list[dict]]:
     return groups
 
 
-def draw_rates(rows: Sequence[dict]):
+def draw_rates(rows: Rows):
     """Each measure against ηm, a row a width, the prediction drawn in."""
-    widths = sorted({row["m"] for row in rows})
+    widths = sorted({row["m"] for row in rows.rates})
     figure, axes = plot.grid(len(widths), len(MEASURES))
     for line, m in zip(axes, widths, strict=True):
         curve = sorted(
-            (row for row in rows if row["m"] == m), key=lambda row: row["lr_times_m"]
+            (row for row in rows.rates if row["m"] == m),
+            key=lambda row: row["lr_times_m"],
         )
         k = curve[0]["k"]
         rates = [row["lr_times_m"] for row in curve]
@@ -238,7 +248,19 @@ def _draw_prediction(panel, rates: Sequence[float], m: int, k: int) -> None:
 # --- words ---------------------------------------------------------------------------
 
 
-def caption(rows: Sequence[dict], setting: dict) -> str:
+def width_caption(rows: Rows, setting: Values) -> str:
+    return caption(rows.widths, setting)
+
+
+def rate_caption(rows: Rows, setting: Values) -> str:
+    return (
+        f"{caption(rows.rates, setting | {'source': 'gd'})} Lines: η* = 2k/(m μ_k) "
+        "(dotted), the least zero fraction over integer type counts (staircase) and "
+        "the bound 1 - η*/η (dashed), no free parameter."
+    )
+
+
+def caption(rows: Sequence[dict], setting: Values) -> str:
     trained = [row for row in rows if row["source"] != "uniform"]
     runs = [row["runs"] for row in trained if row["runs"]]
     every = sum(row["converged"] == 1 for row in trained)
@@ -247,19 +269,46 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
     return (
         f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows, of "
         f"uniform minima as well: norm <= {setting['zero_row']:g}; "
-        f"{common.CONVENTION}. Means over those of {2 * setting['pairs']} independent "
-        f"runs of a point that reached loss < {setting['tol']:g} within "
+        f"{students.CONVENTION}. Means over those of {2 * setting['pairs']} "
+        f"independent runs of a point that reached loss < {setting['tol']:g} within "
         f"{setting['steps']} steps, {setting['hold']} looks in a row "
         f"{setting['check_every']} steps apart: all at {every} of {len(trained)} "
         f"trained points, n = {min(runs, default=0)} to {max(runs, default=0)} at "
         f"the others{missing}; 95% bootstrap intervals. "
-        f"{common.trained_by(setting)}, k = {setting['k']}, d = {setting['d']}, seed "
+        f"{students.trained_by(setting)}, k = {setting['k']}, d = {setting['d']}, seed "
         f"{setting['seed']}. "
         "Living neurons so short are counted as zero rows too: the uniform curve shows "
-        "how many. Initial scale, dimension and learning rates are ours, the paper's "
-        "are lost."
+        f"how many. Initial scale, dimension and learning rates {students.LOST}."
     )
 
 
+STUDY = Study(
+    name="sparsity",
+    paper="Figures 5, 6",
+    presets={name: SHARED | preset for name, preset in PRESETS.items()},
+    cells=cells,
+    rows=rows,
+    table=table,
+    figures=(
+        Figure(
+            "sparsity_vs_width",
+            draw_widths,
+            width_caption,
+            lambda rows: width_claims(_curves(rows.widths)),
+        ),
+        Figure(
+            "sparsity_vs_rate",
+            draw_rates,
+            rate_caption,
+            lambda rows: [*rate_claims(rows.rates), *rows.barriers],
+        ),
+    ),
+    own={
+        "fixed_m": Setting(str, "Widths of the scan over rates: 10,20."),
+        "scan": Setting(str, "Rates c = ηm of that scan: 4,5,5.6,6."),
+    },
+    weights=True,  # for the curvature at the weights
+)
+
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

@@ -7,25 +7,28 @@ counts vary between runs at larger m, against the multinomial.
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy  # its parts load when first used
-from absl import flags
 
-from experiments.lib import common, curves, plot
+from experiments.claims.uniformity import LEVEL, claims, conditions, label, trained
+from experiments.lib import curves, plot, students
+from experiments.lib.lists import Refusal, integers, numbers, words
+from experiments.lib.settings import Setting, Values
+from experiments.lib.study import Figure, Measured, Study
 from lmc_jax import theory
 from lmc_jax.results import store
-from lmc_jax.statistics import mean_interval
+from lmc_jax.results.selection import regular_runs
+from lmc_jax.statistics import mean_interval, named
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory import stability, uniform_model
 
-common.define_output("uniformity")
-common.define_cells()
-SCALES = "Standard deviations of an initial weight: 0.01,0.1."
-flags.DEFINE_string("init_std", None, SCALES, allow_override=True)
-flags.DEFINE_integer("type_pairs", None, "Pairs for the doubled type at m = k + 1.")
-flags.DEFINE_integer("m_one", None, "Student width at k = 1.")
+OWN = {
+    "init_std": Setting(str, "Standard deviations of an initial weight: 0.01,0.1."),
+    "type_pairs": Setting(int, "Pairs for the doubled type at m = k + 1."),
+    "m_one": Setting(int, "Student width at k = 1."),
+}
 SHARED = {
     "k": "5",
     "source": "gd",
@@ -48,48 +51,43 @@ PRESETS: dict[str, dict[str, Any]] = {
         "init_std": "0.001,0.01,0.1",
     },
 }
-LEVEL = 0.01  # of the tests
 
 
-def main() -> None:
-    setting = common.settings(PRESETS)
-    grids = cells(setting)
-    common.FLAGS["save_weights"].value = True  # for the norms at k = 1
-    every = [cell for grid in grids for cell in grid]
-    records = dict(zip(every, common.computed(every, setting), strict=True))
-    parts = [
-        [condition(records[cell]) | measure(records[cell]) for cell in grid]
-        for grid, measure in zip(grids, MEASURES, strict=True)
-    ]
-    print(common.table([line(row) for part in parts for row in part]))
-    csv, _ = common.write_summary(common.FLAGS.out)
-    text, judged = caption(setting, *parts), claims(*parts)
-    common.finish("uniformity", draw(*parts), text, judged, csv)
+class Parts(NamedTuple):
+    """Rows, one a cell: doubled types, norms at k = 1, dispersion of type counts."""
+
+    types: list[dict]
+    ones: list[dict]
+    wide: list[dict]
 
 
-def cells(setting: dict) -> tuple[list[Cell], list[Cell], list[Cell]]:
-    """Grids of the three parts; the last two with the uniform model at every width."""
-    teachers = common.integers(setting["k"], "k")
+def cells(setting: Values) -> list[Cell]:
+    return [cell for grid in grids(setting) for cell in grid]
+
+
+def grids(setting: Values) -> tuple[list[Cell], list[Cell], list[Cell]]:
+    """Cells of the three parts; the last two with the uniform model at every width."""
+    teachers = integers(setting["k"], "k")
     k = teachers[0]
-    if len(teachers) > 1 or k < 2 or min(common.widths(k, setting)) <= k:
-        raise common.Refusal("give one --k of at least 2, and widths --m beyond it")
-    common.words(setting["source"], "source", ("gd", "sgd"))
+    if len(teachers) > 1 or k < 2 or min(students.widths(k, setting)) <= k:
+        raise Refusal("give one --k of at least 2, and widths --m beyond it")
+    words(setting["source"], "source", ("gd", "sgd"))
     pairs = {"pairs": setting["type_pairs"]}
     width = {"m_over_k": None}  # other widths than those asked for
     one = {"k": "1", "m": str(setting["m_one"]), "d": setting["d"] or k} | width
     if setting["lr_times_m"] is not None:
         # At k = 1 the same shares of the largest stable learning rate.
-        rates = common.numbers(setting["lr_times_m"], "lr_times_m")
+        rates = numbers(setting["lr_times_m"], "lr_times_m")
         scaled = (f"{rate * limit(1) / limit(k):.6g}" for rate in rates)
         one["lr_times_m"] = ",".join(scaled)
-    stds = common.numbers(str(setting["init_std"]), "init_std")
+    stds = numbers(setting["init_std"], "init_std")
     first, second, third = (
-        [c for std in stds for c in common.cells(setting | part | {"init_std": std})]
+        [c for std in stds for c in students.cells(setting | part | {"init_std": std})]
         for part in (pairs | {"m": str(k + 1)} | width, one, {})
     )
     uniform = pairs | {"source": "uniform", "init_std": 1.0}
     one |= {"lr_times_m": None, "lr": None}
-    models = [common.cells(setting | part | uniform) for part in (one, {})]
+    models = [students.cells(setting | part | uniform) for part in (one, {})]
     return first, second + models[0], third + models[1]
 
 
@@ -101,86 +99,70 @@ def limit(k: int) -> float:
 # --- measures ------------------------------------------------------------------------
 
 
+def rows(measured: Measured) -> Parts:
+    records = iter(measured.records)
+    measures = (doubled, norms_at_one, dispersion)
+    parts = [
+        [condition(r) | measure(r) for r in itertools.islice(records, len(grid))]
+        for grid, measure in zip(grids(measured.setting), measures, strict=True)
+    ]
+    return Parts(*parts)
+
+
 def condition(record: store.Record) -> dict:
     """What the runs of a cell have in common, and how many of them are used."""
-    cell, used = record.parameters, uniform_model.regular_runs(record.arrays)
-    source = cell["source"]
-    trained = "lr" in source
-    share = source["lr"] * cell["m"] / limit(cell["k"]) if trained else 0.0
-    return {
-        "source": source["name"],
-        "k": cell["k"],
-        "m": cell["m"],
-        "η/η*": round(share, 3) if trained else "",
-        "σ": source["init_std"] if trained else "",
-        "runs": int(used.sum()),
-        "left out": int((~used).sum()),
-    }
+    cell, used = record.parameters, regular_runs(record.arrays)
+    k, m, source = (cell[name] for name in ("k", "m", "source"))
+    row = {"source": source["name"], "k": k, "m": m, "η/η*": "", "σ": ""}
+    if "lr" in source:
+        row["η/η*"] = round(source["lr"] * m / limit(k), 3)
+        row["σ"] = source["init_std"]
+    return row | {"runs": int(used.sum()), "left out": int((~used).sum())}
 
 
 def doubled(record: store.Record) -> dict:
     """How often each type is the doubled one, with the chi-square p-value."""
-    used = uniform_model.regular_runs(record.arrays)
-    often = np.sum(record.arrays["counts"][used] == 2, axis=0)
+    counts = record.arrays["counts"][regular_runs(record.arrays)]
+    often = np.sum(counts == 2, axis=0)
     p = uniform_model.equal_chances(often)
-    return {"often": often, **_measured("p, doubled type", p, np.nan, np.nan)}
+    shown = {"measure": "p, doubled type", **named("value", (p, np.nan, np.nan))}
+    return shown | {"often": often}
 
 
 def norms_at_one(record: store.Record) -> dict:
     """Sorted weights along the teacher at k = 1, and their KS distance to the model."""
-    stored = store.read_weights(store.cell_path(common.FLAGS.out, record.parameters))
-    assert stored is not None
-    W = stored.arrays["W"][uniform_model.regular_runs(record.arrays)].astype(np.float64)
+    W = students.trained(record)[regular_runs(record.arrays)]
     shares = -np.sort(-W[..., 0] / W[..., 0].sum(axis=1, keepdims=True), axis=1)
-    distance = _measured("KS distance, k = 1", *uniform_model.ks_interval(shares))
+    distance = named("value", uniform_model.ks_interval(shares))
     top = uniform_model.ks_limit(len(W), W.shape[1], LEVEL)
-    return distance | {"shares": shares, "limit": top}
+    shown = {"measure": "KS distance, k = 1", **distance}
+    return shown | {"shares": shares, "limit": top}
 
 
 def dispersion(record: store.Record) -> dict:
     """The dispersion index with its interval over runs."""
-    used = uniform_model.regular_runs(record.arrays)
-    counts = record.arrays["counts"][used]
+    counts = record.arrays["counts"][regular_runs(record.arrays)]
     each = uniform_model.dispersion_index(counts, record.parameters["m"])
     _, least, most = mean_interval(each, confidence=1 - LEVEL / 10)
-    wider = {"least": least, "most": most}  # for a verdict over several widths
-    return wider | _measured("dispersion index", *mean_interval(each))
+    shown = {"measure": "dispersion index", **named("value", mean_interval(each))}
+    return shown | {"least": least, "most": most}  # for a verdict over several widths
 
 
-def _measured(name: str, mean: float, low: float, high: float) -> dict:
-    return {"measure": name, "mean": mean, "low": low, "high": high}
-
-
-def line(row: dict) -> dict:
-    """A row as a line of the terminal."""
+def table(parts: Parts) -> list[dict]:
     hidden = ("often", "shares", "limit", "least", "most")
-    return {name: value for name, value in row.items() if name not in hidden}
-
-
-MEASURES = (doubled, norms_at_one, dispersion)  # of the grids of ``cells``
-
-
-def conditions(rows: Sequence[dict]) -> dict[str, list[dict]]:
-    """Rows by the words for their condition, each in order of m."""
-    groups = curves.group(rows, "source", "η/η*", "σ")
-    return {words(group[0]): group for group in groups.values()}
-
-
-def trained(row: dict) -> bool:
-    return row["source"] != "uniform"
-
-
-def words(row: dict) -> str:
-    if not trained(row):
-        return "uniform model"
-    return f"{row['source'].upper()}, η = {row['η/η*']:.2g} η*, σ = {row['σ']:g}"
+    return [
+        {name.removeprefix("value_"): row[name] for name in row if name not in hidden}
+        for part in parts
+        for row in part
+    ]
 
 
 # --- figure --------------------------------------------------------------------------
 
 
-def draw(types: Sequence[dict], ones: Sequence[dict], wide: Sequence[dict]):
+def draw(parts: Parts):
     """Doubled types, weights at k = 1 in two panels, dispersion against m."""
+    types, ones, wide = parts
     figure, axes = plot.grid(2, 2)
     names = [name for name in conditions(wide) if name != "uniform model"]
     styles = {"uniform model": {"color": plot.BLACK, "marker": "x"}}
@@ -207,7 +189,8 @@ def _draw_types(axes, rows: Sequence[dict], styles: dict) -> None:
         ends = [test.proportion_ci(method="wilson") for test in tests]
         x = [kind + shift for kind in range(1, k + 1)]
         share, low = [t.statistic for t in tests], [end.low for end in ends]
-        look = styles[words(row)] | {"linestyle": "none", "label": f"{row['mean']:.2g}"}
+        look = styles[label(row)] | {"linestyle": "none"}
+        look["label"] = f"{row['value_mean']:.2g}"
         plot.points(axes, x, share, low, [end.high for end in ends], **look)
     axes.axhline(1 / k, color=plot.BLACK, linewidth=0.9)
     axes.set(xticks=range(1, k + 1), xlabel="type", ylabel="share of runs")
@@ -219,13 +202,13 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
     m = rows[0]["m"]
     expected = m * theory.spacing_order_statistics(m)
     for i, row in enumerate(rows):
-        look = styles.get(words(row), {})
+        look = styles.get(label(row), {})
         if row["runs"]:
             each = [mean_interval(rank, resamples=400) for rank in m * row["shares"].T]
             values = zip(*each, strict=True)
             dots = look | {"linestyle": "none"}
             plot.points(ranked, expected, *values, **dots)
-        plot.points(distances, [i], [row["mean"]], [row["low"]], [row["high"]], **look)
+        plot.points(distances, [i], *curves.columns([row], "value"), **look)
     ranked.axline((0, 0), slope=1, color=plot.BLACK, linewidth=0.9)
     ranked.set(xlabel="m × expected order statistic, normalised Exp(1)")
     ranked.set(ylabel="m × sorted weight", title=f"k = 1, m = {m}: quantiles")
@@ -247,9 +230,8 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
 
 def _draw_dispersion(axes, rows: Sequence[dict], styles: dict) -> None:
     for name, curve in conditions(rows).items():
-        values = ([row[end] for row in curve] for end in ("mean", "low", "high"))
-        widths = [row["m"] for row in curve]
-        plot.points(axes, widths, *values, **styles[name], label=name)
+        values = curves.columns(curve, "value")
+        plot.points(axes, [r["m"] for r in curve], *values, **styles[name], label=name)
     axes.axhline(1, color=plot.BLACK, linewidth=0.9, label="Assumption 3")
     plot.log_axis(axes)
     axes.set(xlabel="student width m", ylabel="dispersion index", yscale="log")
@@ -259,121 +241,36 @@ def _draw_dispersion(axes, rows: Sequence[dict], styles: dict) -> None:
 # --- words ---------------------------------------------------------------------------
 
 
-def caption(setting: dict, types: list, ones: list, wide: list) -> str:
-    left_out = sum(row["left out"] for row in (*types, *ones, *wide))
-    k, parts = wide[0]["k"], [filter(trained, part) for part in (types, ones, wide)]
-    runs = [min(row["runs"] for row in part) for part in parts]
+def caption(parts: Parts, setting: Values) -> str:
+    k = parts.wide[0]["k"]
+    left_out = sum(row["left out"] for part in parts for row in part)
+    runs = [min(row["runs"] for row in filter(trained, part)) for part in parts]
     return (
         f"{setting['source'].upper()} from N(0, σ²) weights to loss < "
-        f"{setting['tol']:g} ({common.CONVENTION}), at most {setting['steps']} steps, "
-        f"{setting['precision']}, d = {setting['d'] or k}; η* = {limit(k):.4g}/m, at "
-        f"k = 1 {limit(1):.4g}/m, is the largest stable rate. n = {runs[0]} runs a "
-        f"point for doubled types, {runs[1]} at k = 1, {runs[2]} for dispersion (model "
-        f"{2 * setting['type_pairs']}); {left_out} runs without convergence or with a "
-        f"norm <= {setting['zero_row']:g} left out. 95% intervals over runs: Wilson "
-        "for types, else bootstrap. Equal σ means equal initial weights for every η. "
-        "Dispersion index: mean squared deviation of a count from m/k over the "
-        "multinomial variance (m-k)(1-1/k)/k. η, σ, d and the width at k = 1 are ours, "
-        "the paper's are lost."
+        f"{setting['tol']:g} ({students.CONVENTION}), at most {setting['steps']} "
+        f"steps, {setting['precision']}, d = {setting['d'] or k}; η* = {limit(k):.4g}/m"
+        f", at k = 1 {limit(1):.4g}/m, is the largest stable rate. n = {runs[0]} runs "
+        f"a point for doubled types, {runs[1]} at k = 1, {runs[2]} for dispersion "
+        f"(model {2 * setting['type_pairs']}); {left_out} runs without convergence or "
+        f"with a norm <= {setting['zero_row']:g} left out. 95% intervals over runs: "
+        "Wilson for types, else bootstrap. Equal σ means equal initial weights for "
+        "every η. Dispersion index: mean squared deviation of a count from m/k over "
+        "the multinomial variance (m-k)(1-1/k)/k. η, σ, d and the width at k = 1 "
+        f"{students.LOST}."
     )
 
 
-def claims(types: list, ones: list, wide: list) -> list[dict]:
-    judged = [_equal_types(row) for row in types] + [_exponential(row) for row in ones]
-    kept = [row for row in ones if row["runs"] > 1 and trained(row)]
-    judged += [_moving(kept)] if len(kept) > 1 else []
-    judged.append(_tends_to_exponential())
-    return judged + [_dispersed(*group) for group in conditions(wide).items()]
-
-
-def _equal_types(row: dict) -> dict:
-    return {
-        "paper": "Figure 9",
-        "text": "every type is equally likely to be the doubled one",
-        "case": f"k = {row['k']}, m = {row['m']}, {words(row)}",
-        "measured": f"{row['often'].tolist()} of {row['runs']} runs, chi-square p = "
-        f"{row['mean']:.2g}; {row['left out']} runs left out",
-        "rule": f"the chi-square test of equal chances has p > {LEVEL}",
-        "n": row["runs"],
-        "holds": bool(row["mean"] > LEVEL) if row["runs"] else None,
-    }
-
-
-def _exponential(row: dict) -> dict:
-    own = trained(row)
-    return {
-        "paper": "Figure 9" if own else "Lemma 8",
-        "text": ("weights are" if own else "points drawn uniformly on the simplex are")
-        + " distributed as normalised Exp(1) draws",
-        "case": f"k = 1, m = {row['m']}, {words(row)}",
-        "measured": f"KS distance {shown(row)}; {LEVEL:.0%} of uniform samples of "
-        f"this size exceed {row['limit']:.3g}; {row['left out']} runs left out",
-        "rule": "the KS distance of all weights to Beta(1, m-1), their marginal on the "
-        f"simplex, is one that at least {LEVEL:.0%} of uniform samples exceed",
-        "n": row["runs"],
-        "holds": bool(row["mean"] <= row["limit"]) if row["runs"] else None,
-    }
-
-
-def _tends_to_exponential() -> dict:
-    sizes, x = (10, 100, 1000), np.linspace(0, 10, 10_001)
-    gaps = [
-        float(np.max(np.abs(scipy.stats.beta.sf(x / n, 1, n - 1) - np.exp(-x))))
-        for n in sizes
-    ]
-    return {
-        "paper": "Lemma 8",
-        "text": (
-            "n times a coordinate of a uniform point of the simplex tends "
-            "to Exp(1) in distribution"
-        ),
-        "measured": "largest difference of both distribution functions "
-        + ", ".join(f"{g:.2g} at n = {n}" for g, n in zip(gaps, sizes, strict=True)),
-        "rule": "it falls at least fivefold from each n to the next; computed without "
-        "sampling, from the coordinate's Beta(1, n-1)",
-        "n": 0,
-        "holds": all(5 * b <= a for a, b in itertools.pairwise(gaps)),
-    }
-
-
-def _moving(rows: Sequence[dict]) -> dict:
-    least, *_, most = sorted(rows, key=lambda row: row["mean"])
-    return {
-        "paper": "Appendix B.2",
-        "text": (
-            "the distribution of weights at k = 1 is not stable against "
-            "learning rate and initial scale"
-        ),
-        "measured": f"KS distance from {shown(least)} at {words(least)} to "
-        f"{shown(most)} at {words(most)}",
-        "rule": "the intervals of the least and the largest distance do not meet",
-        "n": min(row["runs"] for row in rows),
-        "holds": bool(least["high"] < most["low"]),
-    }
-
-
-def _dispersed(name: str, curve: Sequence[dict]) -> dict:
-    kept = [row for row in curve if row["runs"] > 1]
-    found = "; ".join(f"{shown(row)} at m = {row['m']}" for row in kept)
-    # What is sampled from the model says nothing of the paper's assumption.
-    model = name == "uniform model"
-    return {
-        "paper": "" if model else "Assumption 3",
-        "text": (
-            f"type counts of {'sampled' if model else 'trained'} students "
-            "vary as the multinomial of Assumption 3"
-        ),
-        "case": f"k = {curve[0]['k']}, {name}",
-        "measured": f"dispersion index {found}",
-        "rule": f"the {1 - LEVEL / 10:.1%} interval of the index holds 1 at every m",
-        "n": min((row["runs"] for row in kept), default=0),
-        "holds": all(r["least"] <= 1 <= r["most"] for r in kept) if kept else None,
-    }
-
-
-def shown(row: dict) -> str:
-    return f"{row['mean']:.3g} [{row['low']:.2g}, {row['high']:.2g}]"
-
+STUDY = Study(
+    name="uniformity",
+    paper="Figure 9",
+    presets=PRESETS,
+    cells=cells,
+    own=OWN,
+    weights=True,  # for the norms at k = 1
+    rows=rows,
+    table=table,
+    figures=(Figure("uniformity", draw, caption, lambda parts: claims(*parts)),),
+)
 
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

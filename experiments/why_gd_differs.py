@@ -6,33 +6,33 @@ the difference (Figure 2) between the two parts of Assumption 3. What is left is
 norms go together: within a type, or between types and students.
 """
 
-import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from absl import flags
 
-from experiments.lib import common, curves, finer_paths, plot, projected
+from experiments.lib import curves, finer_paths, plot, projected, students
+from experiments.lib.claims import Claim
+from experiments.lib.lists import Refusal, integers, numbers, words
+from experiments.lib.settings import Setting, Values
+from experiments.lib.study import Figure, Measured, Study
 from lmc_jax.matching import PATHS
-from lmc_jax.results import files, store, summary
+from lmc_jax.results import store, summary
 from lmc_jax.statistics import mean_interval
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory import uniform_model
 
-common.define_output("why_gd_differs")
-common.define_cells()
-SCALES = "Standard deviations of an initial weight: 0.01,0.1."
-flags.DEFINE_string("init_std", None, SCALES, allow_override=True)
-flags.DEFINE_integer("repeats", None, "Resampled pairs for each trained pair.")
-SHARED = {"k": "5", "source": "gd", "matching": "types_opposed", "zero_row": 1e-6}
+OWN = {
+    "init_std": Setting(str, "Standard deviations of an initial weight: 0.01,0.1."),
+    "repeats": Setting(int, "Resampled pairs for each trained pair."),
+}
+SHARED = {
+    **{"k": "5", "source": "gd", "matching": "types_opposed", "zero_row": 1e-6},
+    **{"lr_times_m": "2,5", "init_std": "0.01,0.1", "repeats": 5},
+}
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": SHARED
-    | {"m": "8,20,48,96", "pairs": 40, "lr_times_m": "2,5", "init_std": "0.01,0.1"}
-    | {"repeats": 5},
-    "paper": SHARED
-    | {"m": "8,12,20,32,48,64,96", "pairs": 200, "lr_times_m": "2,5"}
-    | {"init_std": "0.01,0.1", "repeats": 5, "tol": 1e-7},
+    "quick": SHARED | {"m": "8,20,48,96", "pairs": 40},
+    "paper": SHARED | {"m": "8,12,20,32,48,64,96", "pairs": 200, "tol": 1e-7},
 }
 # Type counts/norms of the students put together.
 MIXES = {
@@ -51,46 +51,44 @@ MOST = 1000  # repeats
 RESAMPLES = 2000  # of the bootstrap
 
 
-def main() -> None:
-    setting = common.settings(PRESETS)
-    grid = cells(setting)
-    common.FLAGS["save_weights"].value = True
-    records = common.computed(grid, setting)
-    rows = [split(r, setting["matching"], setting["repeats"]) for r in records]
-    rows = [row for row in rows if row["pairs"] > 1]
-    if not rows:
-        raise common.Refusal("no pair converged: give more --steps")
-    print(common.table([line(row) for row in rows]))
-    csv, _ = common.write_summary(common.FLAGS.out)
-    table = csv.with_name("why_gd_differs.csv")
-    files.write_csv(table, [flat(row) for row in rows])
-    near = min(grid, key=lambda cell: abs(cell.m - 2 * cell.k))
-    judged = claims(rows)
-    judged += finer_paths.claims(records[grid.index(near)], setting["matching"])
-    text = caption(rows, setting)
-    common.finish("why_gd_differs", draw(rows), text, judged, csv, table)
+class Split(NamedTuple):
+    """A row a cell, and whether steps along a path are enough in one of them."""
+
+    cells: list[dict]
+    steps: list[Claim]
 
 
-def cells(setting: dict) -> list[Cell]:
-    common.words(setting["source"], "source", ("gd", "sgd"))
+def cells(setting: Values) -> list[Cell]:
+    words(setting["source"], "source", ("gd", "sgd"))
     known = [f"types_{leftovers}" for leftovers in ("index", "sorted", "opposed")]
     if setting["matching"] not in known or not 1 <= setting["repeats"] <= MOST:
-        raise common.Refusal(
+        raise Refusal(
             f"give one --matching of {', '.join(known)}, and --repeats of 1 to {MOST}"
         )
-    if min(common.integers(setting["k"], "k")) < 2:
-        raise common.Refusal("with k = 1 there is one type: give --k of at least 2")
-    stds = common.numbers(str(setting["init_std"]), "init_std")
-    return [c for std in stds for c in common.cells(setting | {"init_std": std})]
+    if min(integers(setting["k"], "k")) < 2:
+        raise Refusal("with k = 1 there is one type: give --k of at least 2")
+    stds = numbers(setting["init_std"], "init_std")
+    return [c for std in stds for c in students.cells(setting | {"init_std": std})]
+
+
+def rows(measured: Measured) -> Split:
+    setting, grid, records, _ = measured
+    found = [split(record, setting) for record in records]
+    found = [row for row in found if row["pairs"] > 1]
+    if not found:
+        raise Refusal("no pair converged: give more --steps")
+    near = grid.index(min(grid, key=lambda cell: abs(cell.m - 2 * cell.k)))
+    matching, definition = setting["matching"], setting["barrier"]
+    return Split(found, finer_paths.claims(records[near], matching, definition))
 
 
 # --- resampling ----------------------------------------------------------------------
 
 
-def split(record: store.Record, matching: str, repeats: int) -> dict:
+def split(record: store.Record, setting: Values) -> dict:
     """Barriers of a cell's students and of the mixes, and the effect of each swap."""
-    cell = record.parameters
-    k, m = cell["k"], cell["m"]
+    cell, repeats = record.parameters, setting["repeats"]
+    k, m, definition = cell["k"], cell["m"], setting["barrier"]
     trained = projected.minima_of(record)
     row = {
         "k": k,
@@ -101,31 +99,29 @@ def split(record: store.Record, matching: str, repeats: int) -> dict:
         "left out": cell["pairs"] - len(trained),
         "zero rows": float(np.mean(record.arrays["zero_rows"])),
         "threshold": cell["source"]["zero_row"],
-        "unprojected": float(
-            summary.barriers(record, common.FLAGS.barrier)[:, 1].mean()
-        ),
+        "unprojected": float(summary.barriers(record, definition)[:, 1].mean()),
     }
     if len(trained) < 2:
         return row
     kinds, sizes = uniform_model.parts(trained, k)
+    rng = np.random.default_rng(cell["seed"])
 
-    def height(students: np.ndarray) -> np.ndarray:
-        return projected.heights(students, [matching], cell["points"])[:, 0]
+    def height(W: np.ndarray) -> np.ndarray:
+        matching = [setting["matching"]]
+        return projected.heights(W, matching, cell["points"], definition)[:, 0]
+
+    def mixed(name: str) -> np.ndarray:
+        if name == "exchanged":
+            return uniform_model.exchanged(rng, kinds, sizes, k)
+        counts, norms = name.split("/")
+        return uniform_model.resampled(rng, kinds, sizes, k, counts=counts, norms=norms)
 
     # On the axes, as the mixes are; what the loss left adds to the barrier is no part
     # of the comparison.
     found = {"as trained": height(trained)}
-    rng = np.random.default_rng(cell["seed"])
-    draws = {"exchanged": functools.partial(uniform_model.exchanged, rng)}
-    for name in MIXES:
-        counts, norms = name.split("/")
-        draws[name] = functools.partial(
-            uniform_model.resampled, rng, counts=counts, norms=norms
-        )
-    for name, draw in draws.items():
-        pairs = [draw(kinds, sizes, k) for _ in range(repeats)]
-        heights = height(np.concatenate(pairs))
-        found[name] = heights.reshape(repeats, -1).mean(axis=0)
+    for name in ("exchanged", *MIXES):
+        pairs = np.concatenate([mixed(name) for _ in range(repeats)])
+        found[name] = height(pairs).reshape(repeats, -1).mean(axis=0)
     tally = np.eye(k, dtype=int)[kinds].sum(axis=-2).reshape(-1, k)
     return row | {
         "index": float(np.mean(uniform_model.dispersion_index(tally, m))),
@@ -163,12 +159,15 @@ def effects(found: np.ndarray, seed: int = 0) -> dict:
 # --- table and figure ----------------------------------------------------------------
 
 
-def line(row: dict) -> dict:
-    """A cell as a line of the terminal; effects are factors on the barrier."""
+def table(rows: Split) -> list[dict]:
+    """Barriers, and effects as factors on the barrier."""
     names = ("k", "m", "η m", "σ", "pairs", "index", "spread", "unprojected")
-    heights = {name: f"{mean:.2g}" for name, (mean, *_) in row["barriers"].items()}
-    factors = {name: factor(row[name]) for name in EFFECTS}
-    return {name: row[name] for name in names} | heights | factors
+    return [
+        {name: row[name] for name in names}
+        | {name: f"{mean:.2g}" for name, (mean, *_) in row["barriers"].items()}
+        | {name: factor(row[name]) for name in EFFECTS}
+        for row in rows.cells
+    ]
 
 
 def flat(row: dict) -> dict:
@@ -191,9 +190,9 @@ def conditions(rows: Sequence[dict]) -> dict[tuple, list[dict]]:
     return curves.group(rows, "k", "η m", "σ")
 
 
-def draw(rows: Sequence[dict]):
+def draw(rows: Split):
     """A column a condition: the barriers of the mixes, and below them the factors."""
-    groups = conditions(rows)
+    groups = conditions(rows.cells)
     figure, axes = plot.grid(2, len(groups), size=(2.6, 2.5))
     for panels, (key, curve) in zip(axes.T, groups.items(), strict=True):
         looks = {"as trained": {"color": plot.BLACK, "marker": "x"}} | MIXES
@@ -227,9 +226,9 @@ def _points(axes, curve: Sequence[dict], values: Sequence[tuple], look: dict) ->
 # --- words ---------------------------------------------------------------------------
 
 
-def caption(rows: Sequence[dict], setting: dict) -> str:
+def caption(rows: Split, setting: Values) -> str:
     return (
-        f"{common.convention(setting, curves.sizes(rows))} Matching "
+        f"{students.convention(setting, curves.sizes(rows.cells))} Matching "
         f"{PATHS[setting['matching']].label}; {setting['source'].upper()}, d = "
         f"{setting['d'] or 'k'}, from N(0, σ²) weights to loss < {setting['tol']:g}. "
         "Legend: source of the type counts, of the norms. Trained norms are drawn from "
@@ -239,16 +238,15 @@ def caption(rows: Sequence[dict], setting: dict) -> str:
         "mean of its two orders; within types: from all norms of a type taken from "
         "another of as many neurons to norms drawn one by one; between types: from "
         f"those as trained to that; {setting['repeats']} draws a trained pair; "
-        f"{sum(row['left out'] for row in rows)} pairs without convergence or with a "
-        f"norm <= {setting['zero_row']:g} left out. η, σ and d are ours, the paper's "
-        "are lost."
+        f"{sum(row['left out'] for row in rows.cells)} pairs without convergence or "
+        f"with a norm <= {setting['zero_row']:g} left out. η, σ and d {students.LOST}."
     )
 
 
-def claims(rows: Sequence[dict]) -> list[dict]:
-    """Judged at the largest width of each condition."""
-    widest = [curve[-1] for curve in conditions(rows).values()]
-    return [_sparse(row) for row in widest] + [_counts(row) for row in widest]
+def claims(rows: Split) -> list[Claim]:
+    """Judged at the largest width of each condition; steps at the one nearest 2k."""
+    widest = [curve[-1] for curve in conditions(rows.cells).values()]
+    return [*map(_sparse, widest), *map(_counts, widest), *rows.steps]
 
 
 def _beyond(logs: dict[str, np.ndarray]) -> np.ndarray:
@@ -261,46 +259,53 @@ def _where(row: dict) -> str:
     return f"k = {row['k']}, m = {row['m']}, η = {row['η m']:g}/m, σ = {row['σ']:g}"
 
 
-def _sparse(row: dict) -> dict:
-    return {
-        "paper": "Section 5",
-        "text": (
-            "at large m trained minima have the lower permuted barrier "
-            "because they have zero rows"
-        ),
-        "case": _where(row),
-        "measured": f"uniform/trained {factor(row['total'])}, and "
+def _sparse(row: dict) -> Claim:
+    return Claim(
+        paper="Section 5",
+        text="at large m trained minima have the lower permuted barrier because they "
+        "have zero rows",
+        case=_where(row),
+        measured=f"uniform/trained {factor(row['total'])}, and "
         f"{row['zero rows']:.2g} rows a student with norm <= {row['threshold']:g}",
-        "rule": "the interval of the factor lies above 1, and there is a zero row for "
+        rule="the interval of the factor lies above 1, and there is a zero row for "
         "every second student at least",
-        "n": row["pairs"],
-        "holds": bool(row["total"][1] > 0 and row["zero rows"] >= 0.5),
-    }
+        n=row["pairs"],
+        holds=bool(row["total"][1] > 0 and row["zero rows"] >= 0.5),
+    )
 
 
-def _counts(row: dict) -> dict:
+def _counts(row: dict) -> Claim:
     value, low, high = row["total"]
     factors = ", ".join(f"{name} {factor(row[name])}" for name in EFFECTS)
-    return {
-        "paper": "",
-        "text": (
-            f"trained minima have the {'lower' if value > 0 else 'higher'} "
-            "permuted barrier mainly because of their type counts"
-        ),
-        "case": _where(row),
-        "measured": f"uniform/trained {factor(row['total'])} = {factors}; dispersion "
+    return Claim(
+        text=f"trained minima have the {'lower' if value > 0 else 'higher'} permuted "
+        "barrier mainly because of their type counts",
+        case=_where(row),
+        measured=f"uniform/trained {factor(row['total'])} = {factors}; dispersion "
         f"index {row['index']:.2g}, relative spread of norms {row['spread']:.2g} (1 "
         "and about 1 in the uniform model); barrier of the students themselves "
         f"{row['unprojected']:.2g}, put on their axes "
         f"{row['barriers']['as trained'][0]:.2g}, of uniform ones "
         f"{row['barriers']['uniform/uniform'][0]:.2g}",
-        "rule": "towards the total, the logarithm of the factor by counts exceeds "
+        rule="towards the total, the logarithm of the factor by counts exceeds "
         "each other one, with its whole interval; not judged where the interval of the "
         "total holds 1",
-        "n": row["pairs"],
-        "holds": None if low <= 0 <= high else bool(row["more"][1] > 0),
-    }
+        n=row["pairs"],
+        holds=None if low <= 0 <= high else bool(row["more"][1] > 0),
+    )
 
+
+STUDY = Study(
+    name="why_gd_differs",
+    presets=PRESETS,
+    cells=cells,
+    own=OWN,
+    weights=True,
+    rows=rows,
+    table=table,
+    tables={"why_gd_differs.csv": lambda rows: [flat(row) for row in rows.cells]},
+    figures=(Figure("why_gd_differs", draw, caption, claims),),
+)
 
 if __name__ == "__main__":
-    common.run(main)
+    STUDY.main()

@@ -1,71 +1,139 @@
 """A sweep in memory: cells in, the columns of their table out, nothing on disk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
+from lmc_jax.environment import root_key
 from lmc_jax.paths import barrier, times
 from lmc_jax.results import summary
 from lmc_jax.results.store import Record, fingerprint
-from lmc_jax.sweep.cell import Cell
-from lmc_jax.sweep.run import sweep
+from lmc_jax.students import descent, two_layer
+from lmc_jax.sweep.cell import Cell, Descent
+from lmc_jax.sweep.run import measure, sweep
+from lmc_jax.sweep.students import run_keys
 
 
 def simulate(
-    cells: Iterable[Cell], definition: str = "lerp", *, weights: bool = False
+    cells: Iterable[Cell],
+    definition: str = "lerp",
+    *,
+    weights: bool = False,
+    histories: bool = False,
+    initial: Mapping[Cell, ArrayLike] | None = None,
 ) -> dict[str, np.ndarray]:
     """Trains or samples the students of cells, measures them, and tabulates.
 
     What ``load`` reads back from a folder: losses ½ E[(f - f*)²], x ~ N(0, I), means
     over independent pairs with 95% bootstrap intervals. Large sweeps belong on disk
-    (``experiments``), where they can be resumed. For initial weights of your own there
-    is ``descent.run``, and ``sweep.run.measure`` for pairs of what it trained.
+    (``experiments``), where they can be resumed.
 
-    >>> source = Descent(lr=0.5, steps=400)
-    >>> table = simulate([Cell(k=2, m=3, d=2, source=source, pairs=4)], weights=True)
+    >>> cell = Cell(k=2, m=3, d=2, source=Descent(lr=0.5, steps=400), pairs=4)
+    >>> table = simulate([cell], weights=True, histories=True)
     >>> table["matching"].tolist()
     ['direct', 'types_index', 'types_opposed']
     >>> table["weights"][0].shape  # pairs, two students, m, d
     (4, 2, 3, 2)
+    >>> table["history"][0].shape  # a loss every 200 steps
+    (4, 2, 2)
+    >>> again = simulate([cell], initial={cell: table["weights"][0]})
 
     Args:
       cells: points of a grid, in any order; equal ones count once.
-      definition: of the barrier, one of ``interpolation.BARRIERS``.
+      definition: of the barrier, one of ``paths.BARRIERS``.
       weights: give the students back as well.
+      histories: give the losses of their training back as well.
+      initial: of cells whose students start from given weights ``[pairs, 2, m, d]``.
 
     Returns:
       Arrays ``[rows]`` by column name, a row a (cell, matching), sorted by k, d,
-      source, learning rate, m, matching; see ``summary.rows``. Where asked, ``weights``
-      too: an array of objects, of each row the students ``[pairs, 2, m, d]`` of its
-      cell, in the precision of their training, before any matching.
+      source, learning rate, m, matching; see ``summary.rows``. Where asked two columns
+      of objects: ``weights``, the students ``[pairs, 2, m, d]`` of the row's cell, in
+      the precision of their training, before any matching; ``history``, their losses
+      ``[pairs, 2, looks]`` as ``descent.run`` gives them, None of sampled minima. With
+      histories or initial weights students are trained by ``descent.run``: their
+      numbers are those of a sweep to rounding.
 
     Raises:
       ValueError: in one line, before anything is computed, for no cells, a cell that
-        cannot be computed as asked, an unknown definition, or JAX without float64.
+        cannot be computed as asked, initial weights of another shape, an unknown
+        definition, or JAX without float64.
       OutOfMemory: when not even two runs a device fit.
     """
     if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("simulate needs float64: call lmc_jax.configure() first")
+    begin = {cell: np.asarray(W) for cell, W in (initial or {}).items()}
     asked = list(cells)
-    for cell in asked:
-        if not isinstance(cell, Cell):
-            raise ValueError(f"{cell!r} is no cell: give lmc_jax.Cell")
-        cell.validate()
+    _validate(asked, begin)
     grid = list(dict.fromkeys(asked))
     barrier(times(3), times(3), definition)  # refuses an unknown one
     found: list[Record] = []
-    students: dict[str, np.ndarray | None] = {}
+    extras: dict[str, list[Any]] = {"weights": [], "history": []}
 
-    def keep(cell: Cell, arrays: dict[str, np.ndarray], W: np.ndarray | None) -> None:
-        parameters = cell.parameters()
-        found.append(Record(parameters, arrays, {}))
-        students[fingerprint(parameters)] = W
+    def keep(cell: Cell, arrays: Any, W: Any, losses: Any = None) -> None:
+        found.append(Record(cell.parameters(), arrays, {}))
+        extras["weights"].append(W)
+        extras["history"].append(losses)
 
-    sweep(grid, keep, weights=weights)
+    others = []
+    for cell in grid:
+        if isinstance(cell.source, Descent) and (histories or cell in begin):
+            keep(cell, *_trained(cell, cell.source, begin.get(cell)))
+        else:
+            others.append(cell)
+    sweep(others, keep, weights=weights)
     table = summary.columns(summary.rows(found, definition))
-    if weights:
-        table["weights"] = np.empty(len(table["cell"]), object)
+    place = {fingerprint(record.parameters): i for i, record in enumerate(found)}
+    for name in ["weights"] * weights + ["history"] * histories:
+        table[name] = np.empty(len(table["cell"]), object)
         for row, cell in enumerate(table["cell"]):
-            table["weights"][row] = students[cell]
+            table[name][row] = extras[name][place[cell]]
     return table
+
+
+def _validate(grid: list[Cell], initial: Mapping[Cell, np.ndarray]) -> None:
+    for cell in grid:
+        if not isinstance(cell, Cell):
+            raise ValueError(f"{cell!r} is not a cell: give lmc_jax.Cell")
+        cell.validate()
+    for cell, W in initial.items():
+        shape = (cell.pairs, 2, cell.m, cell.d)
+        if cell not in grid or not isinstance(cell.source, Descent):
+            raise ValueError("initial weights: give those of cells that are trained")
+        if W.shape != shape:
+            raise ValueError(f"initial weights {list(W.shape)}: give {list(shape)}")
+
+
+def _trained(
+    cell: Cell, source: Descent, initial: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Arrays, students and losses of a cell, each run by ``descent.run``."""
+    dtype = jnp.dtype(source.precision)
+    keys = run_keys(root_key(cell.seed), cell.k, cell.m, cell.d, pairs=cell.pairs)
+    first = None if initial is None else jnp.asarray(initial, dtype)
+
+    def run(key, W):
+        init_key, data_key = jax.random.split(key)
+        if W is None:
+            W = two_layer.init(init_key, cell.m, cell.d, source.init_std, dtype=dtype)
+        return descent.run(
+            W,
+            cell.k,
+            lr=source.lr,
+            optimizer=source.optimizer,
+            steps=source.steps,
+            tol=source.tol,
+            check_every=source.check_every,
+            batch=source.batch,
+            key=data_key if source.batch else None,
+            hold=source.hold,
+        )
+
+    ends = jax.tree.map(np.asarray, jax.vmap(jax.vmap(run))(keys, first))
+    arrays = measure(cell, ends.weights.astype(np.float64))
+    arrays |= {"status": ends.status, "steps": ends.steps}
+    return arrays, ends.weights, ends.history

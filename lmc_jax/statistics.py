@@ -1,6 +1,7 @@
 """Means and ratios over independent pairs, with bootstrap intervals; NumPy."""
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -102,6 +103,16 @@ def ratio_intervals(
         ends = [(1 - confidence) / 2, (1 + confidence) / 2]
         found[sampled, 1:] = np.quantile(ratios, ends, axis=0).T
     return found
+
+
+def named(name: str, interval: Sequence[float]) -> dict[str, float]:
+    """A mean or ratio with its interval as columns of a table.
+
+    >>> named("barrier", (0.5, 0.25, 0.75))
+    {'barrier_mean': 0.5, 'barrier_low': 0.25, 'barrier_high': 0.75}
+    """
+    mean, low, high = map(float, interval)
+    return {f"{name}_mean": mean, f"{name}_low": low, f"{name}_high": high}
 
 
 def _blocks(count: int, resamples: int) -> list[int]:

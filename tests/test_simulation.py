@@ -59,13 +59,48 @@ def test_weights_are_given_back_where_asked():
     assert found.keys() - without.keys() == {"weights"}
 
 
+@pytest.mark.parametrize("batch", [0, 16])
+def test_histories_are_of_the_runs_that_a_sweep_makes(batch):
+    source = dataclasses.replace(TRAINED.source, batch=batch, precision="float64")
+    cell = dataclasses.replace(TRAINED, source=source)
+    swept = simulate([SAMPLED, cell], weights=True)
+    found = simulate([SAMPLED, cell], weights=True, histories=True)
+    assert found.keys() - swept.keys() == {"history"}
+    for name, column in swept.items():
+        if name == "weights":
+            np.testing.assert_allclose(found[name][0], column[0], atol=1e-12)
+        elif column.dtype.kind == "f":
+            np.testing.assert_allclose(found[name], column, rtol=1e-6, atol=1e-12)
+        else:
+            np.testing.assert_array_equal(found[name], column)
+    history = found["history"][0]
+    assert history.shape == (3, 2, 1)
+    for W, losses in zip(found["weights"][0][0], history[0], strict=True):
+        assert losses[-1] == pytest.approx(oracles.loss(W, 2), rel=1e-10)
+    assert found["history"][2] is None  # of sampled minima
+
+
+def test_students_start_from_the_weights_that_are_given():
+    source = dataclasses.replace(TRAINED.source, steps=1, check_every=1)
+    cell = dataclasses.replace(TRAINED, source=source)
+    W = np.random.default_rng(0).normal(size=(3, 2, 3, 2)).astype(np.float32)
+    found = simulate([cell], weights=True, initial={cell: W})["weights"][0]
+    for before, after in zip(W.reshape(6, 3, 2), found.reshape(6, 3, 2), strict=True):
+        slope = oracles.gradient(before.astype(np.float64), 2)
+        np.testing.assert_allclose(after, before - 0.5 * slope, atol=1e-5)
+    with pytest.raises(ValueError, match=r"give \[3, 2, 3, 2\]"):
+        simulate([cell], initial={cell: W[:1]})
+    with pytest.raises(ValueError, match="cells that are trained"):
+        simulate([SAMPLED], initial={SAMPLED: np.ones((3, 2, 4, 2))})
+
+
 @pytest.mark.parametrize(
     ("cells", "definition", "reason"),
     [
         ([], "lerp", "no cells: give at least one"),
         ([changed(m=1)], "lerp", "m=1 < k=2"),
         ([SAMPLED], "height", "unknown barrier 'height'"),
-        (["a"], "lerp", "'a' is no cell"),
+        (["a"], "lerp", "'a' is not a cell"),
         ([changed(matchings=["refine"])], "lerp", "give a tuple of names"),
     ],
 )

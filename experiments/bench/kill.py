@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments.lib import common, compute
+from experiments.lib import command, compute
 from experiments.lib.lists import Refusal, integers
 from lmc_jax.results import store
 from lmc_jax.sweep.cell import LARGEST
@@ -28,7 +28,7 @@ WIDTHS = flags.DEFINE_string("m", "2:8", "Widths of the sweep.")
 SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
 
 
-def command(out: Path) -> list[str]:
+def sweep(out: Path) -> list[str]:
     settings = f"--k=2 --m={WIDTHS.value} --pairs=20 --steps=5000 --save_weights"
     entrypoint = [sys.executable, "-m", "experiments.barrier_vs_width"]
     return [*entrypoint, *settings.split(), f"--out={out}"]
@@ -42,13 +42,13 @@ def main() -> None:
         compute.opened(Path(OUT.value, name)) for name in ("whole", "killed")
     )
     began = time.monotonic()
-    subprocess.run(command(whole), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(sweep(whole), check=True, stdout=subprocess.DEVNULL)
     length = min(max(time.monotonic() - began, 6.0), 12.0)
     choose = random.Random(SEED.value)
     kills, ends = 0, 0
     finished: dict[Path, bytes] = {}
     while kills < KILLS.value:
-        with subprocess.Popen(command(killed), stdout=subprocess.DEVNULL) as process:
+        with subprocess.Popen(sweep(killed), stdout=subprocess.DEVNULL) as process:
             try:
                 status = process.wait(choose.uniform(0, length))
             except subprocess.TimeoutExpired:
@@ -63,7 +63,7 @@ def main() -> None:
             for path in choose.sample(store.paths(killed), len(finished) // 4):
                 path.unlink()
                 finished.pop(path, None)
-    subprocess.run(command(killed), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(sweep(killed), check=True, stdout=subprocess.DEVNULL)
     left = [path.name for path in killed.rglob(".*.tmp")]
     print(
         f"{kills} kills, {ends} ends between them; no unreadable file, none lost; "
@@ -99,4 +99,4 @@ def same(one: Path, other: Path) -> int:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    command.run(main)

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.lib import common, machine
+from experiments.lib import command, machine
+from experiments.lib.table import table
 from lmc_jax import environment
 from lmc_jax.networks import Network, cnn, mlp
 from lmc_jax.networks.alignment import align_weights
@@ -68,8 +69,8 @@ def main() -> None:
             spent = ours(network._replace(fit=fit), few, images, labels)
             kind = f"CNN {channels}, {2 * channels}"
             rows.append(row(kind, name, few, spent))
-    print(common.table(rows))
-    print(common.table([matching()]))
+    print(table(rows))
+    print(table([matching()]))
 
 
 def row(network: str, training: str, steps: int, seconds: float) -> dict[str, Any]:
@@ -149,4 +150,4 @@ def matching() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    command.run(main)

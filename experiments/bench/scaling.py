@@ -10,7 +10,9 @@ import time
 import jax
 from absl import flags
 
-from experiments.lib import common
+from experiments.lib import command
+from experiments.lib.lists import refusing
+from experiments.lib.table import table
 from lmc_jax import environment
 from lmc_jax.sweep.cell import Cell, Descent
 from lmc_jax.sweep.run import sweep
@@ -34,7 +36,7 @@ REPETITIONS = flags.DEFINE_integer(
 
 
 def main() -> None:
-    with common.refusing():
+    with refusing():
         cell(DEVICES.value or 2).validate()
     if DEVICES.value:
         print(rate(DEVICES.value))
@@ -42,9 +44,9 @@ def main() -> None:
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(REPETITIONS.value):
         for devices in rates:
-            command = [sys.executable, "-m", "experiments.bench.scaling"]
-            command += [*sys.argv[1:], f"--devices={devices}"]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            line = [sys.executable, "-m", "experiments.bench.scaling"]
+            line += [*sys.argv[1:], f"--devices={devices}"]
+            done = subprocess.run(line, check=True, capture_output=True, text=True)
             rates[devices].append(float(done.stdout))
     rows = [
         {
@@ -55,7 +57,7 @@ def main() -> None:
         }
         for devices, found in rates.items()
     ]
-    print(common.table(rows))
+    print(table(rows))
     one, two = (row["runs/s, median"] for row in rows)
     print(f"two devices: {two / one:.2f} times the runs a second")
 
@@ -83,4 +85,4 @@ def cell(devices: int) -> Cell:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    command.run(main)

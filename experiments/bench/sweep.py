@@ -10,8 +10,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.bench import timing
-from experiments.lib import common
-from experiments.lib.lists import integers
+from experiments.lib.lists import integers, refusing
 from lmc_jax.sweep import programs
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.run import sweep
@@ -41,7 +40,7 @@ def grids() -> list[tuple[str, Sequence[str], list[Cell]]]:
                 Cell(TEACHER.value, m, TEACHER.value, source(m), PAIRS.value)
                 for m in integers(WIDTHS.value, "m")
             ]
-            with common.refusing():
+            with refusing():
                 for cell in cells:
                     cell.validate()
             cells = [dataclasses.replace(cell, matchings=matchings) for cell in cells]

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments.lib import common
+from experiments.lib import command
 from experiments.lib.lists import Refusal, integers
+from experiments.lib.table import table
 from lmc_jax.results import store
 
 CELLS = flags.DEFINE_string("cells", "10,1000", "Cells of each sweep, 3 at least.")
@@ -34,26 +35,26 @@ def main() -> None:
         for cells in sizes:
             rates = ",".join(f"{rate:.6g}" for rate in np.linspace(0.5, 4, cells - 2))
             out = Path(folder, str(cells))
-            command = [sys.executable, "-m", "experiments.sparsity", *SWEEP.split()]
-            command += [f"--scan={rates}", f"--out={out}"]
-            seconds, peak = spent(command)
-            again, peak_again = spent(command)
+            line = [sys.executable, "-m", "experiments.sparsity", *SWEEP.split()]
+            line += [f"--scan={rates}", f"--out={out}"]
+            seconds, peak = spent(line)
+            again, peak_again = spent(line)
             found = len(store.paths(out))
             times = {"computed s": seconds, "drawn again s": again}
             peaks = {"peak MiB": peak, "peak again MiB": peak_again}
             rows.append({"cells": found, **times, **peaks})
-    print(common.table(rows))
+    print(table(rows))
 
 
-def spent(command: list[str]) -> tuple[float, float]:
+def spent(line: list[str]) -> tuple[float, float]:
     """Seconds of a process, and the MiB of its peak resident memory."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError(f"{' '.join(command[:3])} ended with {status}")
+        raise RuntimeError(f"{' '.join(line[:3])} ended with {status}")
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
 if __name__ == "__main__":
-    common.run(main)
+    command.run(main)

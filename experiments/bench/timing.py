@@ -10,8 +10,9 @@ import numpy as np
 from absl import flags
 from jax.sharding import PartitionSpec
 
-from experiments.lib import common, machine
+from experiments.lib import command, machine
 from experiments.lib.lists import Refusal
+from experiments.lib.table import table
 from lmc_jax import environment
 from lmc_jax.numerics import matmul
 from lmc_jax.sweep.cell import LARGEST
@@ -125,7 +126,7 @@ def spread(timing: Timing, unit: float) -> str:
 
 
 def show(rows: Sequence[dict]) -> None:
-    print(common.table(rows), flush=True)
+    print(table(rows), flush=True)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -136,4 +137,4 @@ def run(main: Callable[[], None]) -> None:
         machine.announce()
         main()
 
-    common.run(begin)
+    command.run(begin)

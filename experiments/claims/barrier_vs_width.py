@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 
-from experiments.lib import common, curves
+from experiments.lib import curves
+from experiments.lib.claims import Claim
+from experiments.lib.table import with_interval
 from lmc_jax.matching import PATHS
-
-
-def has_panels(rows: Sequence[dict]) -> bool:
-    """Whether there are several learning rates, a panel each, as in Figures 10-13."""
-    return len({row["rate"] for row in rows if row["rate"]}) > 1
 
 
 def highest(curve: Sequence[dict]) -> dict:
@@ -17,7 +14,7 @@ def highest(curve: Sequence[dict]) -> dict:
     return max(wide, key=lambda row: row["barrier_mean"])
 
 
-def normalized_claims(rows: Sequence[dict]) -> list[dict]:
+def normalized_claims(rows: Sequence[dict]) -> list[Claim]:
     """The paper's statements about Figure 3, the smallest k against the largest."""
     judged = []
     groups = curves.group(rows, "source", "rate", "matching")
@@ -37,7 +34,7 @@ def normalized_claims(rows: Sequence[dict]) -> list[dict]:
         if min(c[-1]["m"] / c[-1]["k"] for c in (first, last)) < 0.9 * common_ratio:
             continue
         judged += [_benefit_grows(label, first, last), _sharpens(label, first, last)]
-    return judged
+    return [Claim(**fields) for fields in judged]
 
 
 def _benefit_grows(label: str, first: Sequence[dict], last: Sequence[dict]) -> dict:
@@ -46,9 +43,9 @@ def _benefit_grows(label: str, first: Sequence[dict], last: Sequence[dict]) -> d
         "paper": "Figure 3",
         "text": "at large m permutation helps more the larger k",
         "case": label,
-        "measured": f"permuted/direct {common.with_interval(large, 'normalized')} at "
+        "measured": f"permuted/direct {with_interval(large, 'normalized')} at "
         f"k = {large['k']}, m = {large['m']} against "
-        f"{common.with_interval(small, 'normalized')} at k = {small['k']}, m = "
+        f"{with_interval(small, 'normalized')} at k = {small['k']}, m = "
         f"{small['m']}",
         "rule": "at the largest m/k of both, within 10%, the interval of the largest k "
         "lies below that of the smallest k",
@@ -84,8 +81,8 @@ def _sharpens(label: str, first: Sequence[dict], last: Sequence[dict]) -> dict:
     }
 
 
-def claims(rows: Sequence[dict]) -> list[dict]:
-    """The paper's statements about Figure 2, judged curve by curve."""
+def claims(rows: Sequence[dict]) -> list[Claim]:
+    """The paper's statements about Figures 2 and 10-13, judged curve by curve."""
     judged = []
     for key, curve in curves.group(rows, "k", "source", "rate", "matching").items():
         k, source, rate_shown, matching = key
@@ -97,8 +94,10 @@ def claims(rows: Sequence[dict]) -> list[dict]:
         )
         judged += [_lowered(label, wide), *_peaked(label, wide, k)]
     judged += _against_uniform(rows)
-    paper = "Figures 10-13" if has_panels(rows) else "Figure 2"
-    return [{"paper": paper} | claim for claim in judged]
+    # Figures 10 to 13 have a panel a learning rate.
+    several = len({row["rate"] for row in rows if row["rate"]}) > 1
+    paper = "Figures 10-13" if several else "Figure 2"
+    return [Claim(**({"paper": paper} | fields)) for fields in judged]
 
 
 _LOWER = "permutation lowers the barrier several times over"
@@ -125,7 +124,7 @@ def _lowered(label: str, wide: Sequence[dict]) -> dict:
         "text": _LOWER,
         "case": label,
         "measured": "permuted/direct at most "
-        f"{common.with_interval(worst, 'normalized')}, at m = {worst['m']}",
+        f"{with_interval(worst, 'normalized')}, at m = {worst['m']}",
         "rule": "at every m > k the interval of permuted/direct lies below 1/3",
         "n": worst["pairs"],
         "holds": bool(max(row["normalized_high"] for row in wide) < 1 / 3),
@@ -144,7 +143,7 @@ def _peaked(label: str, curve: Sequence[dict], k: int) -> list[dict]:
     reached = any(row["barrier_high"] >= peak["barrier_low"] for row in near)
     fallen = last["barrier_mean"] / peak["barrier_mean"]
     shared = {
-        "measured": f"peak {common.with_interval(peak, 'barrier')} at m = {peak['m']} "
+        "measured": f"peak {with_interval(peak, 'barrier')} at m = {peak['m']} "
         f"= {peak['m'] / k:.3g}k; at m = {last['m']} it is {fallen:.2g} of that",
         "n": peak["pairs"],
     }
@@ -199,8 +198,8 @@ def _below(source: str, label: str, ours: dict, uniform: dict) -> dict:
             "of uniform minima"
         ),
         "case": label,
-        "measured": f"at m = {ours['m']}: {common.with_interval(ours, 'barrier')} "
-        f"against {common.with_interval(uniform, 'barrier')}",
+        "measured": f"at m = {ours['m']}: {with_interval(ours, 'barrier')} "
+        f"against {with_interval(uniform, 'barrier')}",
         "rule": "at the largest m the intervals do not meet, and it is lower",
         "n": ours["pairs"],
         "holds": bool(gap > 0) if gap == gap else None,

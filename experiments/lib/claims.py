@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lmc_jax import environment
 from lmc_jax.results import files
 
 VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
@@ -33,11 +32,13 @@ class Claim:
     corrects: str = ""
 
 
-def write(stem: str | Path, caption: str, claims: Sequence[Claim]) -> Path:
+def write(
+    stem: str | Path, caption: str, claims: Sequence[Claim], command: str
+) -> Path:
     """Writes STEM.claims.json: caption, command, and the fields of each claim."""
     path = Path(f"{stem}.claims.json")
     fields = [dataclasses.asdict(claim) for claim in claims]
-    content = {"caption": caption, "command": environment.command(), "claims": fields}
+    content = {"caption": caption, "command": command, "claims": fields}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     files.write_atomic(path, (text + "\n").encode())
     return path
@@ -48,3 +49,9 @@ def read(path: Path) -> tuple[str, str, list[Claim]]:
     content: Mapping = json.loads(path.read_text(encoding="utf-8"))
     claims = [Claim(**fields) for fields in content["claims"]]
     return content["caption"], content["command"], claims
+
+
+def line(claim: Claim) -> str:
+    """A claim for the terminal: verdict, statement, case, what was measured."""
+    case = f" ({claim.case})" if claim.case else ""
+    return f"{VERDICTS[claim.holds]:>13}  {claim.text}{case}: {claim.measured}"

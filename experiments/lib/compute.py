@@ -1,60 +1,118 @@
-"""The cells of a grid: read where stored, computed where missing."""
+"""The cells of a grid: read where stored, computed where missing.
+
+Written once for two-layer students and for classifiers: a ``Family`` says what they
+have of their own.
+"""
 
 import errno
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from absl import flags
 from tqdm import tqdm
 
 from experiments.lib import machine
 from experiments.lib.lists import Refusal
+from experiments.lib.machine import Machine
+from experiments.lib.settings import Setting, Values
 from lmc_jax import environment
-from lmc_jax.results import store
+from lmc_jax.results import files, store
 from lmc_jax.sweep import devices
-from lmc_jax.sweep.batches import batch_shape
-from lmc_jax.sweep.cell import Cell
-from lmc_jax.sweep.run import sweep
 
-FLAGS = flags.FLAGS
-OUTPUTS = ("preset", "out", "barrier", "save_weights")  # flags that are no settings
+
+class Cell(Protocol):
+    """One point of a grid: hashable, and all that determines its numbers."""
+
+    def parameters(self) -> dict[str, Any]:
+        """The cell as plain JSON types."""
+
+
+class Family(NamedTuple):
+    """What the cells of a kind of network have in common.
+
+    task: the parameter of this name in their cells, empty without. settings: what a
+    user may choose of the cells. processes: whether several processes can compute a
+    batch together. unit, size: what progress counts, and how many a cell has. work:
+    ``work(cells, save, progress, options)`` computes cells, and calls ``save(cell,
+    arrays, weights, notes)`` with each. rows: records and a barrier's definition to the
+    rows of summary.csv.
+    """
+
+    task: str
+    settings: Mapping[str, Setting]
+    processes: bool
+    unit: str
+    size: Callable[[Any], int]
+    work: Callable[..., None]
+    rows: Callable[[Iterable[store.Record], str], list[dict[str, Any]]]
+
+
+class Options(NamedTuple):
+    """What ``Family.work`` is told beside its cells."""
+
+    setting: Values
+    machine: Machine
+    out: Path
 
 
 class Done(Exception):
     """There is nothing left to do here, and perhaps a line to say so."""
 
 
-def computed(grid: Sequence[Cell], setting: Mapping[str, Any]) -> store.Records:
+def computed(
+    family: Family, grid: Sequence[Cell], setting: Values, place: Machine
+) -> store.Records:
     """Records of the cells, in order: read where stored, computed where missing.
 
     Raises:
-      Refusal: when --out or the machine cannot be used as asked.
+      Refusal: when the output folder or the machine cannot be used as asked.
       UnsoundJax: when this JAX build fails the self-check.
       Done: in a process or shard that has nothing to draw.
     """
-    shard = machine.shard()
-    machine.prepare()
-    machine.join()
+    shard = machine.shard(place)
+    if family.processes:
+        machine.join(place)
     cells = list(dict.fromkeys(grid))
-    out = Path(FLAGS.out)
+    out, weights = Path(setting["out"]), setting["save_weights"]
     with devices.together():
         missing = np.ones(len(cells), bool)
         if devices.first():
             opened(out)
-            missing = lacking(out, cells)
+            missing = lacking(out, cells, weights)
         missing = machine.agreed(cells, missing)
         mine = np.arange(len(cells)) % shard.of == shard.number
         if todo := [cells[i] for i in np.flatnonzero(missing & mine)]:
-            _compute(todo, out, setting)
+            _compute(family, todo, Options(setting, place, out))
         devices.leave()
     if not devices.first():
         raise Done
-    if shard.of > 1:
-        all_here(shard, lacking(out, cells))
+    if shard.of > 1 and (left := int(lacking(out, cells, weights).sum())):
+        raise Done(
+            f"shard {shard.number} of {shard.of} is done; {left} of {len(cells)} cells "
+            f"are missing in {out}: the last shard to finish draws"
+        )
     return store.Records(out, [cell.parameters() for cell in grid])
+
+
+def _compute(family: Family, cells: Sequence[Cell], options: Options) -> None:
+    setting = options.setting
+    origin = environment.provenance() | {
+        "self_check": environment.self_check(),
+        "flags": {name: str(value) for name, value in setting.items()},
+    }
+
+    def save(cell, arrays, weights, notes):
+        if devices.first():
+            kept = weights if setting["save_weights"] else None
+            store.save(options.out, cell.parameters(), arrays, origin | notes, kept)
+
+    total = sum(map(family.size, cells))
+    silent = not (devices.first() and sys.stderr.isatty())
+    progress = tqdm(total=total, unit=family.unit, disable=silent)
+    with machine.profiled(options.machine.profile_dir), progress:
+        family.work(cells, save, progress, options)
 
 
 def opened(out: Path) -> Path:
@@ -72,58 +130,47 @@ def opened(out: Path) -> Path:
         raise Refusal(str(error)) from error
 
 
-def all_here(shard: machine.Shard, missing: np.ndarray) -> None:
-    """Raises ``Done`` in a shard after which cells are still missing."""
-    if left := int(missing.sum()):
-        raise Done(
-            f"shard {shard.number} of {shard.of} is done; {left} of {len(missing)} "
-            f"cells are missing in {FLAGS.out}: the shard that ends last draws"
-        )
-
-
-def lacking(out: Path, cells: Sequence[Any]) -> np.ndarray:
+def lacking(out: Path, cells: Sequence[Cell], weights: bool) -> np.ndarray:
     """Which cells are not stored with all that is asked for, bool ``[cells]``."""
     missing = np.zeros(len(cells), bool)
     for i, cell in enumerate(cells):
-        parameters = cell.parameters()
         try:
-            weights = FLAGS.save_weights
-            missing[i] = not store.stored(out, parameters, weights=weights)
+            missing[i] = not store.stored(out, cell.parameters(), weights=weights)
         except store.CorruptCell as error:
             print(f"warning: {error}; computing it again", file=sys.stderr)
             missing[i] = True
     return missing
 
 
-def _compute(cells: list[Cell], out: Path, setting: Mapping[str, Any]) -> None:
-    origin = environment.provenance() | {
-        "self_check": environment.self_check(),
-        "flags": {name: str(value) for name, value in setting.items()}
-        | {name: str(FLAGS[name].value) for name in OUTPUTS},
-    }
-    halvings = FLAGS.halvings
+def write_summary(
+    out: Path, family: Family, definition: str
+) -> tuple[Path, list[dict[str, Any]]]:
+    """Rebuilds OUT/summary.csv from every readable cell in OUT; also gives its rows."""
+    path = out / "summary.csv"
 
-    def halved(now: int) -> None:
-        nonlocal halvings
-        if halvings == FLAGS.halvings and devices.first():
-            line = "warning: a batch does not fit into memory; going on with halves"
-            tqdm.write(line, file=sys.stderr)
-        halvings = now
+    def name(error: store.CorruptCell) -> None:
+        print(f"warning: {error}; left out of {path}", file=sys.stderr)
 
-    def save(cell, arrays, weights):
-        if devices.first():
-            kept = {"W": weights} if weights is not None else None
-            batch = {"batch_per_device": list(batch_shape(cell, halvings))}
-            store.save(out, cell.parameters(), arrays, origin | batch, kept)
+    good = store.records(out, on_corrupt=name)
+    own = (r for r in good if r.parameters.get("task", "") == family.task)
+    rows = family.rows(own, definition)
+    files.write_csv(path, rows)
+    return path, rows
 
-    pairs = sum(cell.pairs for cell in cells)
-    silent = not (devices.first() and sys.stderr.isatty())
-    with machine.profiled(), tqdm(total=pairs, unit="pair", disable=silent) as bar:
-        sweep(
-            cells,
-            save,
-            progress=bar.update,
-            weights=FLAGS.save_weights,
-            halvings=halvings,
-            halved=halved,
+
+def of_grid(
+    rows: Sequence[dict[str, Any]], grid: Sequence[Cell]
+) -> list[dict[str, Any]]:
+    """The rows of the summary that are of these cells.
+
+    Raises:
+      StoreError: when a cell has none.
+    """
+    wanted = {store.fingerprint(cell.parameters()) for cell in grid}
+    kept = [row for row in rows if row["cell"] in wanted]
+    if lost := wanted - {row["cell"] for row in kept}:
+        raise store.StoreError(
+            f"{len(lost)} of {len(wanted)} cells were lost or damaged just now: run "
+            "the command again"
         )
+    return kept

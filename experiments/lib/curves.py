@@ -50,9 +50,9 @@ def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
     )
 
 
-def sizes(rows: Sequence[dict]) -> str:
+def sizes(rows: Sequence[dict], column: str = "pairs") -> str:
     """How many pairs the points have: ``100``, or ``98 to 100`` where some diverged."""
-    least, most = (f(row["pairs"] for row in rows) for f in (min, max))
+    least, most = (f(row[column] for row in rows) for f in (min, max))
     return f"{least}" if least == most else f"{least} to {most}"
 
 

@@ -5,13 +5,12 @@ Measured once: what a cell's weights give is kept in OUT/curvature, in sealed fi
 
 import functools
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.lib import common
+from experiments.lib import students
 from lmc_jax.results import store
 from lmc_jax.students.sharpness import sharpness
 from lmc_jax.theory import stability
@@ -49,7 +48,8 @@ def edges(record: store.Record) -> dict[str, Any]:
 
 def _kept(record: store.Record) -> dict[str, np.ndarray]:
     """``_measured``, read where it was stored."""
-    out = Path(common.FLAGS.out, "curvature")
+    assert record.path is not None  # as of all that are stored
+    out = record.path.parents[1] / "curvature"
     wanted = {"cell": store.fingerprint(record.parameters), "finer": FINER}
     try:
         if (stored := store.find(out, wanted)) is not None:
@@ -74,9 +74,7 @@ def _measured(record: store.Record) -> dict[str, np.ndarray]:
     cell, source = record.parameters, record.parameters["source"]
     k = cell["k"]
     losses = record.arrays["losses"][:, 0, [0, -1]]
-    stored = store.read_weights(store.cell_path(common.FLAGS.out, cell))
-    assert stored is not None
-    W = stored.arrays["W"][losses < source["tol"]].astype(np.float64)  # [n, m, d]
+    W = students.trained(record)[losses < source["tol"]]  # [n, m, d]
     kinds, norms = np.argmax(W[..., :k], -1), np.linalg.norm(W, axis=-1)
 
     def by_types(zero: float) -> np.ndarray:

@@ -1,15 +1,26 @@
 """Lists as flags give them: ``5,10``, ``5:100:5``, ``5:400:x25``, names."""
 
+import contextlib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from lmc_jax.sweep.cell import LARGEST
 
 
-class Refusal(Exception):
+class Refusal(ValueError):
     """Bad input: one line for the user, exit status 2."""
 
 
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Turns the one-line ValueErrors of the library into refusals."""
+    try:
+        yield
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+
+
+MOST_CELLS = 100_000  # of a grid
 MOST_VALUES = 10_000  # of one list
 MOST = 2**53  # of a geometric range: floats hold every integer up to it
 

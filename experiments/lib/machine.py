@@ -1,46 +1,97 @@
-"""Flags of where a sweep runs: shards, several processes, JAX's own tools."""
+"""Where a sweep runs: shards, several processes, JAX's own tools; values, not flags.
+
+On a cluster, choose one of two ways. Shards do not talk: each computes every n-th cell
+into the shared OUT and can be started again alone; the last one to finish draws. In a
+Slurm array their numbers are found:
+
+    #!/bin/bash
+    #SBATCH --array=0-7 --cpus-per-task=4 --time=04:00:00
+    python -m experiments.barrier_vs_width --preset=paper --out=$SCRATCH/widths
+
+For one of its tasks again add --num_shards=8 and submit it with --array=3. Elsewhere
+give --num_shards and --shard_index.
+
+Several processes compute each batch together, for cells too large for one host; the
+first one writes and draws. JAX finds the others on Slurm, Open MPI and TPU pods:
+
+    #!/bin/bash
+    #SBATCH --nodes=4 --ntasks-per-node=8 --gpus-per-node=8 --time=04:00:00
+    srun python -m experiments.barrier_vs_width --preset=paper --out=$SCRATCH/widths
+
+Elsewhere give each --coordinator_address=HOST:PORT, --num_processes and --process_id.
+When one dies the others end with a line; start all again with the same command.
+"""
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
 from absl import flags
 
 from experiments.lib.lists import Refusal
+from experiments.lib.settings import Setting
 from lmc_jax import environment
 from lmc_jax.results import store
 from lmc_jax.sweep import devices
-from lmc_jax.sweep.cell import Cell
 
-FLAGS = flags.FLAGS
 MOST_SHARDS = 100_000
+MOST_HALVINGS = 30  # no batch has more than 2^30
+
+# Of every study.
+SETTINGS = {
+    "num_shards": Setting(int, "Jobs that share OUT. Default: the Slurm array's."),
+    "shard_index": Setting(int, "Which of them this is, 0 ... num_shards - 1."),
+    "compilation_cache": Setting(str, "Folder of JAX's compilation cache."),
+    "profile_dir": Setting(str, "Folder for a trace by JAX's profiler."),
+    "log_compiles": Setting(bool, "Let JAX log what it compiles."),
+}
+# Of those whose batches several processes, or smaller ones, compute.
+PROCESSES = {
+    "distributed": Setting(
+        bool, "Be one process of several. Default: where srun says so."
+    ),
+    "coordinator_address": Setting(str, "HOST:PORT of the first process."),
+    "num_processes": Setting(int, "Processes that compute each batch together."),
+    "process_id": Setting(int, "Which of them this is; 0 writes and draws."),
+    "halvings": Setting(int, "How often to halve the batches, for small memories."),
+}
 
 
-def define() -> None:
-    """Flags of every entrypoint that computes cells."""
-    define = flags.DEFINE_integer
-    define("num_shards", None, "Jobs that share OUT. Default: the Slurm array's.")
-    define("shard_index", None, "Which of them this is, 0 ... num_shards - 1.")
-    flags.DEFINE_string("compilation_cache", None, "Folder of JAX's compilation cache.")
-    flags.DEFINE_string("profile_dir", None, "Folder for a trace by JAX's profiler.")
-    flags.DEFINE_bool("log_compiles", False, "Let JAX log what it compiles.")
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What a sweep is told of where it runs. See ``SETTINGS`` and ``PROCESSES``."""
+
+    num_shards: int | None = None
+    shard_index: int | None = None
+    compilation_cache: str | None = None
+    profile_dir: str | None = None
+    log_compiles: bool = False
+    distributed: bool | None = None
+    coordinator_address: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+    halvings: int = 0
 
 
-def define_processes() -> None:
-    """Flags of those whose batches several processes, or smaller ones, compute."""
-    define = flags.DEFINE_integer
-    flags.DEFINE_bool(
-        "distributed", None, "Be one process of several. Default: where srun says so."
-    )
-    flags.DEFINE_string("coordinator_address", None, "HOST:PORT of the first process.")
-    define("num_processes", None, "Processes that compute each batch together.")
-    define("process_id", None, "Which of them this is; 0 writes and draws.")
-    define("halvings", 0, "How often to halve the batches, for small memories.")
+def given(values: flags.FlagValues) -> Machine:
+    """The machine that flags describe; those that are not given take their defaults.
+
+    Raises:
+      Refusal: for what cannot be.
+    """
+    names = [name for name in (*SETTINGS, *PROCESSES) if name in values]
+    asked = {name: values[name].value for name in names}
+    machine = Machine(**{n: value for n, value in asked.items() if value is not None})
+    shard(machine)
+    if not 0 <= machine.halvings <= MOST_HALVINGS:
+        raise Refusal(f"--halvings={machine.halvings}: give 0 to {MOST_HALVINGS}")
+    return machine
 
 
 def announce() -> None:
@@ -60,8 +111,8 @@ class Shard(NamedTuple):
     of: int
 
 
-def shard(variables: Mapping[str, str] = os.environ) -> Shard:
-    """The shard that flags or the variables of a Slurm array ask for.
+def shard(machine: Machine, variables: Mapping[str, str] = os.environ) -> Shard:
+    """The shard that the machine or the variables of a Slurm array ask for.
 
     An array that is not ``a-b`` or ``a-b:step`` must be numbered by flags. With
     --num_shards alone the index is the array's task id itself, so that one task may be
@@ -70,7 +121,7 @@ def shard(variables: Mapping[str, str] = os.environ) -> Shard:
     Raises:
       Refusal: where it is none; one line.
     """
-    index, number = FLAGS.shard_index, FLAGS.num_shards
+    index, number = machine.shard_index, machine.num_shards
     task = variables.get("SLURM_ARRAY_TASK_ID")
     if index is None and number is None and task:
         first, step, number = (
@@ -106,11 +157,12 @@ def _whole(variables: Mapping[str, str], name: str, default: int) -> int:
 # --- several processes ---------------------------------------------------------------
 
 
-def told(variables: Mapping[str, str] = os.environ) -> bool:
+def told(machine: Machine, variables: Mapping[str, str] = os.environ) -> bool:
     """Whether flags or the launcher of this process say that it is one of several."""
-    if FLAGS.distributed is not None:
-        return FLAGS.distributed
-    if FLAGS.coordinator_address or FLAGS.num_processes or FLAGS.process_id is not None:
+    if machine.distributed is not None:
+        return machine.distributed
+    numbered = machine.num_processes or machine.process_id is not None
+    if machine.coordinator_address or numbered:
         return True
     return launched(variables)
 
@@ -122,36 +174,42 @@ def launched(variables: Mapping[str, str] = os.environ) -> bool:
     return several or "," in variables.get("TPU_WORKER_HOSTNAMES", "")
 
 
-def prepare() -> None:
+def alone(machine: Machine) -> None:
+    """Refuses to be one of several processes, where each must be one by itself."""
+    if shard(machine).of == 1 and launched():
+        raise Refusal(
+            "the launcher started several processes, and networks are trained by one "
+            "each: give --num_shards and each its --shard_index, or start one"
+        )
+
+
+def prepare(machine: Machine) -> None:
     """Configures JAX; call before anything runs on a device.
 
     Raises:
       Refusal: for folders that cannot be used.
     """
     for name in ("compilation_cache", "profile_dir"):
-        if (folder := FLAGS[name].value) is not None:
-            _folder(name, str(folder))
+        if (folder := getattr(machine, name)) is not None:
+            _folder(name, folder)
     environment.configure()
-    if FLAGS.log_compiles:
+    if machine.log_compiles:
         jax.config.update("jax_log_compiles", True)
-    if FLAGS.compilation_cache:
-        jax.config.update("jax_compilation_cache_dir", FLAGS.compilation_cache)
+    if machine.compilation_cache:
+        jax.config.update("jax_compilation_cache_dir", machine.compilation_cache)
 
 
-def join() -> None:
+def join(machine: Machine) -> None:
     """Joins the other processes, where flags or the launcher say that there are some.
 
     Raises:
       Refusal: for flags that cannot be met.
       Lost: when the others do not come.
     """
-    if not 0 <= FLAGS.halvings <= 30:  # no batch has more than 2^30
-        raise Refusal(f"--halvings={FLAGS.halvings}: give 0 to 30")
-    if told() and not jax.distributed.is_initialized():
+    if told(machine) and not jax.distributed.is_initialized():
+        address, others = machine.coordinator_address, machine.num_processes
         try:
-            devices.join(
-                FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id
-            )
+            devices.join(address, others, machine.process_id)
         except ValueError as error:
             raise Refusal(str(error)) from error
 
@@ -165,7 +223,7 @@ def _folder(name: str, path: str) -> None:
         raise Refusal(f"--{name}={path}: {error.strerror}; give a folder") from error
 
 
-def agreed(cells: Sequence[Cell], missing: np.ndarray) -> np.ndarray:
+def agreed(cells: Sequence[Any], missing: np.ndarray) -> np.ndarray:
     """Which cells are missing by the first process's reading, bool ``[cells]``.
 
     Raises:
@@ -178,12 +236,12 @@ def agreed(cells: Sequence[Cell], missing: np.ndarray) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def profiled() -> Iterator[None]:
-    """A trace for JAX's profiler where --profile_dir asks for one."""
-    if FLAGS.profile_dir is None:
+def profiled(folder: str | None) -> Iterator[None]:
+    """A trace for JAX's profiler in a folder, where there is one."""
+    if folder is None:
         yield
     else:
-        jax.profiler.start_trace(FLAGS.profile_dir)
+        jax.profiler.start_trace(folder)
         try:
             yield
         finally:

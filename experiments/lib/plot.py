@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import io
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,26 +46,24 @@ STYLE: dict[str, Any] = {
 }
 
 
-@functools.cache
-def _pyplot():
-    """Matplotlib's pyplot in this style, drawing to files."""
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Inside, figures have the look of the project; outside nothing changes."""
     import matplotlib
     from cycler import cycler
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    style: Any = STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}
-    plt.rcParams.update(style)
-    return plt
+    look: Any = STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}
+    with matplotlib.rc_context(look):
+        yield
 
 
 def grid(rows: int, columns: int, *, size: tuple[float, float] = (3.6, 2.7)):
     """A figure with ``rows × columns`` axes, an array ``[rows, columns]``."""
+    from matplotlib.figure import Figure
+
     width, height = size
-    return _pyplot().subplots(
-        rows, columns, figsize=(width * columns, height * rows), squeeze=False
-    )
+    figure = Figure((width * columns, height * rows))
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def points(
@@ -117,8 +114,8 @@ def _heighten(figure: Figure, inches: float) -> None:
     figure.set_size_inches(width, height + inches)
 
 
-def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
-    """Writes STEM.png and STEM.pdf atomically, the caption below the axes.
+def save(figure: Figure, stem: str | Path) -> list[Path]:
+    """Writes STEM.png and STEM.pdf atomically.
 
     Returns:
       The two paths.
@@ -126,10 +123,6 @@ def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
     Raises:
       StoreError: when a file cannot be written.
     """
-    inches = figure.get_size_inches()[0]
-    lines = textwrap.fill(caption, width=int(inches * 19))
-    _heighten(figure, 0.14 * (lines.count("\n") + 1))
-    figure.supxlabel(lines, fontsize=7, x=0.01, ha="left")
     written = []
     for kind in ("png", "pdf"):
         undated = {"CreationDate": None} if kind == "pdf" else None
@@ -139,5 +132,4 @@ def save(figure: Figure, stem: str | Path, caption: str) -> list[Path]:
         path = Path(f"{stem}.{kind}")
         write_atomic(path, buffer.getvalue())
         written.append(path)
-    _pyplot().close(figure)
     return written

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.lib import common
+from experiments.lib import students as sweeps
 from lmc_jax import paths
 from lmc_jax.results import store
+from lmc_jax.results.selection import regular_runs
 from lmc_jax.sweep.cell import Cell, Minima
 from lmc_jax.sweep.run import measure
 from lmc_jax.theory import uniform_model
@@ -19,31 +20,30 @@ def minima_of(record: store.Record) -> np.ndarray:
     Pairs with a run that has zero rows, misses a type or did not converge are left out.
     """
     cell = record.parameters
-    kept = uniform_model.regular_runs(record.arrays).all(axis=1)
-    stored = store.read_weights(store.cell_path(common.FLAGS.out, cell))
-    assert stored is not None
-    W = stored.arrays["W"][kept].astype(np.float64)
+    W = sweeps.trained(record)[regular_runs(record.arrays).all(axis=1)]
     kinds, sizes = uniform_model.parts(W, cell["k"])
     found = uniform_model.minimum(kinds, sizes, cell["k"])
     complete = np.isclose(found.sum(axis=2), 1).all(axis=(1, 2))  # no type is missing
     return found[complete]
 
 
-def barriers(record: store.Record) -> dict[str, np.ndarray]:
+def barriers(record: store.Record, definition: str) -> dict[str, np.ndarray]:
     """Barriers ``[n]`` of ``minima_of`` a cell, by its matchings."""
     cell, students = record.parameters, minima_of(record)
     names = cell["matchings"]
     if not len(students):
         return {name: np.empty(0) for name in names}
-    found = heights(students, names, cell["points"])
+    found = heights(students, names, cell["points"], definition)
     return dict(zip(names, found.T, strict=True))
 
 
-def heights(students: np.ndarray, matchings: Sequence[str], points: int) -> np.ndarray:
+def heights(
+    students: np.ndarray, matchings: Sequence[str], points: int, definition: str
+) -> np.ndarray:
     """Permuted barriers ``[n, matchings]`` of pairs ``[n, 2, m, k]`` of minima."""
     permuted = jnp.asarray(losses(students, matchings, points)[:, 1:])
     ts = paths.times(points)
-    return np.asarray(paths.barrier(permuted, ts, common.FLAGS.barrier))
+    return np.asarray(paths.barrier(permuted, ts, definition))
 
 
 def losses(students: np.ndarray, matchings: Sequence[str], points: int) -> np.ndarray:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments.lib import common
+from experiments.lib import command
+from experiments.lib.lists import Refusal
 from lmc_jax.results import export, files, store
 
 FORMAT = flags.DEFINE_enum(
@@ -25,16 +26,16 @@ GROUP = 200_000  # rows of a group of a parquet file, at least
 
 def main(out: str) -> None:
     if not store.paths(out):
-        raise common.Refusal(f"{out!r} holds no cells: give the output of a sweep")
+        raise Refusal(f"{out!r} holds no cells: give the output of a sweep")
     write = {"csv": write_csv, "netcdf": write_netcdf, "parquet": write_parquet}
     try:
         written = write[FORMAT.value](Path(out))
     except store.StoreError:
         raise
     except ValueError as error:
-        raise common.Refusal(str(error)) from error
+        raise Refusal(str(error)) from error
     except ImportError as error:
-        raise common.Refusal(
+        raise Refusal(
             f"--format={FORMAT.value} needs {error.name or error}: "
             "pip install 'lmc_jax[export]'"
         ) from error
@@ -97,4 +98,4 @@ def write_netcdf(out: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    common.run(main, "OUT")
+    command.run(main, "OUT")

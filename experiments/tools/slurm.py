@@ -1,4 +1,4 @@
-"""Shards of an entrypoint as a Slurm array, by submitit: slurm NAME -- its flags.
+"""Shards of a study as a Slurm array, by submitit: slurm NAME -- its flags.
 
     python -m experiments.tools.slurm barrier_vs_width --shards=8 -- --k=5,20
 
@@ -9,8 +9,9 @@ import sys
 
 from absl import flags
 
-from experiments.__main__ import entrypoints
-from experiments.lib import common
+from experiments.__main__ import studies
+from experiments.lib import command
+from experiments.lib.lists import Refusal
 from lmc_jax.results import store
 
 SHARDS = flags.DEFINE_integer(
@@ -31,18 +32,17 @@ CLUSTER = flags.DEFINE_enum("cluster", "slurm", ["slurm", "local"], "local: here
 
 
 def main(name: str, *settings: str) -> None:
-    if name not in (known := entrypoints(sharded=True)):
-        raise common.Refusal(f"{name!r}: choose among {', '.join(known)}")
+    known = list(dict.fromkeys(study.line[0] for study in studies().values()))
+    if name not in known:
+        raise Refusal(f"{name!r}: choose among {', '.join(known)}")
     try:
         import submitit
     except ImportError as error:
-        raise common.Refusal("submitit is missing: pip install 'lmc_jax[slurm]'") from (
-            error
-        )
+        raise Refusal("submitit is missing: pip install 'lmc_jax[slurm]'") from (error)
     try:
         executor = submitit.AutoExecutor(folder=LOGS.value, cluster=CLUSTER.value)
     except (RuntimeError, ValueError, OSError) as error:
-        raise common.Refusal(
+        raise Refusal(
             f"--cluster={CLUSTER.value} --logs={LOGS.value} cannot be used: {error}"
         ) from error
     executor.update_parameters(
@@ -52,12 +52,12 @@ def main(name: str, *settings: str) -> None:
         gpus_per_node=GPUS.value,
         **({"slurm_partition": PARTITION.value} if PARTITION.value else {}),
     )
-    command = [sys.executable, "-m", f"experiments.{name}", *settings]
+    line = [sys.executable, "-m", f"experiments.{name}", *settings]
     with executor.batch():
         jobs = [
             executor.submit(
                 submitit.helpers.CommandFunction(
-                    [*command, f"--num_shards={SHARDS.value}", f"--shard_index={shard}"]
+                    [*line, f"--num_shards={SHARDS.value}", f"--shard_index={shard}"]
                 )
             )
             for shard in range(SHARDS.value)
@@ -71,4 +71,4 @@ def main(name: str, *settings: str) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main, "NAME", "...")
+    command.run(main, "NAME", "...")

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from experiments.lib import common
+from experiments.lib import command
+from experiments.lib.lists import Refusal
 from lmc_jax.results import store
 
 
@@ -10,7 +11,7 @@ def main(out: str) -> None:
     cells = set(store.paths(out))
     files = [*sorted(cells), *store.paths(out, weights=True)]
     if not files:
-        raise common.Refusal(f"{out!r} holds no cells: give the output of a sweep")
+        raise Refusal(f"{out!r} holds no cells: give the output of a sweep")
     bad = [error for path in files if (error := fault(path, path in cells))]
     for line in bad:
         print(line)
@@ -35,4 +36,4 @@ def fault(path: Path, is_cell: bool) -> str:
 
 
 if __name__ == "__main__":
-    common.run(main, "OUT")
+    command.run(main, "OUT")

@@ -29,6 +29,7 @@ from lmc_jax.networks.training import Fits, Training, train
 from lmc_jax.paths import times
 from lmc_jax.sweep.cell import MOST_POINTS
 
+TASK = "pairs of classifiers"
 ARCHITECTURES = ("mlp", "cnn")
 ALIGNMENTS = ("weights", "activations")
 ALIGN_IMAGES = 2000  # training images that alignment and statistics look at
@@ -123,7 +124,7 @@ class Cell:
 
     def parameters(self) -> dict[str, Any]:
         """Plain values for the store."""
-        return {"task": "pairs of classifiers", **dataclasses.asdict(self)}
+        return {"task": TASK, **dataclasses.asdict(self)}
 
     def keys(self) -> Array:
         """Keys of the networks ``[2 pairs]``, both of a pair side by side."""

@@ -53,11 +53,15 @@ class CorruptCell(StoreError):
 
 
 class Record(NamedTuple):
-    """One cell as read back. The arrays are read-only; tuples have become lists."""
+    """One cell as read back. The arrays are read-only; tuples have become lists.
+
+    path: of its file, None of a cell in memory.
+    """
 
     parameters: dict[str, Any]
     arrays: dict[str, np.ndarray]
     provenance: dict[str, Any]
+    path: Path | None = None
 
 
 def fingerprint(parameters: Values) -> str:
@@ -157,7 +161,7 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
             meta = json.loads(archive.read("meta.json"))
             keys = sorted({*archive.namelist()} - {"meta.json"}) if with_arrays else []
             arrays = {key[: -len(".npy")]: _array(archive.read(key)) for key in keys}
-        record = Record(meta["parameters"], arrays, meta["provenance"])
+        record = Record(meta["parameters"], arrays, meta["provenance"], path)
         right = fingerprint(record.parameters)
     except _UNPARSABLE as error:
         raise CorruptCell(f"{name} is sealed but no cell: {error!r}") from error

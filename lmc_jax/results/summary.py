@@ -8,17 +8,11 @@ import numpy as np
 
 from lmc_jax.paths import barrier
 from lmc_jax.results import store
-from lmc_jax.statistics import ratio_intervals
+from lmc_jax.results.selection import converged_runs, kept_pairs
+from lmc_jax.statistics import mean_interval, named, ratio_intervals
 from lmc_jax.students import descent
 
 RESAMPLES = 2000  # of the bootstrap; its own error is then a tenth of an interval
-
-
-def kept_pairs(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which pairs enter barriers: those of which neither run diverged, bool ``[n]``."""
-    if "status" not in arrays:
-        return np.ones(len(arrays["losses"]), bool)
-    return (arrays["status"] != descent.DIVERGED).all(axis=1)
 
 
 def barriers(record: store.Record, definition: str = "lerp") -> np.ndarray:
@@ -29,7 +23,7 @@ def barriers(record: store.Record, definition: str = "lerp") -> np.ndarray:
     Raises:
       ValueError: for an unknown definition.
     """
-    losses = record.arrays["losses"][kept_pairs(record.arrays)]
+    losses: Any = record.arrays["losses"][kept_pairs(record.arrays)]
     ts = np.arange(losses.shape[-1]) / (losses.shape[-1] - 1)
     return np.asarray(barrier(losses, ts, definition))
 
@@ -41,34 +35,31 @@ def rows(
 
     Means are over ``pairs`` independent pairs of which neither run diverged, with 95%
     percentile-bootstrap intervals; ``normalized`` is the ratio of the mean permuted to
-    the mean direct barrier. Fractions are over all runs, and so are the median and the
-    maximum of the final float64 loss. The matching ``direct`` permutes nothing.
+    the mean direct barrier. Fractions are over all runs, their intervals over pairs,
+    and so are the median and the maximum of the final float64 loss. The matching
+    ``direct`` permutes nothing.
 
     Raises:
       ValueError: for an unknown barrier definition.
     """
     table = []
     for record in records:
-        found = barriers(record, definition)
         cell, arrays = record.parameters, record.arrays
+        found = barriers(record, definition)
         shared = cell_columns(cell) | _run_columns(cell, arrays)
         overlap = arrays["overlap"][kept_pairs(arrays)] / cell["m"]
         direct = np.broadcast_to(found[:, :1], found.shape)
-        intervals = ratio_intervals(
-            np.concatenate([found, found], axis=1),
-            np.concatenate([np.ones_like(found), direct], axis=1),
-            resamples=RESAMPLES,
-        )
-        means, ratios = np.split(intervals, 2)
+        means = _intervals(found)
+        ratios = ratio_intervals(found, direct, resamples=RESAMPLES)
         for column, matching in enumerate(["direct", *cell["matchings"]]):
             row = {
                 **shared,
                 "matching": matching,
                 "barrier": definition,
                 "pairs": len(found),
-                **_interval("barrier", means[column]),
-                **_interval("normalized", ratios[column]),
-                "overlap_mean": overlap.mean() if len(overlap) else np.nan,
+                **named("barrier", means[column]),
+                **named("normalized", ratios[column]),
+                **named("overlap", mean_interval(overlap, resamples=RESAMPLES)),
             }
             table.append(row)
     return sorted(table, key=_order)
@@ -140,19 +131,26 @@ def _run_columns(
     cell: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     loss = arrays["losses"][:, 0, [0, -1]]
-    status = arrays.get("status", np.full(loss.shape, descent.CONVERGED))
-    return {
-        "converged_fraction": float(np.mean(status == descent.CONVERGED)),
-        "diverged_fraction": float(np.mean(status == descent.DIVERGED)),
-        "zero_row_fraction": float(np.mean(arrays["zero_rows"]) / cell["m"]),
+    diverged = arrays.get("status", np.zeros(loss.shape, int)) == descent.DIVERGED
+    shares = {
+        "converged_fraction": converged_runs(arrays),
+        "diverged_fraction": diverged,
+        "zero_row_fraction": arrays["zero_rows"],
+    }
+    found = _intervals(np.stack([share.mean(axis=1) for share in shares.values()], 1))
+    found[-1] /= cell["m"]
+    columns: dict[str, Any] = {}
+    for name, (mean, low, high) in zip(shares, found.tolist(), strict=True):
+        columns |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+    return columns | {
         "loss_median": float(np.median(loss)),
         "loss_max": float(np.max(loss)),
     }
 
 
-def _interval(name: str, values: np.ndarray) -> dict[str, float]:
-    ends = (f"{name}_{end}" for end in ("mean", "low", "high"))
-    return dict(zip(ends, values.tolist(), strict=True))
+def _intervals(values: np.ndarray) -> np.ndarray:
+    """Means of columns ``[n, c]`` with their intervals, ``[c, 3]``."""
+    return ratio_intervals(values, np.ones_like(values), resamples=RESAMPLES)
 
 
 def _order(row: Mapping[str, Any]) -> tuple:

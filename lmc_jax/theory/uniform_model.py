@@ -5,22 +5,12 @@ type uniform on the simplex. Tests of it, and students with one part of a traine
 replaced by the model's. NumPy, float64.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import scipy  # its parts load when first used
 from numpy.typing import NDArray
 
-from lmc_jax.students import descent
-
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer]
-
-
-def regular_runs(arrays: Mapping[str, np.ndarray]) -> NDArray[np.bool_]:
-    """Runs of a cell at a minimum without zero rows, ``[pairs, 2]``: the model's."""
-    status = arrays.get("status", np.full((), descent.CONVERGED))
-    return (status == descent.CONVERGED) & (arrays["zero_rows"] == 0)
 
 
 # --- tests ---------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def curve(d, shift):
         rows.append(row | {{f"barrier_{{end}}": value for end, value in ends}})
     return rows
 
-print(_dimension("", curve(2, 1.0), curve(20, {shift}))["holds"])
+print(_dimension("", curve(2, 1.0), curve(20, {shift})).holds)
 """
     done = python("-c", code)
     assert done.stdout == f"{holds}\n", done.stderr

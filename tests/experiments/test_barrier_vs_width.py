@@ -26,7 +26,8 @@ import jax
 from absl import flags
 from absl.testing import flagsaver
 from experiments import barrier_vs_width
-from experiments.lib import common, compute
+from experiments.lib import students
+from lmc_jax.sweep.run import sweep
 compiled = []
 def listen(event, duration, **_):
     if "compile" in event:
@@ -39,13 +40,13 @@ for line in sys.stdin:
     sweeps, *arguments = json.loads(line)
     sys.argv = ["barrier_vs_width", *arguments]
     with (
-        unittest.mock.patch.object(compute, "sweep", compute.sweep if sweeps else None),
+        unittest.mock.patch.object(students, "sweep", sweep if sweeps else None),
         flagsaver.flagsaver(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
         try:
-            common.run(barrier_vs_width.main)
+            barrier_vs_width.STUDY.main(barrier_vs_width.NORMALIZED)
         except SystemExit as end:
             status = end.code or 0
         except BaseException:

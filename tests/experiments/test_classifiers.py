@@ -161,8 +161,8 @@ def test_direct_barrier_of_mlps_is_judged_from_the_first_width_of_the_paper(
         for width, barrier in ((8, 0.1), (15, 2.0), (20, 3.0))
     ]
     claim = peaks.direct_claim(rows, "")
-    assert claim["holds"] is holds
-    assert ("from width 15 on" in claim["rule"]) is holds
+    assert claim.holds is holds
+    assert ("from width 15 on" in claim.rule) is holds
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_peak_is_placed_among_the_widths_of_the_paper(peak, place, holds):
     *others, last = peaks.peak_claims(rows, place)
     assert len(others) == (2 if holds is None else 3)
     if holds is not None:
-        assert "peaks at a width of 15 to 100" in last["text"]
-        assert f"at width {peak} of 2, 4, 15, 50, 100" in last["measured"]
-        assert last["holds"] is holds
+        assert "peaks at a width of 15 to 100" in last.text
+        assert f"at width {peak} of 2, 4, 15, 50, 100" in last.measured
+        assert last.holds is holds
 
 
 def test_training_that_was_killed_goes_on_to_the_same_bits(data, tmp_path):

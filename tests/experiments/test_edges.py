@@ -3,22 +3,11 @@
 import numpy as np
 import oracles
 import pytest
-from absl import flags
 
 from experiments.lib import edges
 from lmc_jax.results import store
 
 K, M, D, LR = 3, 5, 4, 0.3
-
-
-@pytest.fixture
-def out(tmp_path, monkeypatch):
-    if "out" not in flags.FLAGS:
-        flags.DEFINE_string("out", None, "Where cells are.")
-    monkeypatch.setattr(edges.common, "FLAGS", flags.FlagValues())
-    flags.DEFINE_string("out", str(tmp_path), "", flag_values=edges.common.FLAGS)
-    edges.common.FLAGS.mark_as_parsed()
-    return tmp_path
 
 
 def stored(out, W, losses, lr=LR):
@@ -43,9 +32,9 @@ def largest(W):
     return np.linalg.eigvalsh(hessian.reshape(W.size, W.size))[-1]
 
 
-def test_edges_are_those_of_the_hessian_at_minima(out):
+def test_edges_are_those_of_the_hessian_at_minima(tmp_path):
     W = students(np.random.default_rng(0), 3)
-    found = edges.edges(stored(out, W, np.full((3, 2), 1e-9)))
+    found = edges.edges(stored(tmp_path, W, np.full((3, 2), 1e-9)))
     expected = LR * max(largest(w) for pair in W for w in pair)
     assert found["judged"] == 6
     for name in ("edge", "edge_cut", "edge_raw"):
@@ -55,7 +44,7 @@ def test_edges_are_those_of_the_hessian_at_minima(out):
     assert found["unstable_finer"] == [unstable] * 2
 
 
-def test_dying_rows_count_at_the_weights_alone(out):
+def test_dying_rows_count_at_the_weights_alone(tmp_path):
     W = students(np.random.default_rng(1), 1)
     W[0, 0] = (
         np.eye(D)[[0, 0, 1, 1, 2]] * np.array([2e-5, 1 - 2e-5, 0.4, 0.6, 1])[:, None]
@@ -63,7 +52,7 @@ def test_dying_rows_count_at_the_weights_alone(out):
     cut = W[0, 0].copy()
     cut[0] = 0
     lr = 4 / (largest(W[0, 0]) + largest(cut))  # the edge is between the two
-    found = edges.edges(stored(out, W, np.array([[1e-9, 1]]), lr))
+    found = edges.edges(stored(tmp_path, W, np.array([[1e-9, 1]]), lr))
     assert found["judged"] == 1  # the other's loss is above the tolerance
     assert found["edge"] == pytest.approx(lr * largest(cut), rel=1e-12)
     assert found["edge_raw"] == pytest.approx(lr * largest(W[0, 0]), rel=1e-8)
@@ -73,23 +62,25 @@ def test_dying_rows_count_at_the_weights_alone(out):
 
 
 def test_what_was_measured_is_read_again_and_a_damaged_file_measured_anew(
-    out, monkeypatch, capsys
+    tmp_path, monkeypatch, capsys
 ):
-    record = stored(out, students(np.random.default_rng(2), 2), np.full((2, 2), 1e-9))
+    record = stored(
+        tmp_path, students(np.random.default_rng(2), 2), np.full((2, 2), 1e-9)
+    )
     first = edges.edges(record)
     measured = edges._measured
     monkeypatch.setattr(edges, "_measured", None)  # not called again
     assert edges.edges(record) == first
     monkeypatch.setattr(edges, "_measured", measured)
-    [kept] = store.paths(out / "curvature")
+    [kept] = store.paths(tmp_path / "curvature")
     kept.write_bytes(kept.read_bytes()[:-10])
     assert edges.edges(record) == first
     assert "measuring it again" in capsys.readouterr().err
 
 
-def test_no_run_below_the_tolerance_and_no_learning_rate_are_nothing_judged(out):
+def test_no_run_below_the_tolerance_and_no_learning_rate_are_nothing_judged(tmp_path):
     W = students(np.random.default_rng(3), 1)
-    record = stored(out, W, np.ones((1, 2)))
+    record = stored(tmp_path, W, np.ones((1, 2)))
     assert edges.edges(record) == {"judged": 0}
     record.parameters["source"] = {"name": "uniform"}
     assert edges.edges(record) == {"judged": 0}

@@ -53,43 +53,6 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(name, tmp_path):
     assert (tmp_path / "summary.csv").read_bytes() == table
 
 
-NAMES = sorted(
-    path.stem
-    for path in ROOT.glob("experiments/*.py")
-    if "common.define_cells()" in path.read_text()
-)
-
-
-@pytest.mark.parametrize("name", [*NAMES, "barrier_vs_width --normalize"])
-def test_every_preset_is_a_grid_of_valid_cells(name, tmp_path):
-    name, *more = name.split()
-    code = f"""
-import experiments.{name} as entrypoint
-from experiments.lib import common
-
-class Enough(Exception):
-    pass
-
-def computed(grid, setting):
-    sizes.append(len(grid))
-    raise Enough
-
-sizes = []
-common.computed = computed
-for preset in ("quick", "paper"):
-    common.FLAGS(["{name}", f"--preset={{preset}}", "--out={tmp_path}", *{more}])
-    try:
-        entrypoint.main()
-    except Enough:
-        pass
-print(*sizes)
-"""
-    done = python("-c", code)
-    assert (done.returncode, done.stderr) == (0, "")
-    quick, paper = map(int, done.stdout.split())
-    assert 5 < quick < paper
-
-
 def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
     settings = TINY["double_descent"][1].replace("--m=1,2,3,4,7", "--m=1,4")
     arguments = ("-m", "experiments.double_descent", *settings.split())

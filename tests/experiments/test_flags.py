@@ -1,4 +1,4 @@
-"""Any flags of any entrypoint: a valid grid, or one line and status 2."""
+"""Any flags of any command: a valid grid, or one line and status 2."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.__main__ import entrypoints
+from experiments.__main__ import studies, tools
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 from absl.testing import flagsaver
 from hypothesis import example, given, settings, strategies as st
-from experiments.lib import classifiers, common, compute, machine
+from experiments.lib import classifiers, command, compute, machine
 from lmc_jax.data import datasets
 
 module = importlib.import_module(f"experiments.{sys.argv[1]}")
@@ -29,13 +29,17 @@ tools = {
 }
 arguments = tools.get(sys.argv[1], [])
 timing = sys.modules.get("experiments.bench.timing")
-owners = (module.__name__,)
-if timing:
-    owners += (timing.__name__,)
-elif not arguments:
-    owners += (common.__name__, machine.__name__, classifiers.__name__)
-flags_by_owner = common.FLAGS.flags_by_module_dict()
-names = [flag.name for owner in owners for flag in flags_by_owner.get(owner, [])]
+study = getattr(module, "STUDY", None)
+defined = flags.FLAGS
+if study:
+    defined = flags.FlagValues()
+    study.define(defined)
+names = [
+    flag.name
+    for owner, own in defined.flags_by_module_dict().items()
+    if owner.startswith("experiments.")
+    for flag in own
+]
 
 class Enough(Exception):
     pass
@@ -47,6 +51,8 @@ compute.opened = classifiers.opened = opened
 subprocess.run = subprocess.Popen = opened
 if sys.argv[1] == "tools.reproduce":
     module.Path = opened  # it makes a folder for every entrypoint
+elif sys.argv[1] == "tools.results":
+    module.table = opened
 elif sys.argv[1] == "bench.networks":
     module.ours = opened
 elif sys.argv[1] == "bench.scaling":
@@ -109,7 +115,7 @@ def check(chosen):
         contextlib.redirect_stderr(err),
     ):
         try:
-            common.run(module.main, *arguments)
+            study.main() if study else command.run(module.main, *arguments)
         except Enough:
             seen["grids"] += 1
         except SystemExit as end:
@@ -135,7 +141,10 @@ BENCHES = [
 ]
 
 
-@pytest.mark.parametrize("name", sorted([*entrypoints(), *BENCHES]))
+STUDIES = {study.line[0] for study in studies().values()}
+
+
+@pytest.mark.parametrize("name", sorted([*STUDIES, *tools(), *BENCHES]))
 def test_any_flags_are_a_valid_grid_or_refused_in_one_line(name, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, name, EXAMPLES],
@@ -146,6 +155,6 @@ def test_any_flags_are_a_valid_grid_or_refused_in_one_line(name, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     grids, refusals = map(int, done.stdout.split())
-    assert refusals > 10
+    assert refusals > 10 or name == "tools.results"  # which has no flags
     assert grids or name.startswith("tools.")
     assert {path.name for path in tmp_path.iterdir()} <= {".hypothesis"}

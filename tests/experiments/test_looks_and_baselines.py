@@ -20,7 +20,7 @@ def curve(matching, k=2, source="uniform"):
 
 def judged(rows):
     """Labels of the matchings that claims are made of."""
-    cases = [claim["case"] for claim in claims(rows) + normalized_claims(rows)]
+    cases = [claim.case for claim in claims(rows) + normalized_claims(rows)]
     return {case.split(", ")[-1] for case in cases}
 
 

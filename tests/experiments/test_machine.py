@@ -1,19 +1,18 @@
 """Shards and several processes, as flags and launchers tell of them."""
 
+import json
+
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 
-from experiments.lib import common, machine
-
-machine.define()
-machine.define_processes()
+from experiments.lib import machine
+from experiments.lib.lists import Refusal
+from experiments.lib.machine import Machine
 
 
-def given_flags(*arguments):
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["test"])
-    return flagsaver.as_parsed(**dict(a.split("=") for a in arguments))
+def described(*arguments):
+    """The machine of settings such as ``num_shards=4``."""
+    pairs = (argument.split("=") for argument in arguments)
+    return Machine(**{name: json.loads(value) for name, value in pairs})
 
 
 # --- shards ---------------------------------------------------------------------------
@@ -39,8 +38,7 @@ def given_flags(*arguments):
 )
 def test_shard_of_flags_and_slurm_arrays(arguments, variables, expected):
     array = {f"SLURM_ARRAY_TASK_{name}": str(v) for name, v in variables.items()}
-    with given_flags(*arguments):
-        assert machine.shard(array) == expected
+    assert machine.shard(described(*arguments), array) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,8 +56,8 @@ def test_shard_of_flags_and_slurm_arrays(arguments, variables, expected):
 )
 def test_impossible_shards_are_refused_in_one_line(arguments, variables):
     array = {f"SLURM_ARRAY_TASK_{name}": str(v) for name, v in variables.items()}
-    with given_flags(*arguments), pytest.raises(common.Refusal) as caught:
-        machine.shard(array)
+    with pytest.raises(Refusal) as caught:
+        machine.shard(described(*arguments), array)
     assert "--num_shards" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -73,14 +71,14 @@ def test_impossible_shards_are_refused_in_one_line(arguments, variables):
     ],
 )
 def test_variables_of_launchers_that_are_no_numbers_are_refused(look, name, text):
-    with given_flags(), pytest.raises(common.Refusal, match=f"{name}={text}"):
-        look({name: text})
+    with pytest.raises(Refusal, match=f"{name}={text}"):
+        look(Machine(), {name: text})
 
 
 def test_empty_variables_of_launchers_count_as_unset():
-    with given_flags():
-        assert not machine.told({"SLURM_STEP_NUM_TASKS": ""})
-        assert machine.shard({"SLURM_ARRAY_TASK_ID": ""}) == machine.Shard(0, 1)
+    assert not machine.told(Machine(), {"SLURM_STEP_NUM_TASKS": ""})
+    empty = {"SLURM_ARRAY_TASK_ID": ""}
+    assert machine.shard(Machine(), empty) == machine.Shard(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -101,5 +99,4 @@ def test_empty_variables_of_launchers_count_as_unset():
 def test_launchers_and_flags_that_tell_of_several_processes(
     arguments, variables, several
 ):
-    with given_flags(*arguments):
-        assert machine.told(variables) is several
+    assert machine.told(described(*arguments), variables) is several

@@ -11,6 +11,7 @@ import pytest
 
 from experiments.claims.matching_gap import _near
 from experiments.lib.claims import Claim
+from experiments.matching_gap import columns
 
 PYTHON = (sys.executable, "-m")
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,14 +104,13 @@ def test_cells_that_vanish_are_named_and_nothing_is_judged_by_them(tmp_path):
 def test_ratios_without_interval_are_not_judged():
     rows = [
         {"matching": "weights", "reference": "exhaustive", "pairs": 2, "k": 1, "m": 2}
-        | {"heights": np.array(heights), "best": np.array(heights)}
-        | {"lower": np.zeros(2), "source": "uniform"}
-        for heights in ([0.0, 1.0], [1.0, 2.0])
+        | {"source": "uniform", **columns(heights, heights, np.zeros(2))}
+        for heights in (np.array([0.0, 1.0]), np.array([1.0, 2.0]))
     ]
     assert _near("weights", rows[:1]) == []
     [claim] = _near("weights", rows)
-    assert claim["holds"]
-    assert claim["n"] == 2
+    assert claim.holds
+    assert claim.n == 2
 
 
 def test_gaussian_students_may_be_narrower_than_the_teacher(tmp_path):

@@ -1,7 +1,8 @@
 """Every command of the README runs as it stands, on settings made small at its end.
 
-What installs, tests and builds pages is run by ``.ci/run``, which finds it in the
-README; of a cluster there are stand-ins, and its lines of #SBATCH are not tested.
+So do the scripts for clusters at the head of ``experiments.lib.machine``. What installs
+and tests is run by ``.ci/run``, which finds it in the README; sbatch and srun are
+stand-ins, and lines of #SBATCH are not tested.
 """
 
 import os
@@ -17,12 +18,12 @@ from test_classifiers import data as data
 from test_entrypoints import TINY as SMALL_SWEEPS
 from test_matching_gap import GAP, PLANTED
 
+from experiments.lib import machine
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -e"
-BY_CI = ("-m pytest", "-m pdoc")  # which finds them in the README
 SMALL = "--k=2 --m=2,3 --pairs=2 --source=uniform --matching=types_index"
-BENCH = "--shapes=2:3:3:4 --repetitions=3"
 TINY = {name: settings for name, (_, settings) in SMALL_SWEEPS.items()} | {
     "barrier_vs_width": SMALL,
     "tools.slurm": SMALL,
@@ -35,39 +36,30 @@ TINY = {name: settings for name, (_, settings) in SMALL_SWEEPS.items()} | {
     "cifar10_cnn": f"{FEW} --data=easy --widths=2",
     "peak_position": f"{FEW} --data=easy --widths=2 --layers=2",
     "tools.reproduce": "--only=planted",
-    "bench.descent": f"{BENCH} --elements=100",
-    "bench.matching": BENCH,
-    "bench.interpolation": BENCH,
-    "bench.sweep": "--m=3 --k=2 --pairs=2",
-    "bench.profile": "--shapes=2:3:3:4",
-    "bench.choices": BENCH,
 }
-# What a cluster has: jobs, processes, and the python of an environment.
+# What a cluster has: processes, and the python of an environment.
 CLUSTER = """
-sbatch() { SLURM_ARRAY_TASK_ID=${1#--array=} source job.sh; }
 srun() { "$@"; }
 python() { "$PYTHON" "$@" $TINY; }
 """
 
 
-def blocks() -> list[str]:
-    text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)  # examples, not commands
+def blocks(text: str) -> list[str]:
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)  # examples, not commands
     found = re.findall(r"(?:^    \S.*\n)+", text, re.MULTILINE)
     return [re.sub("^    ", "", block, flags=re.MULTILINE) for block in found]
 
 
+SCRIPTS = blocks(machine.__doc__ or "")
+
+
 def commands() -> list[str]:
-    inline = re.findall(r"`((?:python|sbatch) [^`]*)`", README)
-    named = re.findall(r"`python -m experiments\.bench[^`]*` measures[^;]*", README)
-    more = re.findall(r"`\.(\w+)`", " ".join(named))
-    benches = [f"python -m experiments.bench.{name}" for name in more]
-    asked = [*blocks(), *(" ".join(one.split()) for one in inline), *benches]
-    return [one for one in asked if not any(name in one for name in BY_CI)]
+    inline = re.findall(r"`(python [^`]*)`", README)
+    asked = [*blocks(README), *(" ".join(one.split()) for one in inline), *SCRIPTS]
+    return [one for one in asked if "-m pytest" not in one]
 
 
 def tiny(command: str) -> str:
-    if command.startswith("sbatch"):
-        return f"{SMALL} --num_shards=8"  # as the README says
     names = re.findall(r"-m experiments\.([\w.]+)", command)
     return TINY.get(names[0], "") if names else ""
 
@@ -92,6 +84,7 @@ def bash(command: str, tiny: str, folder: Path, variables: dict) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands())
 def test_command_runs(command, tmp_path, finished, data):
     command = command.replace(".venv/bin/python", "python").split(f"{INSTALL} . && ")[
@@ -99,14 +92,15 @@ def test_command_runs(command, tmp_path, finished, data):
     ]
     command = re.sub(r"\b(OUT|OTHER)\b", str(finished), command)
     command = command.replace("slurm ", f"slurm --cluster=local --logs={tmp_path} ")
-    (tmp_path / "job.sh").write_text(next(b for b in blocks() if "--array" in b))
     variables = {"SCRATCH": str(tmp_path), "LMC_JAX_DATA": str(data)}
+    if "--array" in command:
+        variables["SLURM_ARRAY_TASK_ID"] = "0"
     assert bash(command, tiny(command), tmp_path, variables)
 
 
 def test_all_kinds_of_commands_are_found():
     found = " ".join(commands())
-    for name in [*TINY, "verify", "export", "srun", "sbatch", "netcdf"]:
+    for name in [*TINY, "verify", "export", "srun", "#SBATCH --array"]:
         assert name in found, name
 
 
@@ -115,10 +109,8 @@ def test_both_commands_set_up_the_same_environment():
     assert [line.split("&&")[1].split()[-1] for line in lines] == [".", "'.[test]'"]
 
 
-def test_every_installation_is_one_that_ci_runs():
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    text = " ".join(README.split())
-    named = re.findall(r"\.venv/bin/pip install -e '\.\[(\w+)\]'", text)
-    assert {"slurm", "export", "test", "dev"} <= set(named)
-    assert set(named) <= set(extras["optional-dependencies"])
-    assert text.count("pip install") == len(named) + 1  # the first command has no extra
+def test_extras_that_are_named_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"-e '\.\[(\w+)\]'", README)
+    assert set(named) <= set(project["optional-dependencies"])
+    assert {"slurm", "test"} <= set(named)

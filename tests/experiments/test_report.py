@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from experiments.__main__ import entrypoints
 from experiments.lib import report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,13 +112,17 @@ def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
 
 def test_reproduce_runs_entrypoints_again_from_their_cells_and_names_failures(tmp_path):
     code = f"""
-import sys
-from experiments.lib import common
+import dataclasses, sys
+from experiments import overlap
+from experiments.lib import command
 from experiments.tools import reproduce
-tiny = ["overlap", "--k=2", "--m=3,4", "--pairs=3"]
-reproduce.ENTRYPOINTS = {{"overlap": tiny, "wrong": ["overlap", "--k=0"]}}
+lines = {{"overlap": "overlap --k=2 --m=3,4 --pairs=3", "wrong": "overlap --k=0"}}
+reproduce.studies = lambda: {{
+    name: dataclasses.replace(overlap.STUDY, name=name, command=line)
+    for name, line in lines.items()
+}}
 sys.argv = ["reproduce", "--out={tmp_path}/out"]
-common.run(reproduce.main)
+command.run(reproduce.main)
 """
     runs = []
     for _ in range(2):
@@ -142,12 +145,14 @@ common.run(reproduce.main)
 def test_results_of_earlier_runs_stay_in_the_report(tmp_path):
     """And those of an entrypoint that fails now do not count."""
     code = f"""
-import sys
-from experiments.lib import common
+import dataclasses, sys
+from experiments import overlap
+from experiments.lib import command
 from experiments.tools import reproduce
-reproduce.ENTRYPOINTS = {{"overlap": ["overlap", "--k=0"], "rate": ["barrier_rate"]}}
+wrong = dataclasses.replace(overlap.STUDY, command="overlap --k=0")
+reproduce.studies = lambda: {{"overlap": wrong, "rate": overlap.STUDY}}
 sys.argv = ["reproduce", "--only=overlap", "--out={tmp_path}"]
-common.run(reproduce.main)
+command.run(reproduce.main)
 """
     for name in ("overlap", "rate"):
         (tmp_path / name).mkdir()
@@ -163,14 +168,3 @@ common.run(reproduce.main)
     assert done.stdout.startswith("no results\n")
     page = (tmp_path / "report.html").read_text()
     assert "All that <code>rate</code> judges: not asked for yet" in page
-
-
-def test_every_figure_family_is_reproduced():
-    code = (
-        "from experiments.tools import reproduce as r; print(*r.ENTRYPOINTS.values())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    families = {name for name in entrypoints() if not name.startswith("tools.")}
-    assert set(re.findall(r"\['(\w+)'", done.stdout)) == families

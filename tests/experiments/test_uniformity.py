@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.lib import finer_paths
+from experiments.lib import students as sweeps
 from experiments.lib.claims import Claim
 from lmc_jax.results import store
+from lmc_jax.results.selection import regular_runs
 from lmc_jax.students import descent, minima
 from lmc_jax.theory import stability, uniform_model
 
@@ -66,9 +69,9 @@ def test_ks_interval_holds_its_distance_and_is_nan_without_runs():
 def test_regular_runs_are_those_that_converged_without_zero_rows():
     status = np.array([[descent.CONVERGED] * 2, [descent.EXHAUSTED, descent.CONVERGED]])
     zero = np.array([[0, 1], [0, 0]])
-    found = uniform_model.regular_runs({"status": status, "zero_rows": zero})
+    found = regular_runs({"status": status, "zero_rows": zero})
     assert found.tolist() == [[True, False], [False, True]]
-    assert uniform_model.regular_runs({"zero_rows": zero}).sum() == 3
+    assert regular_runs({"zero_rows": zero}).sum() == 3
 
 
 # --- resampling ----------------------------------------------------------------------
@@ -176,7 +179,7 @@ def check(name, out, *arguments):
     content = json.loads((out / f"{name}.claims.json").read_text())
     for claim in content["claims"]:
         assert Claim(**claim).holds in (True, False, None)
-    assert "ours, the paper's" in content["caption"]
+    assert sweeps.LOST in content["caption"]
     assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     return content, done.stdout
 
@@ -242,23 +245,13 @@ def test_why_gd_differs_splits_the_difference(tmp_path):
 )
 def test_steps_are_judged_by_what_they_miss_of_a_barrier(place, holds):
     """A parabola misses at most 1%; a spike between two positions is missed."""
-    code = f"""
-import numpy as np
-from experiments.lib import common, finer_paths
-common.define_cells()
-common.FLAGS(["test"])
-t = np.arange(101) / 100
-parabola = np.clip(1 - 4 * (t - {place}) ** 2, 0, None)
-spike = np.where(np.arange(101) == 55, 1.0, 0.0)
-losses = parabola if {holds} else spike
-claim = finer_paths._claim("", np.tile(losses, (3, 1)))
-print(claim["holds"], claim["measured"])
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.stdout.startswith(f"{holds} "), done.stderr
-    missed = float(done.stdout.split()[-3].rstrip("%"))
+    t = np.arange(101) / 100
+    parabola = np.clip(1 - 4 * (t - place) ** 2, 0, None)
+    spike = np.where(np.arange(101) == 55, 1.0, 0.0)
+    losses = np.tile(parabola if holds else spike, (3, 1))
+    claim = finer_paths._claim("", losses, "lerp")
+    assert claim.holds is holds
+    missed = float(claim.measured.split()[-3].rstrip("%"))
     assert missed < 1.01 if holds else missed == 100
 
 

@@ -29,7 +29,7 @@ BELOW = {
         *("data", "environment"),
     },
     "results": {"paths", "statistics", "students"},
-    "simulation": {"paths", "results", "sweep"},
+    "simulation": {"environment", "paths", "results", "students", "sweep"},
 }
 # What is imported from outside beside the standard library, where it is limited.
 OUTSIDE = {

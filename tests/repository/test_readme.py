@@ -7,10 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 import lmc_jax
-from lmc_jax.matching import MATCHINGS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
@@ -36,20 +33,8 @@ def test_first_example_has_five_lines_and_the_public_surface_is_enough_for_it():
     assert set(names) <= set(lmc_jax.__all__)
 
 
-def test_names_in_the_text_exist():
-    named = re.findall(
-        r"`(?:lmc_jax\.)?(match_\w+|lower_bound|load)\b", README.read_text()
-    )
-    assert {"match_types", "lower_bound", "load"} <= set(named) <= set(lmc_jax.__all__)
-
-
-def test_text_lists_every_matching():
-    (listed,) = re.findall(r"`--matching` takes\s(.*?);", README.read_text(), re.DOTALL)
-    assert set(re.findall(r"`(\w+)`", listed)) == set(MATCHINGS)
-
-
 def test_software_is_cited_in_its_version():
-    (version,) = re.findall(r"version = \{(.*)\}", README.read_text())
+    (version,) = re.findall(r"version = \{([\d.]+)\}", README.read_text())
     project = README.with_name("pyproject.toml").read_text()
     assert tomllib.loads(project)["project"]["version"] == version
 
@@ -59,22 +44,12 @@ def test_public_names_are_there_and_documented():
         assert inspect.getdoc(getattr(lmc_jax, name)), name
 
 
-@pytest.mark.parametrize(
-    "code",
-    [code for code in EXAMPLES if "import equinox" not in code],
-    ids=lambda code: code.split()[1],
-)
-def test_example_runs_and_prints_a_barrier(code):
-    assert 0 <= printed(code)[-1] < 1
-
-
-def test_networks_of_another_library_are_aligned_and_lose_their_barrier():
-    (code,) = (code for code in EXAMPLES if "import equinox" in code)
-    direct, aligned = printed(code)
-    said = re.search(
-        r"barrier\s+falls\s+from\s+([\d.]+) to ([\d.]+)", README.read_text()
-    )
-    assert [direct, aligned] == pytest.approx([*map(float, said.groups())], rel=0.05)
+def test_examples_run_one_after_the_other_in_python(tmp_path):
+    """And the last of them loses its barrier to a permutation."""
+    assert len(EXAMPLES) == 4
+    code = "\n".join(EXAMPLES).replace("results/mine", str(tmp_path))
+    *_, direct, aligned = printed(code)
+    assert aligned == 0 < direct
 
 
 def test_links_into_the_project_resolve():

@@ -1,4 +1,4 @@
-"""Lists, grids and words that the entrypoints share."""
+"""Lists as flags give them."""
 
 import itertools
 import math
@@ -7,12 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments.lib import claims, common
-from experiments.lib.common import Refusal, integers, multiples, numbers, words
-from lmc_jax.results import store
-from lmc_jax.sweep.cell import Descent, Minima
+from experiments.lib.lists import Refusal, integers, multiples, numbers, refusing, words
 
-GRID = {**common.DEFAULTS, "k": "2", "m": "4", "pairs": 3}
+SOURCES = ("gd", "sgd", "uniform")
 
 
 def refused(function, *arguments):
@@ -223,125 +220,24 @@ def test_malformed_numbers_are_refused_in_one_line(text):
 
 
 def test_words_are_read_in_their_order():
-    assert words("gd", "source", common.SOURCES) == ["gd"]
-    assert words("uniform,gd", "source", common.SOURCES) == ["uniform", "gd"]
+    assert words("gd", "source", SOURCES) == ["gd"]
+    assert words("uniform,gd", "source", SOURCES) == ["uniform", "gd"]
 
 
 def test_doubled_words_are_refused():
-    line = refused(words, "uniform,gd,uniform", "source", common.SOURCES)
+    line = refused(words, "uniform,gd,uniform", "source", SOURCES)
     assert "twice" in line
 
 
 @pytest.mark.parametrize("text", ["", "gd,", "GD", "gd uniform", "all", "gd,,sgd"])
 def test_unknown_words_are_refused_with_the_known_ones(text):
-    line = refused(words, text, "source", common.SOURCES)
-    for name in ("--source", *common.SOURCES):
+    line = refused(words, text, "source", SOURCES)
+    for name in ("--source", *SOURCES):
         assert name in line
 
 
-# --- the grid -------------------------------------------------------------------------
-
-
-def test_grid_is_the_product_of_teachers_widths_sources_and_rates():
-    setting = GRID | {
-        "k": "2,3",
-        "m": "4,6",
-        "source": "gd,uniform",
-        "lr_times_m": "1,2",
-    }
-    grid = common.cells(setting)
-    assert len(grid) == len(set(grid)) == 2 * 2 * (2 + 1)
-    assert {(cell.k, cell.d) for cell in grid} == {(2, 2), (3, 3)}
-    for cell in grid:
-        if isinstance(cell.source, Descent):
-            assert cell.source.lr * cell.m in (1.0, 2.0)
-    assert [cell.source.name for cell in grid[:3]] == ["gd", "gd", "uniform"]
-
-
-def test_learning_rate_is_taken_as_given_or_divided_by_the_width():
-    fixed = GRID | {"m": "4,8", "source": "gd", "lr": "0.25", "lr_times_m": None}
-    assert [cell.source.lr for cell in common.cells(fixed)] == [0.25, 0.25]
-    scaled = GRID | {"m": "4,8", "source": "gd", "lr_times_m": "2"}
-    assert [cell.source.lr for cell in common.cells(scaled)] == [0.5, 0.25]
-
-
-def test_widths_may_be_given_in_units_of_the_teacher_width():
-    grid = common.cells(GRID | {"k": "2,3", "m": None, "m_over_k": "1,4"})
-    assert {(cell.k, cell.m) for cell in grid} == {(2, 2), (2, 8), (3, 3), (3, 12)}
-
-
-def test_matchings_are_taken_in_order_and_may_be_none():
-    several = common.cells(GRID | {"matching": "weights,types_index"})
-    assert several[0].matchings == ("weights", "types_index")
-    assert common.cells(GRID | {"matching": ""})[0].matchings == ()
-
-
-def test_each_source_has_its_own_settings():
-    setting = GRID | {"source": ",".join(common.SOURCES), "alpha": 0.3, "batch": 32}
-    sources = {cell.source.name: cell.source for cell in common.cells(setting)}
-    assert list(sources) == list(common.SOURCES)
-    assert (sources["gd"].batch, sources["sgd"].batch) == (0, 32)
-    assert sources["uniform"] == Minima(1.0)
-    assert sources["equal"] == Minima("equal")
-    assert sources["dirichlet"] == Minima(0.3)
-
-
-def test_dimension_is_the_teacher_width_unless_given():
-    assert [cell.d for cell in common.cells(GRID)] == [2, 2]
-    assert [cell.d for cell in common.cells(GRID | {"d": 7})] == [7, 7]
-
-
-@pytest.mark.parametrize(
-    ("change", "fragment"),
-    [
-        ({"d": 1}, "k=2 > d=1"),
-        ({"d": 0}, "k=2 > d=0"),
-        ({"m": "0"}, "m=0"),
-        ({"pairs": 0}, "pairs=0"),
-        ({"m": "1", "source": "uniform"}, "m=1 < k=2"),
-        ({"source": "sgd", "batch": 0}, "batch=0"),
-        ({"source": "nobody"}, "nobody"),
-        ({"matching": "types"}, "'types'"),
-        ({"matching": "types_index,,weights"}, "''"),
-        ({"m": None, "m_over_k": "0"}, "--m_over_k=0"),
-        ({"m": None, "m_over_k": "2,,3"}, "--m_over_k=2,,3"),
-        ({"seed": 2**32}, "4294967296"),
-        ({"lr_times_m": "-1"}, "--lr_times_m=-1"),
-    ],
-)
-def test_grid_with_an_impossible_cell_is_refused_in_one_line(change, fragment):
-    assert fragment in refused(common.cells, GRID | change)
-
-
-# --- the end --------------------------------------------------------------------------
-
-
 def test_library_errors_become_refusals_and_others_pass():
-    with pytest.raises(Refusal, match="one line"), common.refusing():
+    with pytest.raises(Refusal, match="one line"), refusing():
         raise ValueError("one line")
-    with pytest.raises(KeyError), common.refusing():
+    with pytest.raises(KeyError), refusing():
         raise KeyError("m")
-
-
-def test_table_is_aligned_under_its_columns():
-    text = common.table(
-        [{"m": 5, "barrier": 0.012345}, {"m": 100, "barrier": math.nan}]
-    )
-    assert text.splitlines() == ["  m  barrier", "  5   0.0123", "100        -"]
-
-
-def test_rows_of_a_grid_are_its_own_and_none_may_be_missing():
-    grid = common.cells(GRID)
-    own = [{"cell": store.fingerprint(cell.parameters())} for cell in grid]
-    assert common.of_grid([{"cell": "another"}, *own], grid) == own
-    with pytest.raises(store.StoreError, match="1 of 2 cells were lost"):
-        common.of_grid(own[1:], grid)
-
-
-def test_claims_are_read_as_they_were_written(tmp_path):
-    claim = claims.Claim("c ≥ 1", measured="2", rule="r", n=3, holds=None)
-    path = claims.write(tmp_path / "figure", "caption", [claim])
-    assert path == tmp_path / "figure.claims.json"
-    caption, command, found = claims.read(path)
-    assert (caption, found) == ("caption", [claim])
-    assert command.startswith("python ")

@@ -1,0 +1,81 @@
+"""What a user may choose: named settings, as flags and from Python, read one way.
+
+A preset over the defaults, and what is given over both.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from experiments.lib.lists import Refusal
+from lmc_jax.paths import BARRIERS
+
+Values = dict[str, Any]
+Presets = Mapping[str, Mapping[str, Any]]
+
+
+class Setting(NamedTuple):
+    """One setting: how it is written, its help, its default, the values it may take.
+
+    kind: str for names and for lists such as ``5,10`` or ``5:100:x12``.
+    """
+
+    kind: type
+    help: str
+    default: Any = None
+    choices: tuple[str, ...] = ()
+
+
+OUTPUTS = {
+    "barrier": Setting(str, "Definition of the barrier.", "lerp", BARRIERS),
+    "save_weights": Setting(bool, "Store the trained networks as well.", False),
+}
+# Two ways to say the same: one that is given takes the place of the other.
+EXCLUSIVE = (("lr", "lr_times_m"), ("m", "m_over_k"))
+
+
+def define(settings: Mapping[str, Setting], values: flags.FlagValues) -> None:
+    """Makes a flag of each setting, None where it is not given."""
+    makers: dict[type, Any] = {
+        str: flags.DEFINE_string,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        bool: flags.DEFINE_bool,
+    }
+    for name, (kind, text, _, choices) in settings.items():
+        if choices:
+            flags.DEFINE_enum(name, None, list(choices), text, flag_values=values)
+        else:
+            makers[kind](name, None, text, flag_values=values)
+
+
+def chosen(
+    settings: Mapping[str, Setting], preset: Mapping[str, Any], values: flags.FlagValues
+) -> Values:
+    """The preset over the defaults, and the flags given over both.
+
+    Raises:
+      Refusal: for two settings that exclude each other.
+    """
+    defaults = {name: setting.default for name, setting in settings.items()}
+    found = {**defaults, **preset}
+    given = {name: values[name].value for name in settings}
+    given = {name: value for name, value in given.items() if value is not None}
+    for one, other in EXCLUSIVE:
+        if one in given and other in given:
+            raise Refusal(f"--{one} and --{other} exclude each other: give one of them")
+        if one in given:
+            found[other] = None
+        if other in given:
+            found[one] = None
+    return found | given
+
+
+def text(value: Any) -> str:
+    """A value from Python as a flag is written: lists with commas."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple | range):
+        return ",".join(map(text, value))
+    return str(value)

@@ -1,0 +1,223 @@
+"""Sweeps of two-layer students: settings, the grid of cells, words of captions."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.lib.compute import Family, Options
+from experiments.lib.lists import (
+    MOST_CELLS,
+    Refusal,
+    integers,
+    multiples,
+    numbers,
+    refusing,
+    words,
+)
+from experiments.lib.settings import OUTPUTS, Setting, Values
+from lmc_jax.matching import MATCHINGS
+from lmc_jax.results import store, summary
+from lmc_jax.students.optimizers import OPTIMIZERS
+from lmc_jax.sweep import devices
+from lmc_jax.sweep.batches import batch_shape
+from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.run import sweep
+
+TRAINED = ("gd", "sgd")
+SOURCES = (*TRAINED, "uniform", "dirichlet", "equal")
+CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
+LOST = "are ours; the text of the paper that we have omits them"
+
+SETTINGS = {
+    "k": Setting(str, "Teacher widths: 5,10,20."),
+    "m": Setting(str, "Student widths: 5,10,20 or 5:100:5 or 5:400:x25."),
+    "m_over_k": Setting(
+        str, "Widths in units of k: 1,1.5,2 or 1:8:x12; instead of --m."
+    ),
+    "d": Setting(int, "Input dimension, at least k. Default: k."),
+    "source": Setting(str, f"Students: {', '.join(SOURCES)}.", "gd,uniform"),
+    "matching": Setting(
+        str,
+        f"Beside the direct path: {', '.join(MATCHINGS)}.",
+        "types_index,types_opposed",
+    ),
+    "pairs": Setting(int, "Independent pairs a point.", 40),
+    "lr_times_m": Setting(str, "Learning rates c, for η = c/m: 0.5,1,2.", "2"),
+    "lr": Setting(str, "Learning rates η; instead of --lr_times_m."),
+    "steps": Setting(int, "Most steps of a run.", 100_000),
+    "tol": Setting(float, "A run ends once its loss is below this.", 1e-6),
+    "check_every": Setting(int, "Steps between two looks at the loss.", 200),
+    "hold": Setting(int, "Looks in a row that must be below --tol.", 1),
+    "init_std": Setting(float, "Standard deviation of an initial weight.", 0.01),
+    "zero_row": Setting(float, "Norm up to which a trained neuron is zero.", 1e-6),
+    "optimizer": Setting(str, f"One of {', '.join(OPTIMIZERS)}.", "sgd"),
+    "batch": Setting(int, "Fresh inputs a step of the source sgd.", 256),
+    "alpha": Setting(float, "Dirichlet concentration, source dirichlet.", 0.5),
+    "precision": Setting(str, "Of the training: float32 or float64.", "float32"),
+    "points": Setting(int, "Positions along a path, ends included.", 11),
+    "pqi_p": Setting(float, "Exponent p of the PQ index, 0 < p < q.", 1.0),
+    "pqi_q": Setting(float, "Exponent q of the PQ index.", 2.0),
+    "seed": Setting(int, "Root seed, 0 ... 4294967295.", 0),
+    **OUTPUTS,
+}
+
+
+# --- cells ---------------------------------------------------------------------------
+
+
+def cells(setting: Values) -> list[Cell]:
+    """The grid k × m × source × learning rate of the settings, validated.
+
+    Raises:
+      Refusal: for the first thing wrong, in one line.
+    """
+    asked = setting["matching"]
+    matchings = words(asked, "matching", MATCHINGS) if asked else []
+    grid = []
+    for k, m in _shapes(setting):
+        for name in words(setting["source"], "source", SOURCES):
+            for source in _sources(name, m, setting):
+                cell = Cell(
+                    k=k,
+                    m=m,
+                    d=k if setting["d"] is None else setting["d"],
+                    source=source,
+                    pairs=setting["pairs"],
+                    seed=setting["seed"],
+                    matchings=tuple(matchings),
+                    points=setting["points"],
+                    pqi=(setting["pqi_p"], setting["pqi_q"]),
+                )
+                with refusing():
+                    cell.validate()
+                grid.append(cell)
+        if len(grid) > MOST_CELLS:
+            raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
+    return grid
+
+
+def _shapes(setting: Values) -> Iterator[tuple[int, int]]:
+    """Widths of the teacher and of the student."""
+    for k in integers(setting["k"], "k"):
+        for m in widths(k, setting):
+            yield k, m
+
+
+def widths(k: int, setting: Values) -> list[int]:
+    """Student widths asked for, as they are or in units of k."""
+    if setting["m_over_k"] is None:
+        return integers(setting["m"], "m")
+    return multiples(setting["m_over_k"], "m_over_k", k)
+
+
+def _sources(name: str, m: int, setting: Values) -> list[Descent | Minima]:
+    alphas = {"uniform": 1.0, "equal": "equal", "dirichlet": setting["alpha"]}
+    if name in alphas:
+        return [Minima(alphas[name])]
+    if setting["lr_times_m"] is not None:
+        rates = [c / max(m, 1) for c in numbers(setting["lr_times_m"], "lr_times_m")]
+    else:
+        rates = numbers(setting["lr"], "lr")
+    if name == "sgd" and setting["batch"] < 1:
+        raise Refusal(f"--batch={setting['batch']}: give at least 1")
+    shared = (
+        *("optimizer", "steps", "tol", "check_every", "hold"),
+        *("init_std", "precision", "zero_row"),
+    )
+    return [
+        Descent(
+            lr=rate,
+            batch=setting["batch"] if name == "sgd" else 0,
+            **{key: setting[key] for key in shared},
+        )
+        for rate in rates
+    ]
+
+
+def require(grid: Sequence[Cell], kind: type, reason: str) -> None:
+    """Refuses cells whose students do not come from a ``kind`` of source."""
+    for cell in grid:
+        if not isinstance(cell.source, kind):
+            raise Refusal(f"--source={cell.source.name} does not serve here: {reason}")
+
+
+# --- work ----------------------------------------------------------------------------
+
+
+def work(
+    grid: Sequence[Cell], save: Callable, progress: tqdm, options: Options
+) -> None:
+    """``compute.Family.work``: a sweep, its batches halved where memory is short."""
+    start = halvings = options.machine.halvings
+
+    def halved(now: int) -> None:
+        nonlocal halvings
+        if halvings == start and devices.first():
+            line = "warning: a batch does not fit into memory; going on with halves"
+            tqdm.write(line, file=sys.stderr)
+        halvings = now
+
+    def keep(cell: Cell, arrays: dict[str, Any], weights: Any) -> None:
+        notes = {"batch_per_device": list(batch_shape(cell, halvings))}
+        save(cell, arrays, None if weights is None else {"W": weights}, notes)
+
+    sweep(
+        grid,
+        keep,
+        progress=progress.update,
+        weights=options.setting["save_weights"],
+        halvings=start,
+        halved=halved,
+    )
+
+
+FAMILY = Family(
+    task="",
+    settings=SETTINGS,
+    processes=True,
+    unit="pair",
+    size=lambda cell: cell.pairs,
+    work=work,
+    rows=summary.rows,
+)
+
+
+def trained(record: store.Record) -> np.ndarray:
+    """Students ``[pairs, 2, m, d]`` of a cell, float64, from the file beside it.
+
+    Raises:
+      StoreError: where that file is damaged or was lost.
+    """
+    assert record.path is not None
+    stored = store.read_weights(record.path)
+    if stored is None:
+        raise store.StoreError(
+            f"the weights of {str(record.path)!r} were lost just now: run the command "
+            "again"
+        )
+    return stored.arrays["W"].astype(np.float64)
+
+
+# --- words ---------------------------------------------------------------------------
+
+
+def convention(setting: Values, pairs: str) -> str:
+    """How every caption of a barrier begins: definition, loss, n, interval."""
+    return (
+        f"Barrier ({setting['barrier']}, {setting['points']} points), {CONVENTION}. "
+        f"Means over n = {pairs} independent pairs, 95% bootstrap intervals. "
+        f"d = {setting['d'] or 'k'}, seed {setting['seed']}."
+    )
+
+
+def trained_by(setting: Values) -> str:
+    """How captions name the training: source, optimiser, batch, scale, precision."""
+    asked = [name.upper() for name in setting["source"].split(",") if name in TRAINED]
+    batch = f", batch {setting['batch']}" if "SGD" in asked else ""
+    return (
+        f"{' and '.join(asked)} ({setting['optimizer']}{batch}, "
+        f"{setting['precision']}) from N(0, {setting['init_std']}²) weights"
+    )

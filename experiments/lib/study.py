@@ -1,0 +1,221 @@
+"""A figure as a value: from settings to cells, rows, pictures, claims and files.
+
+    STUDY = Study("overlap", PRESETS, rows, table, (Figure("overlap", draw, ...),))
+
+``STUDY.main()`` runs it from flags, ``STUDY.run(k=[5], m=[6, 8], pairs=10)`` from
+Python. Flags are read here and nowhere below.
+"""
+
+import dataclasses
+import shlex
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from experiments.lib import claims, command, compute, machine, plot, settings, students
+from experiments.lib.claims import Claim
+from experiments.lib.compute import Family
+from experiments.lib.lists import Refusal
+from experiments.lib.settings import Presets, Setting, Values
+from experiments.lib.table import table
+from lmc_jax.results import files, store
+
+
+class Measured(NamedTuple):
+    """What the cells of a study gave.
+
+    records: one of each cell of the grid, in its order. table: the rows of summary.csv
+    that are of these cells, one a cell and path.
+    """
+
+    setting: Values
+    grid: Sequence[Any]
+    records: store.Records
+    table: list[dict[str, Any]]
+
+
+class Figure(NamedTuple):
+    """One picture of a study, from the rows of the study.
+
+    name: of its files. draw: rows to a Matplotlib figure. caption: rows and settings to
+    its words. claims: rows to what is stated of it, judged.
+    """
+
+    name: str
+    draw: Callable[[Any], Any]
+    caption: Callable[[Any, Values], str]
+    claims: Callable[[Any], Sequence[Claim]]
+
+
+class Result(NamedTuple):
+    """What a study gives: the table printed, figures by name, claims, files written."""
+
+    table: list[dict[str, Any]]
+    figures: dict[str, Any]
+    claims: list[Claim]
+    files: list[Path]
+
+    @property
+    def figure(self) -> Any:
+        """The first figure."""
+        return next(iter(self.figures.values()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A figure, or a few that share their cells.
+
+    name: of the study. presets: settings by the name of a preset, "quick" and "paper".
+    rows: ``Measured`` to what is drawn, in any form. table: rows to those printed, the
+    same columns in each. figures: what is drawn. cells: settings to a grid. own:
+    settings of this study alone, or in place of its family's. tables: files of rows by
+    name, beside summary.csv. weights: whether it needs the trained weights. family: of
+    its cells. paper: where the paper has it. command: module and flag that run it,
+    where that is not its name.
+    """
+
+    name: str
+    presets: Presets
+    rows: Callable[[Measured], Any]
+    table: Callable[[Any], list[dict[str, Any]]]
+    figures: tuple[Figure, ...]
+    cells: Callable[[Values], Sequence[Any]] = students.cells
+    own: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
+    tables: Mapping[str, Callable[[Any], list[dict[str, Any]]]] = dataclasses.field(
+        default_factory=dict
+    )
+    weights: bool = False
+    family: Family = students.FAMILY
+    paper: str = ""
+    command: str = ""
+
+    def main(self, *variants: "Study") -> None:
+        """Runs it from the flags of this process, or the variant that a flag names."""
+        self.define(flags.FLAGS)
+        by_flag = {variant.line[1].removeprefix("--"): variant for variant in variants}
+        for name, variant in by_flag.items():
+            text = f"{variant.paper} in place of {self.paper}."
+            flags.DEFINE_bool(name, False, text)
+
+        def begin() -> None:
+            asked = [
+                study for name, study in by_flag.items() if flags.FLAGS[name].value
+            ]
+            if len(asked) > 1:
+                raise Refusal(f"--{', --'.join(by_flag)}: give one of them")
+            (asked[0] if asked else self)._run(flags.FLAGS, show=True)
+
+        command.run(begin)
+
+    def run(self, **given: Any) -> Result:
+        """Runs it from Python with settings as the flags have them, lists as lists.
+
+        Files go to ``out``, where finished cells are found again.
+
+        Raises:
+          Refusal: a ValueError, in one line, for settings that cannot be.
+        """
+        values = flags.FlagValues()
+        self.define(values)
+        texts = [
+            f"--{name}={settings.text(value)}"
+            for name, value in given.items()
+            if value is not None
+        ]
+        try:
+            values([self.name, *texts])
+        except flags.Error as error:
+            raise Refusal(str(error)) from error
+        return self._run(values, show=False)
+
+    @property
+    def line(self) -> list[str]:
+        """The module and the flag that run it."""
+        return (self.command or self.name).split()
+
+    @property
+    def choices(self) -> dict[str, Setting]:
+        """What a user may choose."""
+        return {**self.family.settings, **self.own}
+
+    def define(self, values: flags.FlagValues) -> None:
+        """Its flags."""
+        flags.DEFINE_enum(
+            *("preset", "quick", list(self.presets), "Set of defaults."),
+            flag_values=values,
+        )
+        flags.DEFINE_string(
+            *("out", None, f"Folder of cells, table, figure. Default: {self._out}."),
+            flag_values=values,
+        )
+        settings.define(machine.SETTINGS, values)
+        if self.family.processes:
+            settings.define(machine.PROCESSES, values)
+        settings.define(self.choices, values)
+
+    @property
+    def _out(self) -> str:
+        return f"results/{self.name}"
+
+    def _run(self, values: flags.FlagValues, *, show: bool) -> Result:
+        place = machine.given(values)
+        setting = settings.chosen(self.choices, self.presets[values.preset], values)
+        setting |= {"preset": values.preset, "out": self._out}
+        if values.out is not None:
+            setting["out"] = values.out
+        if not setting["out"]:
+            raise Refusal("--out=: give a folder")
+        setting["save_weights"] |= self.weights
+        if not self.family.processes:
+            machine.alone(place)
+        machine.prepare(place)
+        grid = self.cells(setting)
+        records = compute.computed(self.family, grid, setting, place)
+        out = Path(setting["out"])
+        summary, every = compute.write_summary(out, self.family, setting["barrier"])
+        of_grid = compute.of_grid(every, grid)
+        rows = self.rows(Measured(setting, grid, records, of_grid))
+        result = self._written(rows, setting, [summary], _command(self, values))
+        if show:
+            _show(result)
+        return result
+
+    def _written(
+        self, rows: Any, setting: Values, written: list[Path], command: str
+    ) -> Result:
+        out, drawn, judged = Path(setting["out"]), {}, []
+        for name, made in self.tables.items():
+            written.append(out / name)
+            files.write_csv(out / name, made(rows))
+        for name, draw, caption, claimed in self.figures:
+            text, found = caption(rows, setting), list(claimed(rows))
+            with plot.style():
+                drawn[name] = draw(rows)
+                written += plot.save(drawn[name], out / name)
+            written.append(out / f"{name}.caption.txt")
+            files.write_atomic(written[-1], f"{textwrap.fill(text, 88)}\n".encode())
+            written.append(claims.write(out / name, text, found, command))
+            judged += found
+        return Result(self.table(rows), drawn, judged, written)
+
+
+def _command(study: Study, values: flags.FlagValues) -> str:
+    """The command that does the same, as one would type it."""
+    names = [*study.choices, *machine.SETTINGS, *machine.PROCESSES, "preset", "out"]
+    texts = [
+        f"--{name}={settings.text(values[name].value)}"
+        for name in names
+        if name in values and values[name].present
+    ]
+    module, *flag = study.line
+    return shlex.join(["python", "-m", f"experiments.{module}", *flag, *texts])
+
+
+def _show(result: Result) -> None:
+    print(table(result.table))
+    for claim in result.claims:
+        print(claims.line(claim))
+    print("files:", *result.files, sep="\n  ")

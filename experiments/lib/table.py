@@ -1,0 +1,37 @@
+"""Rows as text: aligned tables, means with their intervals."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as aligned text under the names of the first row's columns.
+
+    >>> print(table([{"m": 5, "barrier": 0.25}, {"m": 10, "barrier": float("nan")}]))
+     m  barrier
+     5     0.25
+    10        -
+    """
+    columns = list(rows[0])
+    body = [[_short(row[column]) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *body, strict=True)]
+    lines = [columns, *body]
+    return "\n".join(
+        "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def with_interval(row: Mapping[str, Any], value: str) -> str:
+    """``mean [low, high]`` of a value of a row, which has a column for each."""
+    mean, low, high = (row[f"{value}_{end}"] for end in ("mean", "low", "high"))
+    return f"{mean:.3g} [{low:.2g}, {high:.2g}]"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return "-" if math.isnan(value) else f"{value:.3g}"
+    return str(value)

@@ -1,0 +1,50 @@
+"""Which pairs and which runs count: one policy, for every table and figure.
+
+Means of barriers and overlaps are over pairs that did not diverge, converged or not.
+Statements about minima are of runs that converged; those about the uniform model
+(Assumption 3), which has no zero rows, of converged runs without any.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmc_jax.students import descent
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def kept_pairs(arrays: Arrays) -> NDArray[np.bool_]:
+    """Pairs of a cell, of students or of classifiers, of which neither run diverged.
+
+    A classifier diverged where its loss is not finite.
+
+    Returns:
+      ``[pairs]``.
+    """
+    ends = arrays["losses"][:, :, [0, -1]]
+    kept = np.asarray(np.isfinite(ends).reshape(len(ends), -1).all(axis=1))
+    if "status" in arrays:
+        kept &= (arrays["status"] != descent.DIVERGED).all(axis=1)
+    return kept
+
+
+def converged_runs(arrays: Arrays) -> NDArray[np.bool_]:
+    """Runs of a cell of students that met the tolerance; all of sampled minima.
+
+    Returns:
+      ``[pairs, 2]``.
+    """
+    if "status" not in arrays:
+        return np.ones_like(arrays["zero_rows"], bool)
+    return arrays["status"] == descent.CONVERGED
+
+
+def regular_runs(arrays: Arrays) -> NDArray[np.bool_]:
+    """Converged runs without zero rows, as the minima of the uniform model.
+
+    Returns:
+      ``[pairs, 2]``.
+    """
+    return converged_runs(arrays) & (arrays["zero_rows"] == 0)

@@ -1,0 +1,28 @@
+"""Claims and tables: what a command prints and leaves."""
+
+import math
+
+from experiments.lib import claims
+from experiments.lib.table import table, with_interval
+
+CLAIM = claims.Claim("c ≥ 1", measured="2", rule="r", n=3, holds=None, case="m = 1")
+
+
+def test_claims_are_read_as_they_were_written(tmp_path):
+    path = claims.write(tmp_path / "figure", "caption", [CLAIM], "python -m x --k=2")
+    assert path == tmp_path / "figure.claims.json"
+    assert claims.read(path) == ("caption", "python -m x --k=2", [CLAIM])
+
+
+def test_a_claim_is_printed_in_one_line():
+    assert claims.line(CLAIM) == "      not run  c ≥ 1 (m = 1): 2"
+
+
+def test_table_is_aligned_under_its_columns():
+    text = table([{"m": 5, "barrier": 0.012345}, {"m": 100, "barrier": math.nan}])
+    assert text.splitlines() == ["  m  barrier", "  5   0.0123", "100        -"]
+
+
+def test_means_are_shown_with_their_intervals():
+    row = {"barrier_mean": 0.5, "barrier_low": 0.25, "barrier_high": 0.75}
+    assert with_interval(row, "barrier") == "0.5 [0.25, 0.75]"
