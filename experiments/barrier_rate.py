@@ -130,11 +130,11 @@ def draw(rows: Rows):
     """A panel a teacher: means, certificates and slopes through the peak, log axes."""
     groups, fits = rows.groups, slopes(rows)
     teachers = sorted({k for k, _ in groups})
-    figure, axes = plot.grid(1, len(teachers))
+    figure, axes = plot.grid(1, len(teachers), height=2.8, share=True)
     for panel, k in zip(axes[0], teachers, strict=True):
         mine = {matching: curve for (j, matching), curve in groups.items() if j == k}
-        for i, (matching, curve) in enumerate(mine.items()):
-            color = plot.CYCLE[i % len(plot.CYCLE)]
+        for matching, curve in mine.items():
+            color = PATHS[matching].color
             kept = [row for row in curve if row["m"] > k]
             widths = [row["m"] for row in kept]
             plot.points(
@@ -146,7 +146,7 @@ def draw(rows: Rows):
                 label=PATHS[matching].label,
             )
             bounds = [row["bound_mean"] for row in kept]
-            label = f"certificate, {matching}"
+            label = f"certificate, {PATHS[matching].label}"
             panel.plot(widths, bounds, "--", color=color, label=label)
         curve = next(iter(mine.values()))
         _guides(panel, curve)
@@ -156,9 +156,9 @@ def draw(rows: Rows):
         )
         plot.log_axis(panel)
         panel.set(xlabel="student width m", yscale="log")
-        panel.set_ylabel("permuted barrier, certificate")
         panel.set_title(f"k = {k}, slopes {shown}")
-    plot.legend(figure, axes[0, 0])
+    axes[0, 0].set_ylabel("permuted barrier, certificate")
+    plot.legend(figure, axes)
     return figure
 
 

@@ -71,37 +71,30 @@ def draw(rows: Sequence[dict]):
     teachers = sorted({row["k"] for row in rows})
     rates = list(dict.fromkeys(row["rate"] for row in rows if row["rate"])) or [""]
     single = len(rates) == 1
-    figure, axes = plot.grid(len(teachers), 2 if single else len(rates))
+    columns = 2 if single else len(rates)
+    figure, axes = plot.grid(len(teachers), columns, share=False if single else "row")
     for line, k in zip(axes, teachers, strict=True):
         for panel, shown in zip(line, rates, strict=False):
             kept = [r for r in rows if r["k"] == k and r["rate"] in ("", shown)]
+            panel.set_yscale("log")
             title = f"k = {k}" + (f", η = {shown}" if shown else "")
-            _panel(panel, kept, k, title, log=True)
+            _panel(panel, kept, k, title)
             if single:
                 permuted = [r for r in kept if not PATHS[r["matching"]].baseline]
-                _panel(line[1], permuted, k, f"{title}, permuted", log=False)
-    plot.legend(figure, axes[0, 0])
+                _panel(line[1], permuted, k, f"{title}, permuted only")
+        line[0].set_ylabel("barrier")
+    plot.legend(figure, axes)
     return figure
 
 
-def _panel(axes, rows: Sequence[dict], k: int, title: str, *, log: bool) -> None:
+def _panel(axes, rows: Sequence[dict], k: int, title: str) -> None:
     for curve in curves.group(rows, "source", "matching").values():
-        # Barriers at m = k are zero up to rounding: they have no place on a log axis.
-        kept = [row for row in curve if row["barrier_mean"] > 1e-9 or not log]
-        if kept:
-            curves.draw(axes, kept)
-    _mark_minima(axes, k)
-    plot.log_axis(axes)
-    axes.set(xlabel="student width m", ylabel="barrier", title=title)
-    if log:
-        axes.set_yscale("log")
-
-
-def _mark_minima(axes, k: int) -> None:
-    """Where the overlap is least: the paper's 2k and the exact width."""
-    plot.mark(axes, 2 * k, "2k, the paper's peak")
+        curves.draw(axes, curve)
+    plot.mark(axes, 2 * k, "m = 2k, the paper's peak")
     if k > 1:
         plot.mark(axes, theory.overlap_minimum(k), "least overlap, exact", "--")
+    plot.log_axis(axes)
+    axes.set(xlabel="student width m", title=title)
 
 
 def draw_normalized(rows: Sequence[dict]):
@@ -112,7 +105,9 @@ def draw_normalized(rows: Sequence[dict]):
     permuted = [row for row in rows if row["matching"] != "direct"]
     panels = curves.group(permuted, "source", "rate", "matching")
     matchings = len({matching for *_, matching in panels})
-    figure, axes = plot.grid(-(-len(panels) // matchings), matchings)
+    teachers = sorted({row["k"] for row in rows})
+    colors = dict(zip(teachers, plot.shades(len(teachers)), strict=True))
+    figure, axes = plot.grid(-(-len(panels) // matchings), matchings, share="row")
     for panel, ((source, rate_shown, matching), group) in zip(
         axes.flat, panels.items(), strict=True
     ):
@@ -121,17 +116,19 @@ def draw_normalized(rows: Sequence[dict]):
                 panel,
                 [row["m"] / k for row in curve],
                 *curves.columns(curve, "normalized"),
-                color=plot.CYCLE[i % len(plot.CYCLE)],
+                color=colors[k],
                 marker=plot.MARKERS[i % len(plot.MARKERS)],
                 label=f"k = {k}",
             )
-        plot.mark(panel, 2, "2, the paper's peak")
-        plot.mark(panel, theory.LIMIT_MINIMUM_RATIO, "2.292, least overlap", "--")
+        plot.mark(panel, 2, "m = 2k, the paper's peak")
+        plot.mark(panel, theory.LIMIT_MINIMUM_RATIO, "m = 2.292k, least overlap", "--")
         plot.log_axis(panel)
-        panel.set(xlabel="m/k", ylabel="permuted / direct barrier")
-        shown = f"{source}, η = {rate_shown}" if rate_shown else source
-        panel.set_title(f"{shown}, {PATHS[matching].label}", fontsize=9)
-    plot.legend(figure, axes[0, 0])
+        shown = f"η = {rate_shown}, " if rate_shown else ""
+        title = f"{curves.NAMES[source]}, {shown}{PATHS[matching].label}"
+        panel.set(xlabel="m/k", title=title)
+    for line in axes:
+        line[0].set_ylabel("permuted / direct barrier")
+    plot.legend(figure, axes)
     return figure
 
 

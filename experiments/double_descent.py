@@ -121,26 +121,27 @@ def draw(rows: Rows):
         for panel in (barriers, losses):
             panel.axvline(k, color=plot.BLACK, linewidth=0.9, label="m = k")
             panel.set(xlabel="student width m", yscale="log")
+            plot.log_axis(panel)
         plot.mark(barriers, 2 * k, "m = 2k")
         for curve in group.values():
-            kept = [row for row in curve if row["barrier_mean"] > 1e-9]
-            if kept:
-                curves.draw(barriers, kept)
+            curves.draw(barriers, curve)
         barriers.set(ylabel="barrier", title=f"k = {k}, η = {rate}")
         shown = group["direct"]
         median, low, high = curves.columns(shown, "loss")
         widths = [row["m"] for row in shown]
-        losses.fill_between(widths, low, high, alpha=0.25, label="5% to 95% of runs")
-        losses.plot(widths, median, marker="o", label="median loss reached")
+        gray = {"color": "0.4"}
+        losses.fill_between(
+            widths, low, high, alpha=0.25, **gray, label="5 to 95% of runs"
+        )
+        losses.plot(widths, median, marker=".", **gray, label="median loss reached")
         ticks = [(row["m"], loss) for row in shown for loss in row["above"]]
         if ticks:
             style = {"marker": "_", "linestyle": "none", "markersize": 7}
             label = f"each run above {SOLVED:g}"
-            losses.plot(*zip(*ticks, strict=True), color=plot.RED, label=label, **style)
-        losses.axhline(SOLVED, color=plot.BLACK, linestyle="--", label="1e-4")
-        losses.set(ylabel="loss of the trained students", title="loss reached")
-        losses.legend()
-    plot.legend(figure, axes[0, 0])
+            losses.plot(*zip(*ticks, strict=True), **gray, label=label, **style)
+        losses.axhline(SOLVED, color=plot.BLACK, linestyle="-.", label="loss 1e-4")
+        losses.set(ylabel="loss of the trained students", title="losses reached")
+    plot.legend(figure, axes)
     return figure
 
 

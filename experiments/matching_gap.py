@@ -15,7 +15,7 @@ import numpy as np
 from experiments.claims.matching_gap import ROUNDING, claims
 from experiments.lib import curves, plot, projected, students
 from experiments.lib.lists import Refusal, words
-from experiments.lib.matchers import EVERY, REFERENCES, RESTARTS, look, matcher
+from experiments.lib.matchers import EVERY, RESTARTS, look, matcher
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
@@ -185,16 +185,18 @@ def draw(found: Compared):
     """A column a teacher; ratios to the best permutation a row a source, then times."""
     teachers = sorted({row["k"] for row in found.rows})
     sources = list(dict.fromkeys(row["source"] for row in found.rows))
-    figure, axes = plot.grid(len(sources) + 1, len(teachers), size=(3.2, 2.6))
+    figure, axes = plot.grid(len(sources) + 1, len(teachers), height=2.1, share="row")
     for column, k in enumerate(teachers):
         for panel, source in zip(axes[:-1, column], sources, strict=True):
             kept = [r for r in found.rows if (r["k"], r["source"]) == (k, source)]
             _ratios(panel, kept)
-            panel.set_title(f"k = {k}, {source}")
-            panel.set_ylabel("barrier / best permutation's")
+            panel.set_title(f"k = {k}, {curves.NAMES[source]}")
         kept = [r for r in found.rows if (r["k"], r["source"]) == (k, sources[-1])]
         _times(axes[-1, column], kept)
-    plot.legend(figure, axes[0, 0])
+    for line in axes[:-1]:
+        line[0].set_ylabel("barrier / best found")
+    axes[-1, 0].set_ylabel("milliseconds a pair")
+    plot.legend(figure, axes)
     return figure
 
 
@@ -209,7 +211,7 @@ def _ratios(axes, rows: Sequence[dict]) -> None:
     bound = {"color": plot.BLACK, "linestyle": "--", "label": "lower bound, proved"}
     reference = [row for row in rows if row["matching"] == row["reference"]]
     _curve(axes, sorted(reference, key=lambda row: row["m"]), "lower", bound)
-    plot.mark(axes, WIDEST + 0.5, f"m = {WIDEST}: all m! permutations tried")
+    plot.mark(axes, WIDEST + 0.5, f"to m = {WIDEST} all m! permutations tried")
     _widths(axes, rows)
     axes.set(yscale="log", xlabel="student width m")
     axes.set_ylim(0.6, max(4, axes.get_ylim()[1]))
@@ -228,15 +230,10 @@ def _times(axes, rows: Sequence[dict]) -> None:
     for name in EVERY:
         if (name,) in groups:
             curve = groups[name,]
-            style = look(name) if name in REFERENCES else look(name) | {"label": None}
-            axes.plot(
-                [row["m"] for row in curve],
-                [row["milliseconds"] for row in curve],
-                **style,
-            )
-    axes.legend()
+            widths = [row["m"] for row in curve]
+            axes.plot(widths, [row["milliseconds"] for row in curve], **look(name))
     _widths(axes, rows)
-    axes.set(yscale="log", xlabel="student width m", ylabel="milliseconds a pair")
+    axes.set(yscale="log", xlabel="student width m")
 
 
 def _widths(axes, rows: Sequence[dict]) -> None:

@@ -83,13 +83,15 @@ def draw(rows: Sequence[dict]):
     teachers = curves.group(rows, "k")
     columns = min(3, len(teachers))
     shape = (-(-len(teachers) // columns), columns)
-    figure, axes = plot.grid(*shape, size=(2.7, 2.3))
+    figure, axes = plot.grid(*shape, share=True)
     panels = axes.flat
     for panel, ((k,), points) in zip(panels, teachers.items(), strict=False):
         _panel(panel, k, points)
     for panel in axes.flat[len(teachers) :]:
         panel.set_visible(False)
-    plot.legend(figure, axes[0, 0], columns=3)
+    for line in axes:
+        line[0].set_ylabel("overlap / m")
+    plot.legend(figure, axes)
     return figure
 
 
@@ -97,28 +99,24 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
     widest = max([8 * k, *(row["m"] for row in points)])
     widths = np.unique(np.geomspace(k, widest, 80).astype(int))
     ratio = np.geomspace(1, widest / k, 200)
-    limit, clt, exact = plot.GREEN, plot.ORANGE, plot.BLUE
-    axes.plot(
-        *(ratio, theory.expected_overlap_limit(ratio)),
-        **{"color": limit, "linestyle": ":", "label": "exact, k → ∞"},
-    )
-    axes.plot(
-        *(ratio, theory.expected_overlap_clt(ratio * k, k)),
-        **{"color": clt, "linestyle": "--", "label": "central limit (Theorem 5)"},
-    )
-    axes.plot(
-        *(widths / k, theory.expected_overlap(widths, k)),
-        **{"color": exact, "label": "exact"},
-    )
+    forms = {
+        "exact, k → ∞": (ratio, theory.expected_overlap_limit(ratio), ":", "0.5"),
+        "central limit (Theorem 5)": (
+            *(ratio, theory.expected_overlap_clt(ratio * k, k), "--", plot.BLACK),
+        ),
+        "exact": (widths / k, theory.expected_overlap(widths, k), "-", plot.BLACK),
+    }
+    for label, (x, y, linestyle, color) in forms.items():
+        axes.plot(x, y, color=color, linestyle=linestyle, label=label)
     for (source,), curve in curves.group(points, "source").items():
         plot.points(
             axes,
             [row["m"] / k for row in curve],
             *curves.columns(curve, "overlap"),
-            color=plot.BLACK if source == "uniform" else curves.COLORS[source],
+            color=curves.COLORS[source],
             marker="o" if source == "uniform" else "s",
             linestyle="none",
-            label=f"sampled, {source}",
+            label=f"sampled, {curves.NAMES[source]}",
         )
     plot.mark(axes, theory.CLT_MINIMUM_RATIO, "m = 2k, the paper's minimum")
     plot.mark(axes, theory.LIMIT_MINIMUM_RATIO, "m = 2.292k, exact for k → ∞", "--")
@@ -126,8 +124,7 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
     title = f"k = {k}"
     if k > 1:
         title += f", exact minimum at m = {theory.overlap_minimum(k)}"
-    axes.set(xlabel="m/k", ylabel="overlap / m", ylim=(0.69, 1.02))
-    axes.set_title(title, fontsize=8)
+    axes.set(xlabel="m/k", ylim=(0.69, 1.02), title=title)
 
 
 # --- words ---------------------------------------------------------------------------

@@ -36,6 +36,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "paper": SHARED | {"widths": "2,3,4,8,12,16,24,32,48,64,100", "layers": "2,3,4,5"},
 }
+DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
 RESAMPLES = 2000
 
 
@@ -125,12 +126,12 @@ def placed(row: dict[str, Any]) -> str:
 
 def draw(rows: Rows):
     """Above barriers against width, below where they peak."""
-    figure, axes = plot.grid(2, 2)
+    figure, axes = plot.grid(2, 2, share="row")
     table = rows.cells.table
     path = peaks.permuted(table)[0]
     widths = sorted({row["width"] for row in table})
     depths = [f"{own['layers']} layers" for own in rows.depths]
-    sets = [own["data"] for own in rows.sets]
+    sets = [DATA.get(own["data"], own["data"]) for own in rows.sets]
     columns = (rows.depths, depths), (rows.sets, sets)
     for (above, below), (found, names) in zip(axes.T, columns, strict=True):
         for i, (own, label) in enumerate(zip(found, names, strict=True)):
@@ -138,17 +139,22 @@ def draw(rows: Rows):
             wanted |= {"sample": "test", "metric": "nll"}
             curve = classifiers.select(table, **wanted)
             ends = curves.columns(curve, "barrier")
-            style: dict[str, Any] = {"marker": plot.MARKERS[i % 7], "label": label}
-            plot.points(above, [row["width"] for row in curve], *ends, **style)
+            color = plot.shades(len(found))[i]
+            style: dict[str, Any] = {"marker": plot.MARKERS[i % 7], "color": color}
+            plot.points(
+                above, [row["width"] for row in curve], *ends, **style, label=label
+            )
         plot.log_axis(above)
-        above.set(xlabel="width", ylabel="permuted barrier, test NLL [nats]")
+        above.set(xlabel="width")
         above.legend()
         places, ends = list(range(len(found))), curves.columns(found, "width")
-        plot.points(below, places, *ends, marker="o", linestyle="", color=plot.BLUE)
+        plot.points(below, places, *ends, marker="o", linestyle="", color=plot.BLACK)
         below.set_xticks(places, names)
-        below.set(ylabel="width of the peak", yscale="log")
+        below.set_yscale("log")
         below.set_yticks(widths, map(str, widths))
         below.minorticks_off()
+    axes[0, 0].set_ylabel("permuted barrier, test NLL [nats]")
+    axes[1, 0].set_ylabel("width of the peak")
     return figure
 
 

@@ -168,24 +168,26 @@ def draw(rows: Sequence[dict]):
     widths = sorted({row["m"] for row in rows})
     drawn = {row["source"] for row in rows}
     sources = [name for name in SOURCES if name in drawn]
-    figure, axes = plot.grid(len(sources), len(widths), size=(2.9, 2.3))
+    figure, axes = plot.grid(len(sources), len(widths), share=True)
     for panels, source in zip(axes, sources, strict=True):
         for panel, m in zip(panels, widths, strict=True):
             kept = [r for r in rows if (r["source"], r["m"]) == (source, m)]
-            for name in NAMES:
+            for i, name in enumerate(NAMES):
                 curve = [row for row in kept if row["matching"] == name]
                 if curve:
-                    _curve(panel, curve, matchers.look(name))
-            panel.set(ylim=(-0.03, 1.05), xlabel="noise / weights", ylabel="recovered")
-            panel.set_title(f"{source}, m = {m}")
-    most = max(axes.ravel(), key=lambda panel: len(panel.lines))
-    plot.legend(figure, most)
+                    _curve(panel, curve, matchers.look(name), i)
+            panel.set(ylim=(-0.03, 1.05), xlabel="noise / weights")
+            panel.set_title(f"{curves.NAMES[source]}, m = {m}")
+        panels[0].set_ylabel("share recovered")
+    plot.legend(figure, axes)
     return figure
 
 
-def _curve(axes, curve: Sequence[dict], look: dict) -> None:
-    columns = curves.columns(curve, "recovery")
-    plot.points(axes, [row["noise"] for row in curve], *columns, **look)
+def _curve(axes, curve: Sequence[dict], look: dict, place: int) -> None:
+    """Moved a little to the right by its place, so that no curve hides another."""
+    shift = 1.05**place
+    noises = [row["noise"] * shift for row in curve]
+    plot.points(axes, noises, *curves.columns(curve, "recovery"), **look)
     least = min((row["noise"] for row in curve if row["noise"]), default=1)
     axes.set_xscale("symlog", linthresh=least)
 

@@ -56,6 +56,9 @@ SHARED = {
 }
 
 
+UNIFORM = curves.NAMES["uniform"]
+
+
 class Rows(NamedTuple):
     """Rows of the sweep over widths, and of the scan over rates.
 
@@ -161,28 +164,31 @@ def table(rows: Rows) -> list[dict]:
 
 
 def draw_widths(rows: Rows):
-    """Each measure against m, a curve a learning rate, uniform minima in black."""
+    """Each measure against m, a curve a learning rate, uniform minima beside them."""
+    groups = _curves(rows.widths)
+    rates = [label for label in groups if label != UNIFORM]
+    colors = dict(zip(rates, plot.shades(len(rates)), strict=True))
     figure, axes = plot.grid(1, len(MEASURES))
     for panel, (name, label) in zip(axes[0], MEASURES.items(), strict=True):
-        for i, curve in enumerate(_curves(rows.widths).values()):
-            uniform = curve[0]["source"] == "uniform"
+        for i, (rate, curve) in enumerate(groups.items()):
             plot.points(
                 panel,
                 [row["m"] for row in curve],
                 *curves.columns(curve, name),
-                color=plot.BLACK if uniform else plot.CYCLE[i],
-                marker="x" if uniform else plot.MARKERS[i],
-                linestyle="--" if uniform else "-",
-                label=_label(curve[0]),
+                color=colors.get(rate, curves.COLORS["uniform"]),
+                marker="x" if rate == UNIFORM else plot.MARKERS[i % 7],
+                linestyle="--" if rate == UNIFORM else "-",
+                label=rate,
             )
         plot.log_axis(panel)
         panel.set(xlabel="student width m", ylabel=label)
-    plot.legend(figure, axes[0, 0])
+    plot.legend(figure, axes)
     return figure
 
 
 def _label(row: dict) -> str:
-    return "uniform" if row["source"] == "uniform" else f"η = {row['lr_times_m']:.6g}/m"
+    uniform = row["source"] == "uniform"
+    return UNIFORM if uniform else f"η = {row['lr_times_m']:.6g}/m"
 
 
 def _curves(rows: Sequence[dict]) -> dict[str, list[dict]]:
@@ -193,9 +199,12 @@ def _curves(rows: Sequence[dict]) -> dict[str, list[dict]]:
 
 
 def draw_rates(rows: Rows):
-    """Each measure against ηm, a row a width, the prediction drawn in."""
+    """Each measure against ηm, a row a width, the prediction drawn in.
+
+    In the last column the share of runs that did not converge.
+    """
     widths = sorted({row["m"] for row in rows.rates})
-    figure, axes = plot.grid(len(widths), len(MEASURES))
+    figure, axes = plot.grid(len(widths), len(MEASURES) + 1, height=1.7, share="col")
     for line, m in zip(axes, widths, strict=True):
         curve = sorted(
             (row for row in rows.rates if row["m"] == m),
@@ -204,36 +213,25 @@ def draw_rates(rows: Rows):
         k = curve[0]["k"]
         rates = [row["lr_times_m"] for row in curve]
         threshold = float(stability.critical_learning_rate(m, k)) * m
-        for panel, (name, label) in zip(line, MEASURES.items(), strict=True):
-            plot.points(
-                panel,
-                rates,
-                *curves.columns(curve, name),
-                color=plot.BLUE,
-                marker="o",
-                linestyle="",
-                label="converged runs",
-            )
-            plot.mark(panel, threshold, f"η*m = {threshold:.4g}")
-            panel.set(xlabel="ηm", ylabel=label, title=f"k = {k}, m = {m}")
-        _draw_prediction(line[-1], rates, m, k)
-        line[-1].plot(
-            rates,
-            [row["diverged"] for row in curve],
-            color=plot.ORANGE,
-            marker=".",
-            linewidth=0.8,
-            label="diverged runs",
-        )
-        line[-1].plot(
-            rates,
-            [1 - row["converged"] for row in curve],
-            color="0.5",
-            linestyle=":",
-            linewidth=1,
-            label="runs not converged, diverged or not",
-        )
-    plot.legend(figure, axes[0, -1])
+        for panel, name in zip(line, MEASURES, strict=False):
+            ends = curves.columns(curve, name)
+            style = {"color": curves.COLORS["gd"], "marker": "o", "linestyle": ""}
+            plot.points(panel, rates, *ends, **style, label="GD, converged runs")
+        _draw_prediction(line[2], rates, m, k)
+        failed = [1 - row["converged"] for row in curve]
+        gray = {"color": "0.4", "linewidth": 1}
+        line[3].plot(rates, failed, ":", **gray, label="runs not converged")
+        diverged = [row["diverged"] for row in curve]
+        line[3].plot(rates, diverged, "-", **gray, label="of them diverged")
+        for panel in line:
+            plot.mark(panel, threshold, "predicted threshold η*m")
+            panel.set_xlabel("ηm")
+        line[0].set_ylabel(f"k = {k}, m = {m}")
+    for panel, title in zip(
+        axes[0], (*MEASURES.values(), "share of runs"), strict=True
+    ):
+        panel.set_title(title)
+    plot.legend(figure, axes)
     return figure
 
 
@@ -241,8 +239,9 @@ def _draw_prediction(panel, rates: Sequence[float], m: int, k: int) -> None:
     fine = np.linspace(min(rates), max(rates), 400)
     stairs = stability.zero_fraction(fine / m, m, k)
     bound = stability.zero_fraction_bound(fine / m, m, k)
-    panel.plot(fine, stairs, color=plot.RED, label="least stable, integer counts")
-    panel.plot(fine, bound, color=plot.RED, linestyle="--", label="1 - η*/η")
+    black = {"color": plot.BLACK}
+    panel.plot(fine, stairs, **black, label="least stable, integer counts")
+    panel.plot(fine, bound, "--", **black, label="1 - η*/η")
 
 
 # --- words ---------------------------------------------------------------------------

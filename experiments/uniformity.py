@@ -163,19 +163,16 @@ def table(parts: Parts) -> list[dict]:
 def draw(parts: Parts):
     """Doubled types, weights at k = 1 in two panels, dispersion against m."""
     types, ones, wide = parts
-    figure, axes = plot.grid(2, 2)
+    figure, axes = plot.grid(2, 2, height=2.4)
     names = [name for name in conditions(wide) if name != "uniform model"]
-    styles = {"uniform model": {"color": plot.BLACK, "marker": "x"}}
-    for i, name in enumerate(dict.fromkeys([*conditions(types), *names])):
-        styles[name] = {
-            "color": plot.CYCLE[i % 6],  # the seventh is black
-            "marker": plot.MARKERS[i % 7],
-            "linestyle": "-" if i < 6 else "--",
-        }
+    styles = {"uniform model": {"color": curves.COLORS["uniform"], "marker": "x"}}
+    names = list(dict.fromkeys([*conditions(types), *names]))
+    for i, (name, color) in enumerate(zip(names, plot.shades(len(names)), strict=True)):
+        styles[name] = {"color": color, "marker": plot.MARKERS[i % 7]}
     _draw_types(axes[0, 0], types, styles)
     _draw_norms(axes[0, 1], axes[1, 0], ones, styles)
     _draw_dispersion(axes[1, 1], wide, styles)
-    plot.legend(figure, axes[1, 1], columns=2)
+    plot.legend(figure, axes[1:, 1:], columns=3)
     return figure
 
 
@@ -190,12 +187,10 @@ def _draw_types(axes, rows: Sequence[dict], styles: dict) -> None:
         x = [kind + shift for kind in range(1, k + 1)]
         share, low = [t.statistic for t in tests], [end.low for end in ends]
         look = styles[label(row)] | {"linestyle": "none"}
-        look["label"] = f"{row['value_mean']:.2g}"
         plot.points(axes, x, share, low, [end.high for end in ends], **look)
     axes.axhline(1 / k, color=plot.BLACK, linewidth=0.9)
     axes.set(xticks=range(1, k + 1), xlabel="type", ylabel="share of runs")
     axes.set(ylim=(0, 2 / k), title=f"doubled type, k = {k}, m = {k + 1}")
-    axes.legend(ncols=4, title="p of chi-square", title_fontsize=7.5)
 
 
 def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:

@@ -193,26 +193,22 @@ def conditions(rows: Sequence[dict]) -> dict[tuple, list[dict]]:
 def draw(rows: Split):
     """A column a condition: the barriers of the mixes, and below them the factors."""
     groups = conditions(rows.cells)
-    figure, axes = plot.grid(2, len(groups), size=(2.6, 2.5))
+    figure, axes = plot.grid(2, len(groups), height=2.2, share="row")
     for panels, (key, curve) in zip(axes.T, groups.items(), strict=True):
         looks = {"as trained": {"color": plot.BLACK, "marker": "x"}} | MIXES
         for name, look in looks.items():
-            label = name if name == "as trained" else f"counts/norms {name}"
+            counts, norms = name.split("/") if "/" in name else ("", "")
+            label = f"counts {counts}, norms {norms}" if counts else name
             heights = [row["barriers"][name] for row in curve]
             _points(panels[0], curve, heights, look | {"label": label})
         for name, look in EFFECTS.items():
             heights = [tuple(np.exp(row[name])) for row in curve]
-            _points(panels[1], curve, heights, look | {"label": name})
-        panels[0].set_title("k = {}, η = {:g}/m, σ = {:g}".format(*key), fontsize=9)
+            _points(panels[1], curve, heights, look | {"label": f"factor {name}"})
+        panels[0].set_title("k = {}, η = {:g}/m, σ = {:g}".format(*key))
         panels[1].axhline(1, color=plot.BLACK, linewidth=0.9)
     axes[0, 0].set_ylabel("permuted barrier")
     axes[1, 0].set_ylabel("factor, trained to uniform")
-    axes[1, 0].legend(loc="upper left")
-    for panels, room in zip(axes, (1, 15), strict=True):  # room for the legend
-        low, high = zip(*(panel.get_ylim() for panel in panels), strict=True)
-        for panel in panels:
-            panel.set_ylim(min(low), room * max(high))
-    plot.legend(figure, axes[0, 0], columns=3)
+    plot.legend(figure, axes, columns=3)
     return figure
 
 

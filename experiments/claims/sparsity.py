@@ -6,6 +6,7 @@ Rows are those of ``sparsity.described``.
 import math
 from collections.abc import Mapping, Sequence
 
+from experiments.lib import curves
 from experiments.lib.claims import Claim
 from experiments.lib.table import with_interval
 from lmc_jax.theory import stability
@@ -26,7 +27,7 @@ def width_claims(groups: Mapping[str, Sequence[dict]]) -> list[Claim]:
     every = [row for curve in groups.values() for row in curve]
     judged = [_characterised(every), _stable("all widths", every)]
     groups = {label: _finished(curve) for label, curve in groups.items()}
-    uniform = groups.pop("uniform", [])
+    uniform = groups.pop(curves.NAMES["uniform"], [])
     for name in ("pqi_flat", "pqi_rows"):
         judged.append(_uniform_lowest(name, uniform, groups))
         judged.append(_grows_with_rate(name, groups))

@@ -14,6 +14,15 @@ COLORS = {
     "dirichlet": plot.GREEN,
     "equal": plot.ORANGE,
 }
+NAMES = {
+    "gd": "GD",
+    "sgd": "SGD",
+    "uniform": "uniform minima",
+    "dirichlet": "Dirichlet minima",
+    "equal": "minima of equal norms",
+    "gaussian": "Gaussian students",
+}
+NONE = 1e-9  # a mean up to it is zero up to rounding
 
 
 def rate(row: dict, setting: dict) -> str:
@@ -36,18 +45,24 @@ def group(rows: Sequence[dict], *names: str) -> dict[tuple, list[dict]]:
 def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
     """One curve against m with its intervals, in the look of its source and matching.
 
-    ``value`` names the columns ``*_mean``, ``*_low`` and ``*_high``.
+    ``value`` names the columns ``*_mean``, ``*_low`` and ``*_high``. On a logarithmic
+    axis zeros are marked at its lower edge.
     """
     source, matching = curve[0]["source"], PATHS[curve[0]["matching"]]
-    plot.points(
-        axes,
-        [row["m"] for row in curve],
-        *columns(curve, value),
-        color=COLORS[source],
-        marker=matching.marker,
-        linestyle=matching.linestyle,
-        label=f"{source}, {matching.label}",
-    )
+    color, kept = COLORS[source], curve
+    if axes.get_yscale() == "log":
+        kept = [row for row in curve if not row[f"{value}_mean"] <= NONE]
+        plot.zeros(axes, [r["m"] for r in curve if r[f"{value}_mean"] <= NONE], color)
+    if kept:
+        plot.points(
+            axes,
+            [row["m"] for row in kept],
+            *columns(kept, value),
+            color=color,
+            marker=matching.marker,
+            linestyle=matching.linestyle,
+            label=f"{NAMES[source]}, {matching.label}",
+        )
 
 
 def sizes(rows: Sequence[dict], column: str = "pairs") -> str:

@@ -88,9 +88,9 @@ def table(cells: Cells) -> list[dict]:
 
 
 def draw_barriers(cells: Cells):
-    """A row a sample: NLL with and without the direct path, then the error."""
+    """A row a sample: NLL on two scales, the second without the direct path, error."""
     panels = (("nll", True), ("nll", False), ("error", True))
-    figure, axes = plot.grid(2, len(panels))
+    figure, axes = plot.grid(2, len(panels), share="col")
     for line, sample in zip(axes, reversed(classifiers.SAMPLES), strict=True):
         for panel, (metric, direct) in zip(line, panels, strict=True):
             for path in ["direct"] * direct + permuted(cells.table):
@@ -99,10 +99,13 @@ def draw_barriers(cells: Cells):
                 ends = curves.columns(own, "barrier")
                 widths = [row["width"] for row in own]
                 plot.points(panel, widths, *ends, **LOOKS[path]._asdict())
-            title = sample if direct else f"{sample}, permuted"
-            panel.set(xlabel="width", ylabel=f"barrier, {WORDS[metric]}", title=title)
+            images = "training" if sample == "train" else "test"
+            only = "" if direct else ", permuted only"
+            title = f"{WORDS[metric]}, {images} images{only}"
+            panel.set(xlabel="width", title=title)
             plot.log_axis(panel)
-    plot.legend(figure, axes[0, 0], columns=3)
+        line[0].set_ylabel("barrier")
+    plot.legend(figure, axes, columns=3)
     return figure
 
 
@@ -111,7 +114,7 @@ def draw_paths(cells: Cells):
     records = cells.records
     inner = np.linspace(0, len(records) - 1, min(PATH_PANELS, len(records)))
     chosen = [records[i] for i in np.unique(inner.round().astype(int))]
-    figure, axes = plot.grid(1, len(chosen), size=(3.0, 2.7))
+    figure, axes = plot.grid(1, len(chosen), share=True)
     sample, metric = classifiers.SAMPLES.index("test"), METRICS.index("nll")
     for panel, record in zip(axes[0], chosen, strict=True):
         losses = classifiers.kept(record)[..., sample, metric]  # [pairs, orders, T]
@@ -119,9 +122,10 @@ def draw_paths(cells: Cells):
         for i, path in enumerate(classifiers.orders(record.parameters)):
             ends = zip(*map(mean_interval, losses[:, i].T), strict=True)
             plot.points(panel, list(ts), *ends, **LOOKS[path]._asdict())
-        panel.set(xlabel="t", title=f"width {record.parameters['width']}")
+        title = f"width {record.parameters['width']}"
+        panel.set(xlabel="position t on the path", title=title)
     axes[0, 0].set_ylabel("test NLL [nats]")
-    plot.legend(figure, axes[0, 0], columns=3)
+    plot.legend(figure, axes, columns=3)
     return figure
 
 

@@ -35,15 +35,20 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.constrained_layout.use": True,
-    "font.size": 9,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "font.size": 8,
     "grid.alpha": 0.25,
-    "legend.fontsize": 7.5,
+    "legend.fontsize": 7,
     "legend.frameon": False,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.2,
     "pdf.fonttype": 42,
-    "savefig.dpi": 200,
+    "savefig.dpi": 300,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
 }
+COLUMN, PAGE = 3.3, 6.9  # inches, widths of a column and of a page of a paper
 
 
 @contextlib.contextmanager
@@ -57,13 +62,24 @@ def style() -> Iterator[None]:
         yield
 
 
-def grid(rows: int, columns: int, *, size: tuple[float, float] = (3.6, 2.7)):
-    """A figure with ``rows × columns`` axes, an array ``[rows, columns]``."""
+def grid(rows: int, columns: int, *, height: float = 2.0, share: str | bool = False):
+    """A figure of a column's width, or a page's, with axes ``[rows, columns]``.
+
+    height: inches of a row. share: y axes, of all panels or by "row" or "col".
+    """
     from matplotlib.figure import Figure
 
-    width, height = size
-    figure = Figure((width * columns, height * rows))
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    width = COLUMN if columns == 1 else PAGE
+    figure = Figure((width, height * rows))
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey=share)
+
+
+def shades(count: int) -> list[tuple[float, ...]]:
+    """Colours of an ordered quantity, from dark to light: teacher widths, rates."""
+    import matplotlib
+
+    colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, count))
+    return [tuple(color) for color in colors]
 
 
 def points(
@@ -94,24 +110,36 @@ def log_axis(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
+def zeros(axes: Axes, x: Sequence[float], color: Any) -> None:
+    """Marks zeros at the lower edge of a logarithmic y axis."""
+    if len(x):
+        axes.plot(
+            *(x, np.full(len(x), 0.02)),
+            transform=axes.get_xaxis_transform(),
+            **{"marker": "v", "linestyle": "none", "color": color},
+            markerfacecolor="none",
+            label="0, below the axis",
+        )
+
+
 def mark(axes: Axes, x: float, label: str, linestyle: str = ":") -> None:
     """A vertical line for a predicted place, named in the legend."""
     axes.axvline(x, color=BLACK, linewidth=0.9, linestyle=linestyle, label=label)
 
 
-def legend(figure: Figure, axes: Axes, columns: int | None = None) -> None:
-    """One legend for the figure, above it, from the labels of one of its axes."""
-    handles, labels = axes.get_legend_handles_labels()
-    wide = max(1, int(figure.get_size_inches()[0] / 2.3))
-    columns = columns or wide
-    _heighten(figure, 0.19 * -(-len(labels) // columns))
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns)
-
-
-def _heighten(figure: Figure, inches: float) -> None:
-    """Room for text, so that the axes keep their size."""
+def legend(figure: Figure, axes: np.ndarray, columns: int | None = None) -> None:
+    """One legend for all panels, above them, each label once."""
+    found: dict[str, Any] = {}
+    for panel in axes.flat:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
     width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + inches)
+    columns = columns or max(1, int(width / 2.2))
+    lines = -(-len(found) // columns)
+    figure.set_size_inches(width, height + 0.17 * lines)  # the axes keep their size
+    figure.legend(
+        *(list(found.values()), list(found)), loc="outside upper left", ncols=columns
+    )
 
 
 def save(figure: Figure, stem: str | Path) -> list[Path]:

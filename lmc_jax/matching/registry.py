@@ -66,32 +66,32 @@ DIRECT = Matching(
     linestyle="--",
     baseline=True,
 )
-# Colours of Okabe & Ito, told apart under every common colour blindness.
+# Colours of Tol's muted palette, safe for colour-blind readers, none of a source.
 MATCHINGS = {
     matching.name: matching
     for matching in (
-        _of_types("sorted", "^", "#56B4E9"),
-        _of_types("index", "o", "#E69F00", "--"),
-        _of_types("opposed", "s", "#D55E00"),
+        _of_types("sorted", "^", "#88CCEE"),
+        _of_types("index", "o", "#999933", "--"),
+        _of_types("opposed", "s", "#CC6677"),
         Matching(
             "weights",
             "weight assignment",
             "D",
-            "#009E73",
+            "#117733",
             lambda students, k: match_weights(students),
         ),
         Matching(
             "activations",
             "activation assignment",
             "v",
-            "#CC79A7",
+            "#AA4499",
             lambda students, k: match_activations(students),
         ),
         Matching(
             "refine",
             "refined by swaps",
             "P",
-            "#0072B2",
+            "#332288",
             match_refine,
             lambda pair, k, m: align_refined(pair, k, m=m),
         ),
