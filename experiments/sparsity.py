@@ -215,7 +215,7 @@ def draw_rates(rows: Rows):
         threshold = float(stability.critical_learning_rate(m, k)) * m
         for panel, name in zip(line, MEASURES, strict=False):
             ends = curves.columns(curve, name)
-            style = {"color": curves.COLORS["gd"], "marker": "o", "linestyle": ""}
+            style: Any = {"color": curves.COLORS["gd"], "marker": "o", "linestyle": ""}
             plot.points(panel, rates, *ends, **style, label="GD, converged runs")
         _draw_prediction(line[2], rates, m, k)
         failed = [1 - row["converged"] for row in curve]

@@ -51,6 +51,19 @@ def read(path: Path) -> tuple[str, str, list[Claim]]:
     return content["caption"], content["command"], claims
 
 
+def statements(claims: Sequence[Claim]) -> list[str]:
+    """A line for each statement: in how many of its judged cases it holds."""
+    cases: dict[str, list[bool | None]] = {}
+    for claim in claims:
+        cases.setdefault(claim.text, []).append(claim.holds)
+    lines = []
+    for text, verdicts in cases.items():
+        judged = [holds for holds in verdicts if holds is not None]
+        said = f"holds in {sum(judged)} of {len(judged)}" if judged else VERDICTS[None]
+        lines.append(f"{said:>17}  {text}")
+    return lines
+
+
 def line(claim: Claim) -> str:
     """A claim for the terminal: verdict, statement, case, what was measured."""
     case = f" ({claim.case})" if claim.case else ""

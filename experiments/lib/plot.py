@@ -62,7 +62,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def grid(rows: int, columns: int, *, height: float = 2.0, share: str | bool = False):
+def grid(rows: int, columns: int, *, height: float = 2.0, share: Any = False):
     """A figure of a column's width, or a page's, with axes ``[rows, columns]``.
 
     height: inches of a row. share: y axes, of all panels or by "row" or "col".
@@ -74,12 +74,12 @@ def grid(rows: int, columns: int, *, height: float = 2.0, share: str | bool = Fa
     return figure, figure.subplots(rows, columns, squeeze=False, sharey=share)
 
 
-def shades(count: int) -> list[tuple[float, ...]]:
+def shades(count: int) -> list[Any]:
     """Colours of an ordered quantity, from dark to light: teacher widths, rates."""
     import matplotlib
 
     colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, count))
-    return [tuple(color) for color in colors]
+    return list(map(tuple, colors))
 
 
 def points(

@@ -23,6 +23,8 @@ from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import table
 from lmc_jax.results import files, store
 
+ROWS = 24  # printed of a table
+
 
 class Measured(NamedTuple):
     """What the cells of a study gave.
@@ -106,7 +108,8 @@ class Study:
             ]
             if len(asked) > 1:
                 raise Refusal(f"--{', --'.join(by_flag)}: give one of them")
-            (asked[0] if asked else self)._run(flags.FLAGS, show=True)
+            result = (asked[0] if asked else self)._run(flags.FLAGS)
+            _show(result, verbose=flags.FLAGS.verbose)
 
         command.run(begin)
 
@@ -129,7 +132,7 @@ class Study:
             values([self.name, *texts])
         except flags.Error as error:
             raise Refusal(str(error)) from error
-        return self._run(values, show=False)
+        return self._run(values)
 
     @property
     def line(self) -> list[str]:
@@ -151,6 +154,10 @@ class Study:
             *("out", None, f"Folder of cells, table, figure. Default: {self._out}."),
             flag_values=values,
         )
+        flags.DEFINE_bool(
+            *("verbose", False, "Print all rows, and every case of a statement."),
+            flag_values=values,
+        )
         settings.define(machine.SETTINGS, values)
         if self.family.processes:
             settings.define(machine.PROCESSES, values)
@@ -160,7 +167,7 @@ class Study:
     def _out(self) -> str:
         return f"results/{self.name}"
 
-    def _run(self, values: flags.FlagValues, *, show: bool) -> Result:
+    def _run(self, values: flags.FlagValues) -> Result:
         place = machine.given(values)
         setting = settings.chosen(self.choices, self.presets[values.preset], values)
         setting |= {"preset": values.preset, "out": self._out}
@@ -178,10 +185,7 @@ class Study:
         summary, every = compute.write_summary(out, self.family, setting["barrier"])
         of_grid = compute.of_grid(every, grid)
         rows = self.rows(Measured(setting, grid, records, of_grid))
-        result = self._written(rows, setting, [summary], _command(self, values))
-        if show:
-            _show(result)
-        return result
+        return self._written(rows, setting, [summary], _command(self, values))
 
     def _written(
         self, rows: Any, setting: Values, written: list[Path], command: str
@@ -214,8 +218,13 @@ def _command(study: Study, values: flags.FlagValues) -> str:
     return shlex.join(["python", "-m", f"experiments.{module}", *flag, *texts])
 
 
-def _show(result: Result) -> None:
-    print(table(result.table))
-    for claim in result.claims:
-        print(claims.line(claim))
+def _show(result: Result, *, verbose: bool) -> None:
+    rows = result.table if verbose else result.table[:ROWS]
+    print(table(rows))
+    if hidden := len(result.table) - len(rows):
+        print(f"and {hidden} more rows: see the table, or give --verbose")
+    if verbose:
+        print(*map(claims.line, result.claims), sep="\n")
+    else:
+        print(*claims.statements(result.claims), sep="\n")
     print("files:", *result.files, sep="\n  ")
