@@ -116,7 +116,7 @@ def by_teacher(rows: Sequence[dict]) -> list[tuple[int, str, dict[str, list[dict
 def draw(rows: Rows):
     """A row a teacher and learning rate: barriers, and beside them the losses."""
     teachers = by_teacher(rows.rows)
-    figure, axes = plot.grid(len(teachers), 2)
+    figure, axes = plot.grid(len(teachers), 2, height=2.3)
     for (k, rate, group), (barriers, losses) in zip(teachers, axes, strict=True):
         for panel in (barriers, losses):
             panel.axvline(k, color=plot.BLACK, linewidth=0.9, label="m = k")
@@ -136,11 +136,11 @@ def draw(rows: Rows):
         losses.plot(widths, median, marker=".", **gray, label="median loss reached")
         ticks = [(row["m"], loss) for row in shown for loss in row["above"]]
         if ticks:
-            style = {"marker": "_", "linestyle": "none", "markersize": 7}
+            style = {"marker": "_", "linestyle": "none", "markersize": 4}
             label = f"each run above {SOLVED:g}"
             losses.plot(*zip(*ticks, strict=True), **gray, label=label, **style)
         losses.axhline(SOLVED, color=plot.BLACK, linestyle="-.", label="loss 1e-4")
-        losses.set(ylabel="loss of the trained students", title="losses reached")
+        losses.set(ylabel="loss", title="losses that the runs reached")
     plot.legend(figure, axes)
     return figure
 
