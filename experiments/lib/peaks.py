@@ -11,17 +11,19 @@ from experiments.lib.claims import Claim
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured
 from experiments.lib.table import with_interval
+from lmc_jax.matching import MATCHINGS
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.results import store
 from lmc_jax.statistics import mean_interval
 
 Look = namedtuple("Look", "label color marker linestyle")
+WEIGHTS, ACTIVATIONS = (MATCHINGS[n].color for n in ("weights", "activations"))
 LOOKS = {
     "direct": Look("direct", plot.BLACK, "x", "--"),
-    "weights": Look("weight matching", plot.BLUE, "o", "-"),
-    "activations": Look("activation matching", plot.RED, "s", "-"),
-    "weights_repaired": Look("weight matching, REPAIR", plot.SKY, "^", "-"),
-    "activations_repaired": Look("activation matching, REPAIR", plot.ORANGE, "D", "-"),
+    "weights": Look("weight matching", WEIGHTS, "D", "-"),
+    "activations": Look("activation matching", ACTIVATIONS, "v", "-"),
+    "weights_repaired": Look("weight matching, REPAIR", WEIGHTS, "D", ":"),
+    "activations_repaired": Look("activation matching, REPAIR", ACTIVATIONS, "v", ":"),
 }
 KINDS = {"mlp": "MLPs", "cnn": "CNNs (3 × 3 convolutions, channels doubling)"}
 WORDS = {"nll": "NLL [nats]", "error": "error"}
@@ -88,21 +90,18 @@ def table(cells: Cells) -> list[dict]:
 
 
 def draw_barriers(cells: Cells):
-    """A row a sample: NLL on two scales, the second without the direct path, error."""
-    panels = (("nll", True), ("nll", False), ("error", True))
-    figure, axes = plot.grid(2, len(panels), share="col")
+    """A row a sample, test images first; NLL, and the share of errors."""
+    figure, axes = plot.grid(2, len(WORDS), share="col")
     for line, sample in zip(axes, reversed(classifiers.SAMPLES), strict=True):
-        for panel, (metric, direct) in zip(line, panels, strict=True):
-            for path in ["direct"] * direct + permuted(cells.table):
+        for panel, (metric, words) in zip(line, WORDS.items(), strict=True):
+            for path in ["direct", *permuted(cells.table)]:
                 wanted = {"path": path, "sample": sample, "metric": metric}
                 own = classifiers.select(cells.table, **wanted)
                 ends = curves.columns(own, "barrier")
                 widths = [row["width"] for row in own]
                 plot.points(panel, widths, *ends, **LOOKS[path]._asdict())
             images = "training" if sample == "train" else "test"
-            only = "" if direct else ", permuted only"
-            title = f"{WORDS[metric]}, {images} images{only}"
-            panel.set(xlabel="width", title=title)
+            panel.set(xlabel="width", title=f"{words}, {images} images")
             plot.log_axis(panel)
         line[0].set_ylabel("barrier")
     plot.legend(figure, axes, columns=3)
