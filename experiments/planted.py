@@ -203,7 +203,8 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
         f"= {setting['k']}, d = {setting['d']}; convention {sweeps.CONVENTION}. "
         "The direct path moves nothing, and finds 1/m of the neurons by chance. "
         "Refined by swaps and all permutations look for the least barrier, which need "
-        "not be the shuffle: minima have many permutations without barrier."
+        "not be the shuffle: minima have many permutations without barrier. Points are "
+        "moved aside a little, so that none hides another."
     )
 
 
