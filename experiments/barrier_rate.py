@@ -156,7 +156,7 @@ def draw(rows: Rows):
         )
         plot.log_axis(panel)
         panel.set(xlabel="student width m", yscale="log")
-        panel.set_title(f"k = {k}, slopes {shown}")
+        panel.set_title(f"k = {k}" + (f", slopes {shown}" if shown else ""))
     axes[0, 0].set_ylabel("permuted barrier, certificate")
     plot.legend(figure, axes)
     return figure

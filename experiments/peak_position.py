@@ -153,7 +153,7 @@ def draw(rows: Rows):
         below.set_yscale("log")
         below.set_yticks(widths, map(str, widths))
         below.minorticks_off()
-    axes[0, 0].set_ylabel("permuted barrier, test NLL [nats]")
+    axes[0, 0].set_ylabel("permuted barrier [nats]")
     axes[1, 0].set_ylabel("width of the peak")
     return figure
 
