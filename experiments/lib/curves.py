@@ -23,6 +23,7 @@ NAMES = {
     "gaussian": "Gaussian students",
 }
 NONE = 1e-9  # a mean up to it is zero up to rounding
+CONVERGED = 0.95
 
 
 def rate(row: dict, setting: dict) -> str:
@@ -46,7 +47,8 @@ def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
     """One curve against m with its intervals, in the look of its source and matching.
 
     ``value`` names the columns ``*_mean``, ``*_low`` and ``*_high``. On a logarithmic
-    axis zeros are marked at its lower edge.
+    axis zeros are marked at its lower edge. Markers are hollow where runs are left that
+    did not converge, one in twenty at least.
     """
     source, matching = curve[0]["source"], PATHS[curve[0]["matching"]]
     color, kept = COLORS[source], curve
@@ -62,6 +64,15 @@ def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
             marker=matching.marker,
             linestyle=matching.linestyle,
             label=f"{NAMES[source]}, {matching.label}",
+        )
+    short = [row for row in kept if row.get("converged_fraction", 1) <= CONVERGED]
+    if short and matching.marker != "x":  # a cross cannot be hollow
+        axes.plot(
+            [row["m"] for row in short],
+            [row[f"{value}_mean"] for row in short],
+            **{"color": color, "marker": matching.marker, "linestyle": "none"},
+            **{"markerfacecolor": "white", "zorder": 3},
+            label=f"at most {CONVERGED:.0%} of runs converged",
         )
 
 
