@@ -57,6 +57,8 @@ elif sys.argv[1] == "bench.networks":
     module.ours = opened
 elif sys.argv[1] == "bench.scaling":
     module.rate = opened
+elif sys.argv[1] == "bench.sizes":
+    module.seconds = opened
 elif timing:
     timing.timed = timing.peak = opened
     machine.announce = lambda: None
