@@ -19,24 +19,17 @@ from lmc_jax.results import store, summary
 from lmc_jax.statistics import mean_interval
 from lmc_jax.students import descent
 
+SHARED = {"k": "20", "source": "gd", "lr_times_m": "6", "check_every": 500}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
-        "k": "20",
         "m": "2,5,10,14,17,19,20,22,24,30,40,60,80,120",
-        "source": "gd",
         "pairs": 15,
-        "lr_times_m": "6",
         "steps": 22_000,
-        "check_every": 500,
     },
     "paper": {
-        "k": "20",
         "m": "2:19,20:30:2,35:60:5,70:120:10",
-        "source": "gd",
         "pairs": 200,
-        "lr_times_m": "6",
         "steps": 100_000,
-        "check_every": 500,
         "tol": 1e-7,
     },
 }
@@ -157,6 +150,7 @@ def caption(rows: Rows, setting: Values) -> str:
 STUDY = Study(
     name="double_descent",
     paper="Figure 4",
+    shared=SHARED,
     presets=PRESETS,
     rows=rows,
     table=table,

@@ -29,8 +29,8 @@ from lmc_jax.sweep.run import measure
 
 SHARED = {"k": "2,3,5", "source": "gd,uniform", "matching": ",".join(PATHS)}
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": SHARED | {"m": "6,8,16", "pairs": 40},
-    "paper": SHARED | {"m": "5,6,7,8,9,12,16,24,32,48,64", "pairs": 200},
+    "quick": {"m": "6,8,16", "pairs": 40},
+    "paper": {"m": "5,6,7,8,9,12,16,24,32,48,64", "pairs": 200},
 }
 
 
@@ -281,6 +281,7 @@ def _left_out(kept: Sequence[tuple[str, int]], setting: Values) -> str:
 
 STUDY = Study(
     name="matching_gap",
+    shared=SHARED,
     presets=PRESETS,
     cells=cells,
     weights=True,

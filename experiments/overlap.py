@@ -20,18 +20,11 @@ from lmc_jax.results.selection import kept_pairs
 from lmc_jax.statistics import mean_interval, named
 
 # No path but the direct one, three points on it: overlaps need the type counts only.
-CHEAP = {"source": "uniform", "matching": "", "points": 3}
+SHARED = {"source": "uniform", "matching": "", "points": 3, "k": "2,5,10,20,50,100"}
 PRESETS: dict[str, dict[str, Any]] = {
     # Ratios that share padded widths: most of a quick run is compiling.
-    "quick": {
-        **CHEAP,
-        "k": "2,5,10,20,50,100",
-        "m_over_k": "1.3,1.6,2,2.3,2.5,3.2,6.4",
-        "pairs": 100,
-    },
+    "quick": {"m_over_k": "1.3,1.6,2,2.3,2.5,3.2,6.4", "pairs": 100},
     "paper": {
-        **CHEAP,
-        "k": "2,5,10,20,50,100",
         "m_over_k": "1.2,1.4,1.6,1.8,2,2.2,2.4,2.6,2.8,3,3.5,4,4.5,5,6,7,8",
         "pairs": 1000,
     },
@@ -143,6 +136,7 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
 STUDY = Study(
     name="overlap",
     paper="Figure 1",
+    shared=SHARED,
     presets=PRESETS,
     rows=rows,
     table=table,

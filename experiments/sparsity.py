@@ -291,7 +291,8 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
 STUDY = Study(
     name="sparsity",
     paper="Figures 5, 6",
-    presets={name: SHARED | preset for name, preset in PRESETS.items()},
+    shared=SHARED,
+    presets=PRESETS,
     cells=cells,
     rows=rows,
     table=table,

@@ -33,8 +33,8 @@ SHARED = {
     **{"lr_times_m": "2,5", "init_std": "0.01,0.1", "repeats": 5},
 }
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": SHARED | {"m": "8,20,48,96", "pairs": 40},
-    "paper": SHARED | {"m": "8,12,20,32,48,64,96", "pairs": 200, "tol": 1e-7},
+    "quick": {"m": "8,20,48,96", "pairs": 40},
+    "paper": {"m": "8,12,20,32,48,64,96", "pairs": 200, "tol": 1e-7},
 }
 # Type counts/norms of the students put together.
 MIXES = {
@@ -248,6 +248,7 @@ def judged(rows: Split) -> list[Claim]:
 
 STUDY = Study(
     name="why_gd_differs",
+    shared=SHARED,
     presets=PRESETS,
     cells=cells,
     own=OWN,
