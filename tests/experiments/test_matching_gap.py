@@ -11,7 +11,7 @@ import pytest
 
 from experiments.claims.matching_gap import _near
 from experiments.lib.claims import Claim
-from experiments.matching_gap import columns
+from experiments.lib.matching_gaps import columns
 
 PYTHON = (sys.executable, "-m")
 ROOT = Path(__file__).resolve().parents[2]
