@@ -77,16 +77,17 @@ def rows(measured: Measured) -> list[dict]:
     setting, grid, records, _ = measured
     sources = setting["source"].split(",")
     students = {
-        (cell.source.name, cell): sweeps.trained(record)[:, 0]
+        (cell.source.name, cell.m): sweeps.trained(record)[:, 0]
         for cell, record in zip(grid, records, strict=True)
     }
     if "gaussian" in sources:
         for cell in _grid(setting, sources):
-            students["gaussian", cell] = gaussian(cell)
+            students["gaussian", cell.m] = gaussian(cell)
+    k = int(setting["k"])
     return [
-        {"source": source, "k": cell.k, "m": cell.m} | row
-        for (source, cell), W in students.items()
-        for row in rates(W, cell.k, setting)
+        {"source": source, "k": k, "m": m} | row
+        for (source, m), W in students.items()
+        for row in rates(W, k, setting)
     ]
 
 
