@@ -212,7 +212,8 @@ def judged(rows: Rows) -> list[Claim]:
 STUDY = Study(
     name="barrier_rate",
     paper="Theorem 6",
-    presets={name: SHARED | preset for name, preset in PRESETS.items()},
+    shared=SHARED,
+    presets=PRESETS,
     cells=cells,
     rows=rows,
     table=table,

@@ -21,9 +21,8 @@ from lmc_jax.sweep.cell import Cell
 # The paper's algorithm, and the one that is best by matching_gap.
 SHARED = {"matching": "types_index,refine"}
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": SHARED | {"k": "5", "m": "5,6,8,10,12,16,20,24,32,48,64,100", "pairs": 60},
-    "paper": SHARED
-    | {
+    "quick": {"k": "5", "m": "5,6,8,10,12,16,20,24,32,48,64,100", "pairs": 60},
+    "paper": {
         "k": "3,5,10,20",
         "m_over_k": "1:20:x24",
         "source": "gd,sgd,uniform",
@@ -35,8 +34,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 # matching either: swap descent takes long at the widths of large k.
 UNIFORM = {"source": "uniform", "matching": "types_index,types_opposed"}
 NORMALIZED_PRESETS: dict[str, dict[str, Any]] = {
-    "quick": UNIFORM | {"k": "5,10,20", "m_over_k": "1:8:x10", "pairs": 100},
-    "paper": UNIFORM | {"k": "5,10,20,50", "m_over_k": "1:16:x24", "pairs": 400},
+    "quick": {"k": "5,10,20", "m_over_k": "1:8:x10", "pairs": 100},
+    "paper": {"k": "5,10,20,50", "m_over_k": "1:16:x24", "pairs": 400},
 }
 # Figures 10 to 13, many curves at a size that a laptop affords.
 PANELS = {
@@ -210,6 +209,7 @@ def normalized_caption(rows: Sequence[dict], setting: Values) -> str:
 STUDY = Study(
     name="barrier_vs_width",
     paper="Figure 2",
+    shared=SHARED,
     presets=PRESETS,
     rows=rows,
     table=table,
@@ -220,6 +220,7 @@ NORMALIZED = dataclasses.replace(
     name="normalized_barrier",
     paper="Figure 3",
     command="barrier_vs_width --normalize",
+    shared=UNIFORM,
     presets=NORMALIZED_PRESETS,
     cells=normalized_cells,
     figures=(
@@ -236,7 +237,8 @@ RATES = dataclasses.replace(
     name="barrier_panels",
     paper="Figures 10-13",
     command="barrier_vs_width --panels",
-    presets={"quick": PANELS, "paper": PANELS},
+    shared=PANELS,
+    presets={"quick": {}, "paper": {}},
     figures=(STUDY.figures[0]._replace(name="barrier_panels"),),
 )
 

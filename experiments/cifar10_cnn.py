@@ -13,8 +13,7 @@ from experiments.lib.study import Study
 PAPER = "Figure 8, Appendix B.5"
 SHARED = {"data": "cifar-10", "layers": "3", "optimizer": "momentum", "lr": 0.02}
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": SHARED
-    | {
+    "quick": {
         "widths": "2,4,8",
         "align": "activations",
         "train_images": 2_000,
@@ -23,12 +22,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 300,
         "looks": 1,
     },
-    "paper": SHARED | {"widths": "2,4,8,12,16,24,32,48,64"},
+    "paper": {"widths": "2,4,8,12,16,24,32,48,64"},
 }
 
 STUDY = Study(
     name="cifar10_cnn",
     paper=PAPER,
+    shared=SHARED,
     presets=PRESETS,
     rows=peaks.rows,
     table=peaks.table,

@@ -4,13 +4,12 @@ The paper's Figure 4. Below m = k students are too narrow for a zero loss and se
 different parts of the teacher; beyond m = k the surplus neurons no longer match.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.claims.double_descent import SOLVED, by_teacher, claims, stay
 from experiments.lib import curves, plot, projected, students
-from experiments.lib.claims import Claim
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
@@ -20,28 +19,20 @@ from lmc_jax.results import store, summary
 from lmc_jax.statistics import mean_interval
 from lmc_jax.students import descent
 
+SHARED = {"k": "20", "source": "gd", "lr_times_m": "6", "check_every": 500}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
-        "k": "20",
         "m": "2,5,10,14,17,19,20,22,24,30,40,60,80,120",
-        "source": "gd",
         "pairs": 15,
-        "lr_times_m": "6",
         "steps": 22_000,
-        "check_every": 500,
     },
     "paper": {
-        "k": "20",
         "m": "2:19,20:30:2,35:60:5,70:120:10",
-        "source": "gd",
         "pairs": 200,
-        "lr_times_m": "6",
         "steps": 100_000,
-        "check_every": 500,
         "tol": 1e-7,
     },
 }
-SOLVED = 1e-4  # a loss below this counts as fitted in the second axis and the claims
 
 
 class Rows(NamedTuple):
@@ -88,28 +79,9 @@ def table(rows: Rows) -> list[dict]:
     return [
         {"k": k, "rate": rate, "m": m, "pairs": group[0]["pairs"]}
         | {"loss < 1e-4": group[0]["solved"], "median loss": group[0]["loss_mean"]}
-        | {"the others stay at": _stay(group[0]["above"])}
+        | {"the others stay at": stay(group[0]["above"])}
         | {row["matching"]: with_interval(row, "barrier") for row in group}
         for (k, rate, m), group in groups.items()
-    ]
-
-
-def _stay(above: np.ndarray) -> str:
-    """Median and range of the losses of the runs that did not fit."""
-    if not len(above):
-        return "-"
-    return f"{np.median(above):.2g} [{above.min():.2g}, {above.max():.2g}]"
-
-
-def by_teacher(rows: Sequence[dict]) -> list[tuple[int, str, dict[str, list[dict]]]]:
-    """Curves by matching, for each k and learning rate."""
-    return [
-        (
-            k,
-            rate,
-            {row[0]["matching"]: row for row in curves.group(g, "matching").values()},
-        )
-        for (k, rate), g in curves.group(rows, "k", "rate").items()
     ]
 
 
@@ -176,91 +148,14 @@ def caption(rows: Rows, setting: Values) -> str:
     )
 
 
-def claims(rows: Rows) -> list[Claim]:
-    """How many runs fit, and the three legs of the double descent by matching."""
-    judged = []
-    for k, rate, group in by_teacher(rows.rows):
-        judged.append(_fitted(k, rate, group["direct"]))
-        for matching, curve in group.items():
-            if not PATHS[matching].baseline:
-                label = f"k = {k}, η = {rate}, {PATHS[matching].label}"
-                judged += _legs(k, label, curve)
-    return judged
-
-
-def _fitted(k: int, rate: str, curve: Sequence[dict]) -> Claim:
-    wide = [row for row in curve if row["m"] >= 1.5 * k]
-    least = min((row["solved"] for row in wide), default=0.0)
-    shown = f"at least {least:.0%} of the runs below {SOLVED:g}" if wide else "no width"
-    narrow = {
-        row["m"]: f"{row['solved']:.0%}" for row in curve if k <= row["m"] < 1.5 * k
-    }
-    stuck = {row["m"]: _stay(row["above"]) for row in curve if len(row["above"])}
-    return Claim(
-        paper="",
-        text="students of width m >= 1.5k fit the teacher",
-        case=f"k = {k}, η = {rate}",
-        measured=f"{shown}; for k <= m < 1.5k: {narrow}; the others stay, median "
-        f"and range by m, at {stuck or 'no loss: there are none'}",
-        rule="at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4, "
-        "diverged ones among those that do not",
-        n=2 * min((row["pairs"] for row in wide), default=0),
-        holds=bool(least >= 0.95) if wide else None,
-    )
-
-
-def _legs(k: int, label: str, curve: Sequence[dict]) -> list[Claim]:
-    """Down towards m = k, up to a peak beyond it, down again."""
-    below = [row for row in curve if row["m"] < k]
-    beyond = [row for row in curve if row["m"] > k]
-    if not below or len(beyond) < 3:
-        return []
-    first = max(below, key=lambda row: row["barrier_mean"])
-    least = min(
-        (row for row in curve if first["m"] < row["m"] <= k),
-        key=lambda row: row["barrier_mean"],
-        default=None,
-    )
-    trough = min(beyond[:-1], key=lambda row: (row["m"] > 1.5 * k, row["barrier_mean"]))
-    later = [row for row in beyond if row["m"] > trough["m"]]
-    peak, last = max(later, key=lambda row: row["barrier_mean"]), curve[-1]
-    legs = [
-        ("beyond k it rises to a peak", peak, trough, _RISE),
-        ("then it falls a second time", peak, last, _FALL),
-    ]
-    if least is not None:
-        fall = "the barrier first falls as m grows towards k"
-        legs.insert(0, (fall, first, least, _FIRST))
-    return [_leg(claim, label, high, low, how) for claim, high, low, how in legs]
-
-
-_APART = "the two intervals do not meet: "
-_FIRST = "the largest mean below k, and the smallest after it up to m = k"
-_RISE = "the largest mean after the trough, the smallest for k < m <= 1.5k, and it"
-_FALL = "that largest mean, and the largest width"
-
-
-def _leg(claim: str, label: str, high: dict, low: dict, picked: str) -> Claim:
-    drop = high["barrier_low"] - low["barrier_high"]  # NaN for single pairs
-    return Claim(
-        paper="Figure 4",
-        text=claim,
-        case=label,
-        measured=f"{with_interval(high, 'barrier')} at m = {high['m']} "
-        f"against {with_interval(low, 'barrier')} at m = {low['m']}",
-        rule=_APART + picked,
-        n=high["pairs"],
-        holds=bool(drop > 0) if drop == drop else None,
-    )
-
-
 STUDY = Study(
     name="double_descent",
     paper="Figure 4",
+    shared=SHARED,
     presets=PRESETS,
     rows=rows,
     table=table,
-    figures=(Figure("double_descent", draw, caption, claims),),
+    figures=(Figure("double_descent", draw, caption, lambda rows: claims(rows.rows)),),
     weights=True,
 )
 

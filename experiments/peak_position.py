@@ -24,8 +24,7 @@ from lmc_jax.statistics import named
 
 SHARED = {"data": "mnist,fashion-mnist,cifar-10", "align": "activations"}
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": SHARED
-    | {
+    "quick": {
         "widths": "4,8,16",
         "layers": "2,3,5",
         "train_images": 2_000,
@@ -34,7 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 400,
         "looks": 1,
     },
-    "paper": SHARED | {"widths": "2,3,4,8,12,16,24,32,48,64,100", "layers": "2,3,4,5"},
+    "paper": {"widths": "2,3,4,8,12,16,24,32,48,64,100", "layers": "2,3,4,5"},
 }
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
 RESAMPLES = 2000
@@ -227,6 +226,7 @@ def data_claim(found: Sequence[dict]) -> Claim:
 STUDY = Study(
     name="peak_position",
     paper="Figure 14",
+    shared=SHARED,
     presets=PRESETS,
     rows=rows,
     table=table,

@@ -11,8 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.claims.sparsity import MEASURES, rate_claims, width_claims
-from experiments.lib import curves, plot, sparse_barriers, students
+from experiments.claims import sparse_barriers
+from experiments.claims.sparsity import (
+    MEASURES,
+    rate_claims,
+    rate_threshold,
+    width_claims,
+)
+from experiments.lib import curves, plot, students
 from experiments.lib.claims import Claim
 from experiments.lib.edges import edges
 from experiments.lib.lists import Refusal
@@ -212,7 +218,7 @@ def draw_rates(rows: Rows):
         )
         k = curve[0]["k"]
         rates = [row["lr_times_m"] for row in curve]
-        threshold = float(stability.critical_learning_rate(m, k)) * m
+        threshold = rate_threshold(m, k)
         for panel, name in zip(line, MEASURES, strict=False):
             ends = curves.columns(curve, name)
             style: Any = {"color": curves.COLORS["gd"], "marker": "o", "linestyle": ""}
@@ -284,7 +290,8 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
 STUDY = Study(
     name="sparsity",
     paper="Figures 5, 6",
-    presets={name: SHARED | preset for name, preset in PRESETS.items()},
+    shared=SHARED,
+    presets=PRESETS,
     cells=cells,
     rows=rows,
     table=table,

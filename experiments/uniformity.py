@@ -41,10 +41,13 @@ SHARED = {
     "points": 3,
 }
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": SHARED
-    | {"m": "10,20,48,96", "pairs": 25, "lr_times_m": "1,5", "init_std": "0.01,0.1"},
-    "paper": SHARED
-    | {
+    "quick": {
+        "m": "10,20,48,96",
+        "pairs": 25,
+        "lr_times_m": "1,5",
+        "init_std": "0.01,0.1",
+    },
+    "paper": {
         "m": "8,12,16,24,32,48,64,80,96",
         "pairs": 200,
         "lr_times_m": "0.5,2,5",
@@ -258,6 +261,7 @@ def caption(parts: Parts, setting: Values) -> str:
 STUDY = Study(
     name="uniformity",
     paper="Figure 9",
+    shared=SHARED,
     presets=PRESETS,
     cells=cells,
     own=OWN,

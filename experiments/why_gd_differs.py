@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.lib import curves, finer_paths, plot, projected, students
+from experiments.claims import finer_paths
+from experiments.claims.why_gd_differs import claims, conditions, factor
+from experiments.lib import curves, plot, projected, students
 from experiments.lib.claims import Claim
 from experiments.lib.lists import Refusal, integers, numbers, words
 from experiments.lib.settings import Setting, Values
@@ -31,8 +33,8 @@ SHARED = {
     **{"lr_times_m": "2,5", "init_std": "0.01,0.1", "repeats": 5},
 }
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": SHARED | {"m": "8,20,48,96", "pairs": 40},
-    "paper": SHARED | {"m": "8,12,20,32,48,64,96", "pairs": 200, "tol": 1e-7},
+    "quick": {"m": "8,20,48,96", "pairs": 40},
+    "paper": {"m": "8,12,20,32,48,64,96", "pairs": 200, "tol": 1e-7},
 }
 # Type counts/norms of the students put together.
 MIXES = {
@@ -156,6 +158,12 @@ def effects(found: np.ndarray, seed: int = 0) -> dict:
     }
 
 
+def _beyond(logs: dict[str, np.ndarray]) -> np.ndarray:
+    sign = np.sign(logs["total"][0])
+    others = [logs[name] for name in EFFECTS if name != "by counts"]
+    return sign * logs["by counts"] - (sign * np.stack(others)).max(axis=0)
+
+
 # --- table and figure ----------------------------------------------------------------
 
 
@@ -165,7 +173,7 @@ def table(rows: Split) -> list[dict]:
     return [
         {name: row[name] for name in names}
         | {name: f"{mean:.2g}" for name, (mean, *_) in row["barriers"].items()}
-        | {name: factor(row[name]) for name in EFFECTS}
+        | {name: factor(row, name) for name in EFFECTS}
         for row in rows.cells
     ]
 
@@ -179,15 +187,6 @@ def flat(row: dict) -> dict:
         for name, values in (row["barriers"] | factors).items()
         for end, value in zip(("mean", "low", "high"), values, strict=True)
     }
-
-
-def factor(effect: Sequence[float]) -> str:
-    value, low, high = np.exp(effect)
-    return f"×{value:.3g} [{low:.2g}, {high:.2g}]"
-
-
-def conditions(rows: Sequence[dict]) -> dict[tuple, list[dict]]:
-    return curves.group(rows, "k", "η m", "σ")
 
 
 def draw(rows: Split):
@@ -239,60 +238,13 @@ def caption(rows: Split, setting: Values) -> str:
     )
 
 
-def claims(rows: Split) -> list[Claim]:
-    """Judged at the largest width of each condition; steps at the one nearest 2k."""
-    widest = [curve[-1] for curve in conditions(rows.cells).values()]
-    return [*map(_sparse, widest), *map(_counts, widest), *rows.steps]
-
-
-def _beyond(logs: dict[str, np.ndarray]) -> np.ndarray:
-    sign = np.sign(logs["total"][0])
-    others = [logs[name] for name in EFFECTS if name != "by counts"]
-    return sign * logs["by counts"] - (sign * np.stack(others)).max(axis=0)
-
-
-def _where(row: dict) -> str:
-    return f"k = {row['k']}, m = {row['m']}, η = {row['η m']:g}/m, σ = {row['σ']:g}"
-
-
-def _sparse(row: dict) -> Claim:
-    return Claim(
-        paper="Section 5",
-        text="at large m trained minima have the lower permuted barrier because they "
-        "have zero rows",
-        case=_where(row),
-        measured=f"uniform/trained {factor(row['total'])}, and "
-        f"{row['zero rows']:.2g} rows a student with norm <= {row['threshold']:g}",
-        rule="the interval of the factor lies above 1, and there is a zero row for "
-        "every second student at least",
-        n=row["pairs"],
-        holds=bool(row["total"][1] > 0 and row["zero rows"] >= 0.5),
-    )
-
-
-def _counts(row: dict) -> Claim:
-    value, low, high = row["total"]
-    factors = ", ".join(f"{name} {factor(row[name])}" for name in EFFECTS)
-    return Claim(
-        text=f"trained minima have the {'lower' if value > 0 else 'higher'} permuted "
-        "barrier mainly because of their type counts",
-        case=_where(row),
-        measured=f"uniform/trained {factor(row['total'])} = {factors}; dispersion "
-        f"index {row['index']:.2g}, relative spread of norms {row['spread']:.2g} (1 "
-        "and about 1 in the uniform model); barrier of the students themselves "
-        f"{row['unprojected']:.2g}, put on their axes "
-        f"{row['barriers']['as trained'][0]:.2g}, of uniform ones "
-        f"{row['barriers']['uniform/uniform'][0]:.2g}",
-        rule="towards the total, the logarithm of the factor by counts exceeds "
-        "each other one, with its whole interval; not judged where the interval of the "
-        "total holds 1",
-        n=row["pairs"],
-        holds=None if low <= 0 <= high else bool(row["more"][1] > 0),
-    )
+def judged(rows: Split) -> list[Claim]:
+    return [*claims(rows.cells), *rows.steps]
 
 
 STUDY = Study(
     name="why_gd_differs",
+    shared=SHARED,
     presets=PRESETS,
     cells=cells,
     own=OWN,
@@ -300,7 +252,7 @@ STUDY = Study(
     rows=rows,
     table=table,
     tables={"why_gd_differs.csv": lambda rows: [flat(row) for row in rows.cells]},
-    figures=(Figure("why_gd_differs", draw, caption, claims),),
+    figures=(Figure("why_gd_differs", draw, caption, judged),),
 )
 
 if __name__ == "__main__":

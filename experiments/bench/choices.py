@@ -7,55 +7,48 @@ compiles (``programs.sharded``).
 """
 
 import functools
+from collections.abc import Iterator
 from unittest import mock
 
 import jax
-from tqdm import tqdm
 
 from experiments.bench import timing
-from experiments.bench.descent import ours, students
+from experiments.bench.descent import ours, steps_of, students
+from experiments.bench.timing import Call
 from lmc_jax.sweep import batches, programs
 
 BATCHES = [2**power for power in range(14, 20)]
 LEVELS = (0, 1, 2, 3)
-ELEMENT_STEPS = 2 * 10**7  # of a timed run, about
 
 
 def main() -> None:
-    rows = []
-    for k, m, d, _ in tqdm(timing.shapes(), disable=None):
-        size = programs.padded_width(m)
-        chosen = batches.ELEMENTS["cpu"]
-        measure = functools.partial(row, k, m, d)
-        rows += [
-            measure("batch", f"2^{elements.bit_length() - 1}", elements, size)
-            for elements in BATCHES
-        ]
-        rows += [
-            measure("rows", str(other), chosen, other)
-            for other in sorted({m, -(-m // 8) * 8, size})
-        ]
-        for level in LEVELS:
-            at_level = functools.partial(programs.sharded, effort=level)
-            with mock.patch.object(programs, "sharded", at_level):
-                rows.append(measure("level", str(level), chosen, size))
-    timing.show(rows)
+    for k, m, d, _ in timing.shapes():
+        print(f"k={k}, m={m}, d={d}")
+        timing.show(timing.compared(calls(k, m, d), "ns/element", 1e-9))
 
 
-def row(k: int, m: int, d: int, choice: str, value: str, elements: int, size: int):
-    """Time of students padded to ``size``, in batches of so many elements."""
+def calls(k: int, m: int, d: int) -> Iterator[Call]:
+    """The same students with one choice changed at a time."""
+    size, chosen = programs.padded_width(m), batches.ELEMENTS["cpu"]
+    call = functools.partial(descended, k, m, d)
+    for elements in BATCHES:
+        yield call(f"batch 2^{elements.bit_length() - 1}", elements, size)
+    for other in sorted({m, -(-m // 8) * 8, size}):
+        yield call(f"{other} rows", chosen, other)
+    for level in LEVELS:
+        at_level = functools.partial(programs.sharded, effort=level)
+        with mock.patch.object(programs, "sharded", at_level):
+            yield call(f"level {level}", chosen, size)
+
+
+def descended(k: int, m: int, d: int, name: str, elements: int, size: int) -> Call:
+    """Students padded to ``size``, in batches of so many elements."""
     runs = jax.local_device_count() * max(2, elements // (size * (size + k)))
     own = runs * (m * m + m * k)
-    steps = max(8, ELEMENT_STEPS // own)
-    found = timing.timed(ours(students(m, d, runs, "float32"), k, size, steps))
-    return {
-        "k,m,d": f"{k},{m},{d}",
-        "choice": choice,
-        "value": value,
-        "runs": runs,
-        "ns/element": timing.spread(found, own * steps * 1e-9),
-        "compile s": max(0.0, found.first - found.median),
-    }
+    steps = steps_of(own)
+    return Call(
+        name, ours(students(m, d, runs, "float32"), k, size, steps), own * steps
+    )
 
 
 if __name__ == "__main__":

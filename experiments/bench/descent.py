@@ -7,30 +7,25 @@ the few widths that a sweep compiles, whose zero rows count as time but not as e
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
 
 from experiments.bench import peers, timing
+from experiments.bench.timing import Call, ready
 from lmc_jax.students import descent
 from lmc_jax.students.optimizers import optimizer_named
 from lmc_jax.sweep import programs
 from lmc_jax.sweep.cell import PRECISIONS
 
-timing.define_shapes()
-DTYPES = flags.DEFINE_multi_enum(
-    "dtype", list(PRECISIONS), list(PRECISIONS), "Precisions, the flag once for each."
-)
-ELEMENT_STEPS = flags.DEFINE_integer(
-    "elements",
-    2 * 10**7,
-    "Elements of a timed run, about: sets its steps.",
-    lower_bound=1,
-    upper_bound=10**9,
-)
+ELEMENT_STEPS = 2 * 10**7  # of a timed run, about
+
+
+def steps_of(elements: int) -> int:
+    """How often to step students of so many elements in all in a timed run."""
+    return max(8, (1 if timing.TINY.value else ELEMENT_STEPS) // elements)
 
 
 def students(m: int, d: int, count: int, dtype: str) -> np.ndarray:
@@ -52,59 +47,41 @@ def ours(W: np.ndarray, k: int, size: int, steps: int) -> Callable[[], Any]:
     return timing.ready(programs.sharded(jax.vmap(descend)), runs, rates)
 
 
-def variants(k: int, m: int, d: int, count: int, dtype: str, steps: int):
-    """Name, students, steps and a call without arguments, ours first."""
-    W = students(m, d, count, dtype)
+def variants(k: int, m: int, d: int, count: int, dtype: str) -> Iterator[Call]:
+    """Ours first; the work of a call is in elements."""
+    W, elements = students(m, d, count, dtype), m * m + m * k
+    steps = steps_of(elements * count)
     few = max(1, steps // 8)
     threads = len(os.sched_getaffinity(0))
-    size = programs.padded_width(m)
-    yield "lmc_jax", count, steps, ours(W, k, size, steps)
+    own, size = count * steps * elements, programs.padded_width(m)
+    yield Call("lmc_jax", ours(W, k, size, steps), own)
     if size > m:
-        yield "lmc_jax, no zero rows", count, steps, ours(W, k, m, steps)
+        yield Call("lmc_jax, no zero rows", ours(W, k, m, steps), own)
+    theirs = count * few * elements
     for name, gradient in (
         ("JAX autodiff, vmapped", peers.autodiff(k)),
         ("JAX closed form, vmapped", peers.closed_form(k)),
     ):
         loop = peers.jax_loop(gradient, few)
-        yield name, count, few, timing.ready(loop, W)
+        yield Call(name, ready(loop, W), theirs)
         shared = timing.on_all_devices(loop)
-        yield f"{name}, sharded", count, few, timing.ready(shared, W)
+        yield Call(f"{name}, sharded", ready(shared, W), theirs)
     if peers.TORCH:
         call = peers.torch_batched(W, k, few, threads)
-        yield f"PyTorch batched, {threads} threads", count, few, call
+        yield Call(f"PyTorch batched, {threads} threads", call, theirs)
         call = peers.torch_serial(W[:2], k, 10, threads)
-        yield "PyTorch autograd, serial", 2, 10, call
+        yield Call("PyTorch autograd, serial", call, 2 * 10 * elements)
 
 
 def main() -> None:
-    rows = []
-    shapes = timing.shapes()
-    for dtype in DTYPES.value:
+    for dtype in PRECISIONS:
         flops = timing.peak(dtype)
         print(f"matrix product, 1024, {dtype}: {flops / 1e9:.0f} GFLOP/s", flush=True)
-        for k, m, d, count in shapes:
-            elements = m * m + m * k
-            steps = max(8, ELEMENT_STEPS.value // (elements * count))
-            own = None
-            for name, number, taken, call in variants(k, m, d, count, dtype, steps):
-                found = timing.timed(call)
-                done = number * taken
-                each = found.median / (done * elements)
-                own = own or each
-                rows.append(
-                    {
-                        "variant": name,
-                        "k,m,d,B": f"{k},{m},{d},{number}",
-                        "dtype": dtype,
-                        "ns/element": timing.spread(found, done * elements * 1e-9),
-                        "student-steps/s": done / found.median,
-                        "of peak": f"{(4 * d + 40) / each / flops:.1%}",
-                        "lmc_jax faster": f"{each / own:.1f}x",
-                        "compile s": max(0.0, found.first - found.median),
-                        "run s": found.median,
-                    }
-                )
-    timing.show(rows)
+        for k, m, d, count in timing.shapes():
+            least = 1e9 * (4 * d + 40) / flops
+            print(f"k={k}, m={m}, d={d}, {count} students; at that rate {least:.3g} ns")
+            calls = variants(k, m, d, count, dtype)
+            timing.show(timing.compared(calls, "ns/element", 1e-9))
 
 
 if __name__ == "__main__":

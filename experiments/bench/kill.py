@@ -17,34 +17,27 @@ import numpy as np
 from absl import flags
 
 from experiments.lib import command, compute
-from experiments.lib.lists import Refusal, integers
 from lmc_jax.results import store
-from lmc_jax.sweep.cell import LARGEST
 
 KILLS = flags.DEFINE_integer("kills", 100, "Kills.", lower_bound=1, upper_bound=10**6)
 OUT = flags.DEFINE_string("out", None, "Folder for both sweeps.", required=True)
 flags.register_validator("out", bool, "give a folder")
-WIDTHS = flags.DEFINE_string("m", "2:8", "Widths of the sweep.")
-SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
+SETTINGS = "--k=2 --m=2:8 --pairs=20 --steps=5000 --save_weights"
 
 
 def sweep(out: Path) -> list[str]:
-    settings = f"--k=2 --m={WIDTHS.value} --pairs=20 --steps=5000 --save_weights"
     entrypoint = [sys.executable, "-m", "experiments.barrier_vs_width"]
-    return [*entrypoint, *settings.split(), f"--out={out}"]
+    return [*entrypoint, *SETTINGS.split(), f"--out={out}"]
 
 
 def main() -> None:
-    widths = integers(WIDTHS.value, "m")
-    if not 2 <= min(widths) <= max(widths) <= LARGEST:
-        raise Refusal(f"--m={WIDTHS.value}: give widths of 2 to {LARGEST}")
     whole, killed = (
         compute.opened(Path(OUT.value, name)) for name in ("whole", "killed")
     )
     began = time.monotonic()
     subprocess.run(sweep(whole), check=True, stdout=subprocess.DEVNULL)
     length = min(max(time.monotonic() - began, 6.0), 12.0)
-    choose = random.Random(SEED.value)
+    choose = random.Random(0)
     kills, ends = 0, 0
     finished: dict[Path, bytes] = {}
     while kills < KILLS.value:

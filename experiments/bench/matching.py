@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -13,12 +13,11 @@ from jax import Array
 from scipy.optimize import linear_sum_assignment
 
 from experiments.bench import timing
+from experiments.bench.timing import Call, ready
 from lmc_jax import environment
 from lmc_jax.matching import LEFTOVERS, align_types, match_weights
 from lmc_jax.numerics import matmul
 from lmc_jax.students import minima
-
-timing.define_shapes()
 
 
 def pairs(k: int, m: int, d: int, count: int) -> np.ndarray:
@@ -54,41 +53,25 @@ def by_optax(pair: Array) -> Array:
     return jnp.zeros_like(columns).at[rows].set(columns)
 
 
-def one_by_one(function: Callable) -> Callable:
-    return functools.partial(jax.lax.map, function)
+def calls(k: int, m: int, d: int, count: int) -> Iterator[Call]:
+    students = pairs(k, m, d, count)
+    for threads in sorted({1, len(os.sched_getaffinity(0))}):
+        yield Call(f"weights, {threads} threads", pooled(students, threads), count)
+    yield Call("SciPy's solver alone, 1 thread", solver(students), count)
+    one_by_one = functools.partial(jax.lax.map, by_optax)
+    for name, mapped in (("vmap", jax.vmap(by_optax)), ("map", one_by_one)):
+        # On one device: its loops are not made for sharded arrays.
+        yield Call(f"weights, optax, {name}", ready(jax.jit(mapped), students), count)
+    for leftovers in LEFTOVERS:
+        match = functools.partial(align_types, k=k, leftovers=leftovers)
+        program = timing.on_all_devices(jax.vmap(match))
+        yield Call(f"types_{leftovers}", ready(program, students), count)
 
 
 def main() -> None:
-    cores = len(os.sched_getaffinity(0))
-    rows = []
     for k, m, d, count in timing.shapes():
-        students = pairs(k, m, d, count)
-        calls = {
-            "weights, 1 thread": pooled(students, 1),
-            "SciPy's solver alone, 1 thread": solver(students),
-        }
-        for name, mapped in (("vmap", jax.vmap), ("map", one_by_one)):
-            # On one device: its loops are not made for sharded arrays.
-            call = timing.ready(jax.jit(mapped(by_optax)), students)
-            calls[f"weights, optax, {name}"] = call
-        if cores > 1:
-            calls[f"weights, {cores} threads"] = pooled(students, cores)
-        for leftovers in LEFTOVERS:
-            match = functools.partial(align_types, k=k, leftovers=leftovers)
-            program = timing.on_all_devices(jax.vmap(match))
-            calls[f"types_{leftovers}"] = timing.ready(program, students)
-        for name, call in calls.items():
-            found = timing.timed(call)
-            rows.append(
-                {
-                    "matching": name,
-                    "k,m,d,pairs": f"{k},{m},{d},{count}",
-                    "us/pair": timing.spread(found, count * 1e-6),
-                    "compile s": max(0.0, found.first - found.median),
-                    "run s": found.median,
-                }
-            )
-    timing.show(rows)
+        print(f"k={k}, m={m}, d={d}, {count} pairs")
+        timing.show(timing.compared(calls(k, m, d, count), "us/pair", 1e-6))
 
 
 if __name__ == "__main__":

@@ -16,37 +16,25 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 
-from experiments.lib import command, machine
-from experiments.lib.table import table
+from experiments.bench import timing
 from lmc_jax import environment
 from lmc_jax.networks import Network, cnn, mlp
 from lmc_jax.networks.alignment import align_weights
 from lmc_jax.networks.evaluation import Sample
 from lmc_jax.networks.permutations import permute
 from lmc_jax.networks.training import Training, train
-from lmc_jax.sweep.cell import LARGEST
 
-NETWORKS = flags.DEFINE_integer(
-    "networks", 8, "Trained at a time.", lower_bound=1, upper_bound=10_000
-)
-STEPS = flags.DEFINE_integer(
-    "steps", 1000, "Updates of each.", lower_bound=1, upper_bound=10**9
-)
-WIDTH = flags.DEFINE_integer(
-    "width", 64, "Of three hidden layers.", lower_bound=1, upper_bound=LARGEST
-)
 IMAGES, BATCH, LR = 10_000, 100, 0.05
+NETWORKS, STEPS, WIDTH = 8, 1000, 64  # trained at a time, updates, hidden units
 
 
 def main() -> None:
-    environment.configure()
-    machine.announce()
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(IMAGES, 28, 28, 1), dtype=np.uint8)
     labels = rng.integers(10, size=IMAGES).astype(np.int32)
-    network, steps = mlp((784, *[WIDTH.value] * 3, 10)), STEPS.value
+    steps = 2 if timing.TINY.value else STEPS
+    network = mlp((784, *[WIDTH] * 3, 10))
     seconds = {"lmc_jax": ours(network, steps, images, labels)}
     with mock.patch.object(jax.lax, "map", lambda one, many: jax.vmap(one)(many)):
         seconds["the same by vmap"] = ours(network, steps, images, labels)
@@ -55,8 +43,8 @@ def main() -> None:
 
         for threads in dict.fromkeys((torch.get_num_threads(), 1)):
             torch.set_num_threads(threads)
-            seconds[f"PyTorch, threads: {threads}"] = theirs(images, labels)
-    kind = f"MLP 3 × {WIDTH.value}"
+            seconds[f"PyTorch, threads: {threads}"] = theirs(steps, images, labels)
+    kind = f"MLP 3 × {WIDTH}"
     rows = [row(kind, name, steps, spent) for name, spent in seconds.items()]
     images = rng.integers(256, size=(IMAGES, 32, 32, 3), dtype=np.uint8)
     few = max(1, steps // 200)
@@ -69,8 +57,8 @@ def main() -> None:
             spent = ours(network._replace(fit=fit), few, images, labels)
             kind = f"CNN {channels}, {2 * channels}"
             rows.append(row(kind, name, few, spent))
-    print(table(rows))
-    print(table([matching()]))
+    timing.show(rows)
+    timing.show([matching()])
 
 
 def row(network: str, training: str, steps: int, seconds: float) -> dict[str, Any]:
@@ -91,7 +79,8 @@ def ours(network: Network, steps: int, images: np.ndarray, labels: np.ndarray) -
     sample = Sample(jnp.asarray(images), jnp.asarray(labels), *moments)
     few = sample._replace(images=sample.images[:100], labels=sample.labels[:100])
     training = Training(steps=2 * steps, lr=LR, batch=BATCH, looks=2)
-    keys = jax.random.split(environment.root_key(0), NETWORKS.value)
+    count = 1 if timing.TINY.value else NETWORKS
+    keys = jax.random.split(environment.root_key(0), count)
     looks: list[float] = []
     train(
         network,
@@ -101,23 +90,23 @@ def ours(network: Network, steps: int, images: np.ndarray, labels: np.ndarray) -
         looked_at=(few, few),
         keep=lambda fits: looks.append(time.perf_counter()),
     )
-    return (looks[1] - looks[0]) / NETWORKS.value
+    return (looks[1] - looks[0]) / count
 
 
-def theirs(images: np.ndarray, labels: np.ndarray) -> float:
+def theirs(steps: int, images: np.ndarray, labels: np.ndarray) -> float:
     """Seconds for one network."""
     import torch
 
     x = (torch.tensor(images).reshape(IMAGES, -1).float() - 127.5) / 73.0
     y = torch.tensor(labels).long()
-    widths = [784, *[WIDTH.value] * 3]
+    widths = [784, *[WIDTH] * 3]
     layers: list[Any] = []
     for fan_in, fan_out in itertools.pairwise(widths):
         layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
     network = torch.nn.Sequential(*layers, torch.nn.Linear(widths[-1], 10))
     optimizer = torch.optim.SGD(network.parameters(), lr=LR)
     begun = time.perf_counter()
-    for step in range(STEPS.value):
+    for step in range(steps):
         if step % (IMAGES // BATCH) == 0:
             order = torch.randperm(IMAGES)
         at = step % (IMAGES // BATCH) * BATCH
@@ -150,4 +139,4 @@ def matching() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    timing.run(main)

@@ -12,13 +12,13 @@ LR = 1e-3
 TORCH = importlib.util.find_spec("torch") is not None
 
 
-def autodiff(k: int) -> Callable:
-    """Gradient of the loss of one student by ``jax.grad``, angles by ``jnp.arccos``.
+def loss(k: int) -> Callable:
+    """The population loss of one student up to its constant, by ``jnp.arccos``.
 
-    Cosines are clipped short of ±1, or the gradient would be NaN.
+    Cosines are clipped short of ±1, or its gradient would be NaN.
     """
 
-    def loss(W):
+    def of_student(W):
         edge = 1 - 4 * jnp.finfo(W.dtype).eps
 
         def kernel(cosine):
@@ -30,7 +30,12 @@ def autodiff(k: int) -> Callable:
         cross = jnp.sum(norms * jnp.sum(kernel(units[:, :k]), axis=-1))
         return norms @ kernel(units @ units.T) @ norms / 2 - cross
 
-    return jax.grad(loss)
+    return of_student
+
+
+def autodiff(k: int) -> Callable:
+    """Gradient of that loss by ``jax.grad``."""
+    return jax.grad(loss(k))
 
 
 def closed_form(k: int) -> Callable:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from unittest import mock
 
-import jax
 from tqdm import tqdm
 
 from experiments.bench import timing
+from experiments.bench.sweep import PROGRAMS
 from lmc_jax.sweep import batches, programs, run, students
 from lmc_jax.sweep.cell import Cell, Descent
 
@@ -24,20 +24,20 @@ SIZES: dict[str, Callable[[int], int]] = {
     "powers of two": lambda m: max(8, 1 << (m - 1).bit_length()),
 }
 MODULES = (programs, batches, students, run)  # that name the sizes
-PROGRAMS = (programs.descender, programs.measurer, programs.joiner)
 
 
 def main() -> None:
     rows = []
-    for pairs in PAIRS:
-        cells = [Cell(5, m, 5, Descent(lr=2 / m), pairs, matchings=()) for m in WIDTHS]
+    widths = WIDTHS[:1] if timing.TINY.value else WIDTHS
+    for pairs in (2,) if timing.TINY.value else PAIRS:
+        cells = [Cell(5, m, 5, Descent(lr=2 / m), pairs, matchings=()) for m in widths]
         for name, sizes in tqdm(SIZES.items(), disable=None):
             first, again = seconds(cells, sizes)
             rows.append(
                 {
                     "sizes": name,
                     "pairs": pairs,
-                    "programs": len({sizes(m) for m in WIDTHS}),
+                    "programs": len({sizes(m) for m in widths}),
                     "compile and run s": first,
                     "run s": again,
                 }
@@ -47,9 +47,7 @@ def main() -> None:
 
 def seconds(cells: list[Cell], sizes: Callable[[int], int]) -> tuple[float, float]:
     """Seconds of a sweep that compiles its programs, and of the same once more."""
-    jax.clear_caches()
-    for made in PROGRAMS:
-        made.cache_clear()
+    timing.forget(PROGRAMS)
     found = []
     with contextlib.ExitStack() as patched:
         for module in MODULES:

@@ -1,51 +1,37 @@
 """A whole sweep: programs compiled, seconds to compile them, seconds to run."""
 
-import dataclasses
 import functools
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
-from absl import flags
 from tqdm import tqdm
 
 from experiments.bench import timing
-from experiments.lib.lists import integers, refusing
+from experiments.lib.lists import integers
 from lmc_jax.sweep import programs
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.run import sweep
 
-WIDTHS = flags.DEFINE_string("m", "5:100:x25", "Student widths.")
-TEACHER = flags.DEFINE_integer(
-    "k", 5, "Teacher width, and input dimension.", lower_bound=1
-)
-PAIRS = flags.DEFINE_integer("pairs", 20, "Pairs a width.", lower_bound=1)
-flags.set_default(timing.REPETITIONS, 3)
-
+K = 5  # and input dimension
 SOURCES: dict[str, Callable[[int], Descent | Minima]] = {
-    "gd": lambda m: Descent(lr=2 / max(m, 1)),  # m < 1 is refused with the cell
-    "sgd": lambda m: Descent(lr=0.5 / max(m, 1), batch=256, steps=2000),
+    "gd": lambda m: Descent(lr=2 / m),
+    "sgd": lambda m: Descent(lr=0.5 / m, batch=256, steps=2000),
     "uniform": lambda m: Minima(),
 }
 PROGRAMS = programs.sampler, programs.descender, programs.measurer, programs.joiner
 MATCHINGS = ((), ("types_index", "types_opposed"), ("weights",))
 
 
-def grids() -> list[tuple[str, Sequence[str], list[Cell]]]:
-    """Source, matchings and cells of every sweep, validated."""
-    found: list[tuple[str, Sequence[str], list[Cell]]] = []
+def grids() -> Iterator[tuple[str, Sequence[str], list[Cell]]]:
+    """Source, matchings and cells of every sweep."""
+    tiny = timing.TINY.value
+    widths, pairs = [K] if tiny else integers("5:100:x25", "m"), 2 if tiny else 20
     for name, source in SOURCES.items():
         for matchings in MATCHINGS if name == "gd" else MATCHINGS[:1]:
             cells = [
-                Cell(TEACHER.value, m, TEACHER.value, source(m), PAIRS.value)
-                for m in integers(WIDTHS.value, "m")
+                Cell(K, m, K, source(m), pairs, matchings=matchings) for m in widths
             ]
-            with refusing():
-                for cell in cells:
-                    cell.validate()
-            cells = [dataclasses.replace(cell, matchings=matchings) for cell in cells]
-            found.append((name, matchings, cells))
-    return found
+            yield name, matchings, cells
 
 
 def main() -> None:
@@ -57,13 +43,10 @@ def main() -> None:
 
     jax.monitoring.register_event_duration_secs_listener(note)
     rows = []
-    for name, matchings, cells in tqdm(grids(), disable=not sys.stderr.isatty()):
+    for name, matchings, cells in tqdm(list(grids()), disable=None):
         compiled.clear()
-        jax.clear_caches()
-        for made in PROGRAMS:
-            made.cache_clear()
-        call = functools.partial(sweep, cells, lambda *_: None)
-        found = timing.timed(call)
+        timing.forget(PROGRAMS)
+        found = timing.timed(functools.partial(sweep, cells, lambda *_: None), 3)
         rows.append(
             {
                 "source": name,

@@ -11,15 +11,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from absl import flags
 
 from experiments.lib import command
-from experiments.lib.lists import Refusal, integers
 from experiments.lib.table import table
 from lmc_jax.results import store
 
-CELLS = flags.DEFINE_string("cells", "10,1000", "Cells of each sweep, 3 at least.")
-MOST = 5000  # their rates are given on a command line
+CELLS = 10, 1000  # of each sweep
 SWEEP = (
     "--k=2 --d=2 --m=8 --lr_times_m=1 --fixed_m=8 --pairs=20 --tol=1e-4 --hold=1 "
     "--steps=2000 --check_every=100"
@@ -27,12 +24,9 @@ SWEEP = (
 
 
 def main() -> None:
-    sizes = integers(CELLS.value, "cells")
-    if not 3 <= min(sizes) <= max(sizes) <= MOST:
-        raise Refusal(f"--cells={CELLS.value}: give 3 to {MOST}")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for cells in sizes:
+        for cells in CELLS:
             rates = ",".join(f"{rate:.6g}" for rate in np.linspace(0.5, 4, cells - 2))
             out = Path(folder, str(cells))
             line = [sys.executable, "-m", "experiments.sparsity", *SWEEP.split()]

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,59 +11,20 @@ from absl import flags
 from jax.sharding import PartitionSpec
 
 from experiments.lib import command, machine
-from experiments.lib.lists import Refusal
 from experiments.lib.table import table
 from lmc_jax import environment
 from lmc_jax.numerics import matmul
-from lmc_jax.sweep.cell import LARGEST
 
-REPETITIONS = flags.DEFINE_integer(
-    "repetitions",
-    7,
-    "Timed runs of each variant.",
-    lower_bound=3,
-    upper_bound=10_000,
-)
+TINY = flags.DEFINE_bool("tiny", False, "Smallest sizes, to see that it runs.")
+SHAPES = ((5, 10, 10, 384), (20, 40, 40, 256), (20, 100, 40, 64))
+REPETITIONS = 7
 
 
-MOST_NUMBERS = 2**28  # of a batch of students, 2 GiB
-
-
-def define_shapes() -> None:
-    flags.DEFINE_list(
-        "shapes",
-        ["5:10:10:384", "20:40:40:256", "20:100:40:64"],
-        "k:m:d:B, teacher and student width, input dimension, batch; comma between.",
-    )
-
-
-def shapes() -> list[tuple[int, int, int, int]]:
-    """The shapes (k, m, d, B) asked for.
-
-    Raises:
-      Refusal: for what is not four positive numbers with k <= d and k <= m.
-    """
-    found = []
-    for text in flags.FLAGS.shapes:
-        parts = text.split(":")
-        if len(parts) != 4 or not all(part.isdecimal() for part in parts):
-            raise Refusal(f"--shapes={text}: give k:m:d:B, such as 5:10:10:256")
-        k, m, d, count = map(int, parts)
-        devices = jax.local_device_count()
-        if not (1 <= k <= min(m, d) and count >= 1 and count % devices == 0):
-            raise Refusal(
-                f"--shapes={text}: give 1 <= k <= m, k <= d and a batch that divides "
-                f"over {devices} devices"
-            )
-        if max(m, d) > LARGEST or count * m * d > MOST_NUMBERS:
-            raise Refusal(
-                f"--shapes={text}: give m and d of at most {LARGEST}, and batches of "
-                f"at most {MOST_NUMBERS} weights"
-            )
-        found.append((k, m, d, count))
-    if not found:
-        raise Refusal("--shapes=: give k:m:d:B, such as 5:10:10:256")
-    return found
+def shapes() -> Iterator[tuple[int, int, int, int]]:
+    """Shapes (k, m, d, B) of students, batches that divide over the devices."""
+    devices = jax.local_device_count()
+    for k, m, d, count in [(2, 3, 3, 4)] if TINY.value else SHAPES:
+        yield k, m, d, -(-count // devices) * devices
 
 
 class Timing(NamedTuple):
@@ -75,7 +36,7 @@ class Timing(NamedTuple):
     most: float
 
 
-def timed(function: Callable[[], Any]) -> Timing:
+def timed(function: Callable[[], Any], repetitions: int = REPETITIONS) -> Timing:
     """Times ``function``, which must return only once its work is done."""
 
     def seconds():
@@ -84,7 +45,7 @@ def timed(function: Callable[[], Any]) -> Timing:
         return time.perf_counter() - begun
 
     first = seconds()
-    runs = [seconds() for _ in range(REPETITIONS.value)]
+    runs = [seconds() for _ in range(1 if TINY.value else repetitions)]
     return Timing(first, statistics.median(runs), min(runs), max(runs))
 
 
@@ -123,6 +84,43 @@ def spread(timing: Timing, unit: float) -> str:
     """``median [least, most]`` in units of ``unit`` seconds."""
     median, least, most = (x / unit for x in timing[1:])
     return f"{median:.3g} [{least:.3g}, {most:.3g}]"
+
+
+class Call(NamedTuple):
+    """A variant to be timed, and how many units of work a call of it does."""
+
+    variant: str
+    function: Callable[[], Any]
+    work: float
+
+
+def compared(calls: Iterable[Call], unit: str, seconds: float) -> list[dict]:
+    """A row a call: time a unit of work, also over that of the first call.
+
+    ``unit`` names ``seconds`` a unit of work, such as ns/element.
+    """
+    rows, first = [], None
+    for variant, function, work in calls:
+        found = timed(function)
+        each = found.median / work
+        first = first or each
+        rows.append(
+            {
+                "variant": variant,
+                unit: spread(found, work * seconds),
+                "times the first": each / first,
+                "compile s": max(0.0, found.first - found.median),
+                "run s": found.median,
+            }
+        )
+    return rows
+
+
+def forget(programs: Iterable[Any]) -> None:
+    """What was compiled is compiled again, and so are these cached ``programs``."""
+    jax.clear_caches()
+    for made in programs:
+        made.cache_clear()
 
 
 def show(rows: Sequence[dict]) -> None:

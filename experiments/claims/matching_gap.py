@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.lib.claims import Claim
+from experiments.lib.matching_gaps import ROUNDING
 from experiments.lib.table import with_interval
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.matching.exhaustive import WIDEST
-
-ROUNDING = 1e-13  # of a loss: two ways to compute it may differ by less
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:

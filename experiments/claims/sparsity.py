@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from experiments.lib import curves
-from experiments.lib.claims import Claim
-from experiments.lib.table import with_interval
+from experiments.lib.claims import Claim, below
+from experiments.lib.table import at, with_interval
 from lmc_jax.theory import stability
 
 MEASURES = {
@@ -17,6 +17,21 @@ MEASURES = {
     "zero_fraction": "zero-row fraction",
 }
 NEAR = 0.01  # of students whose masses add up to k
+
+
+def dense(row: dict) -> bool:
+    """Fewer than half a zero row a student, by the whole interval."""
+    return bool(row["zero_fraction_high"] < 1 / (2 * row["m"]))
+
+
+def sparse(row: dict) -> bool:
+    """More than half a zero row a student, by the whole interval."""
+    return bool(row["zero_fraction_low"] > 1 / (2 * row["m"]))
+
+
+def rate_threshold(m: int, k: int) -> float:
+    """η* m, above which dense minima are unstable."""
+    return float(stability.critical_learning_rate(m, k)) * m
 
 
 def width_claims(groups: Mapping[str, Sequence[dict]]) -> list[Claim]:
@@ -60,50 +75,43 @@ def _finished(curve: Sequence[dict]) -> list[dict]:
 
 
 def _uniform_lowest(name: str, uniform: Sequence[dict], groups: dict) -> Claim:
-    below, compared = 0, 0
-    for reference in uniform:
-        for curve in groups.values():
-            for row in (row for row in curve if row["m"] == reference["m"]):
-                compared += 1
-                below += reference[f"{name}_low"] <= row[f"{name}_high"]
+    low = {row["m"]: row[f"{name}_low"] for row in uniform}
+    trained = [row for curve in groups.values() for row in curve if row["m"] in low]
+    lower = sum(low[row["m"]] <= row[f"{name}_high"] for row in trained)
     return Claim(
         paper="Figure 5",
         text=f"uniform minima have the lowest {MEASURES[name]}",
-        measured=f"at {below} of {compared} (m, η) the uniform value is not above "
+        measured=f"at {lower} of {len(trained)} (m, η) the uniform value is not above "
         "the trained one's",
         rule="at every (m, η) the uniform interval does not lie above GD's",
         n=min((row["runs"] for row in uniform), default=0),
-        holds=bool(below == compared) if compared else None,
+        holds=bool(lower == len(trained)) if trained else None,
     )
 
 
 def _grows_with_rate(name: str, groups: Mapping[str, Sequence[dict]]) -> Claim:
-    claim = f"{MEASURES[name]} grows with the learning rate"
-    widest = max((row["m"] for curve in groups.values() for row in curve), default=0)
-    ends = [row for curve in groups.values() for row in curve if row["m"] == widest]
+    rows = [row for curve in groups.values() for row in curve]
+    widest = max((row["m"] for row in rows), default=0)
+    ends = [row for row in rows if row["m"] == widest]
     ends = [row for row in ends if row[f"{name}_low"] == row[f"{name}_low"]]
-    if len(ends) < 2:
-        return Claim(
-            paper="Figure 5",
-            text=claim,
-            measured="fewer than two rates converged at the largest width",
-            rule="needs two rates at the largest width, each with two converged runs",
-            n=0,
-            holds=None,
+    ends.sort(key=lambda row: row["lr_times_m"])
+    measured = "fewer than two rates converged at the largest width"
+    rule = "needs two rates at the largest width, each with two converged runs"
+    n, holds = 0, None
+    if len(ends) > 1:
+        slow, fast = ends[0], ends[-1]
+        shown = " against ".join(
+            f"{with_interval(row, name)} at η = {row['lr_times_m']:.3g}/m"
+            for row in (fast, slow)
         )
-    slow = min(ends, key=lambda row: row["lr_times_m"])
-    fast = max(ends, key=lambda row: row["lr_times_m"])
-    return Claim(
-        paper="Figure 5",
-        text=claim,
-        measured=f"m = {fast['m']}: {with_interval(fast, name)} at "
-        f"η = {fast['lr_times_m']:.3g}/m against {with_interval(slow, name)} at "
-        f"η = {slow['lr_times_m']:.3g}/m",
-        rule="at the largest width the intervals of the largest and the smallest "
-        "rate do not meet, and the largest is higher",
-        n=fast["runs"],
-        holds=bool(fast[f"{name}_low"] > slow[f"{name}_high"]),
-    )
+        measured = f"m = {widest}: {shown}"
+        rule = (
+            "at the largest width the intervals of the largest and the smallest rate "
+            "do not meet, and the largest is higher"
+        )
+        n, holds = fast["runs"], below(slow, fast, name)
+    text = f"{MEASURES[name]} grows with the learning rate"
+    return Claim(text, measured, rule, n, holds, "Figure 5")
 
 
 def _grows_with_width(name: str, label: str, curve: Sequence[dict]) -> Claim:
@@ -112,12 +120,8 @@ def _grows_with_width(name: str, label: str, curve: Sequence[dict]) -> Claim:
     measured, n, holds = "too few widths converged", 0, None
     if len(curve) > 1:
         first, last = curve[0], curve[-1]
-        measured = (
-            f"{with_interval(first, name)} at m = {first['m']}, "
-            f"{with_interval(last, name)} at m = {last['m']}"
-        )
-        grew = last[f"{name}_low"] > first[f"{name}_high"]
-        n, holds = last["runs"], grew == large
+        measured = f"{at(first, name)}, {at(last, name)}"
+        n, holds = last["runs"], bool(below(first, last, name)) == large
     return Claim(
         paper="Figure 5",
         text=f"{MEASURES[name]} {grows} learning rates",
@@ -144,14 +148,13 @@ def rate_claims(rows: Sequence[dict]) -> list[Claim]:
 def _sharp(m: int, curve: Sequence[dict]) -> Claim:
     """The paper's threshold: none below, some at every rate above, PQI higher there."""
     curve = sorted(curve, key=lambda row: row["lr_times_m"])
-    dense = [row for row in curve if row["zero_fraction_high"] < 1 / (2 * m)]
-    sparse = [row for row in curve if row["zero_fraction_low"] > 1 / (2 * m)]
+    before, after = ([r for r in curve if kind(r)] for kind in (dense, sparse))
     measured, holds = "no rate on one side of it", None
-    if dense and sparse:
-        last, first, most = dense[-1], sparse[0], sparse[-1]
+    if before and after:
+        last, first, most = before[-1], after[0], after[-1]
         ordered = last["lr_times_m"] < first["lr_times_m"]
-        between = len(curve) - len(dense) - len(sparse)
-        risen = most["pqi_rows_low"] > last["pqi_rows_high"]
+        between = len(curve) - len(before) - len(after)
+        risen = below(last, most, "pqi_rows")
         holds = bool(ordered and between <= 1 and risen)
         measured = (
             f"zero fraction {with_interval(last, 'zero_fraction')} at ηm = "
@@ -177,27 +180,27 @@ def _sharp(m: int, curve: Sequence[dict]) -> Claim:
 
 
 def _dense(m: int, curve: Sequence[dict]) -> Claim:
-    threshold = float(stability.critical_learning_rate(m, curve[0]["k"])) * m
-    below = [row for row in curve if row["lr_times_m"] < threshold]
+    threshold = rate_threshold(m, curve[0]["k"])
+    slower = [row for row in curve if row["lr_times_m"] < threshold]
     broken = {
         f"{row['lr_times_m']:.4g}": with_interval(row, "zero_fraction")
-        for row in below
+        for row in slower
         if row["zero_fraction_mean"] > 0
     }
     return Claim(
         paper="",
         text="below the predicted threshold no minimum has zero rows",
         case=f"m = {m}",
-        measured=f"zero fraction 0 at {len(below) - len(broken)} of {len(below)} "
+        measured=f"zero fraction 0 at {len(slower) - len(broken)} of {len(slower)} "
         f"rates below η*m = {threshold:.4g}; exceptions, by ηm: {broken or 'none'}",
         rule="the mean zero fraction of the converged runs is 0 at every rate below",
-        n=sum(row["runs"] for row in below),
-        holds=not broken if below else None,
+        n=sum(row["runs"] for row in slower),
+        holds=not broken if slower else None,
     )
 
 
 def _threshold(m: int, curve: Sequence[dict]) -> Claim:
-    threshold = float(stability.critical_learning_rate(m, curve[0]["k"])) * m
+    threshold = rate_threshold(m, curve[0]["k"])
     above = [row for row in curve if row["lr_times_m"] > threshold]
     near = [
         row["zero_fraction_high"] >= row["predicted"] - 1e-9

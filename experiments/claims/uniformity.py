@@ -7,8 +7,8 @@ import numpy as np
 import scipy  # its parts load when first used
 
 from experiments.lib import curves
-from experiments.lib.claims import Claim
-from experiments.lib.table import with_interval
+from experiments.lib.claims import Claim, below
+from experiments.lib.table import at, with_interval
 
 LEVEL = 0.01  # of the tests
 
@@ -99,13 +99,13 @@ def _moving(rows: Sequence[dict]) -> Claim:
         f"to {with_interval(most, 'value')} at {label(most)}",
         rule="the intervals of the least and the largest distance do not meet",
         n=min(row["runs"] for row in rows),
-        holds=bool(least["value_high"] < most["value_low"]),
+        holds=below(least, most, "value"),
     )
 
 
 def _dispersed(name: str, curve: Sequence[dict]) -> Claim:
     kept = [row for row in curve if row["runs"] > 1]
-    found = [f"{with_interval(row, 'value')} at m = {row['m']}" for row in kept]
+    found = [at(row, "value") for row in kept]
     # What is sampled from the model says nothing of the paper's assumption.
     model = name == "uniform model"
     return Claim(

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lmc_jax.results import files
 
@@ -30,6 +31,27 @@ class Claim:
     paper: str = ""
     case: str = ""
     corrects: str = ""
+
+
+def below(
+    lower: Mapping[str, Any], upper: Mapping[str, Any], value: str
+) -> bool | None:
+    """Whether the intervals of a value of two rows do not meet, in this order.
+
+    None where a row has no interval.
+    """
+    gap = upper[f"{value}_low"] - lower[f"{value}_high"]
+    return bool(gap > 0) if gap == gap else None
+
+
+def highest(rows: Sequence[dict], value: str = "barrier") -> dict:
+    """The row with the largest mean of a value."""
+    return max(rows, key=lambda row: row[f"{value}_mean"])
+
+
+def lowest(rows: Sequence[dict], value: str = "barrier") -> dict:
+    """The row with the least mean of a value."""
+    return min(rows, key=lambda row: row[f"{value}_mean"])
 
 
 def write(

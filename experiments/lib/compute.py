@@ -111,7 +111,7 @@ def _compute(family: Family, cells: Sequence[Cell], options: Options) -> None:
     total = sum(map(family.size, cells))
     silent = not (devices.first() and sys.stderr.isatty())
     progress = tqdm(total=total, unit=family.unit, disable=silent)
-    with machine.profiled(options.machine.profile_dir), progress:
+    with progress:
         family.work(cells, save, progress, options)
 
 

@@ -2,7 +2,8 @@
 
 import contextlib
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 from lmc_jax.sweep.cell import LARGEST
 
@@ -33,50 +34,11 @@ def integers(text: str, name: str) -> list[int]:
     Raises:
       Refusal: for anything else, saying what is right.
     """
-    values: list[int] = []
-    for part in text.split(","):
-        try:
-            values += _range(part)
-        except ValueError:
-            raise Refusal(
-                f"--{name}={text}: {part!r} is not a number like 5, a range like "
-                "5:100:5 or a geometric range like 5:400:x25, ends in rising order"
-            ) from None
-    return _distinct(values, text, name)
-
-
-def _range(part: str) -> list[int]:
-    if ":" not in part:
-        return [int(part)]
-    first, last, *step = part.split(":")
-    low, high = int(first), int(last)
-    if len(step) > 1 or high < low:
-        raise ValueError
-    if not step or not step[0].startswith("x"):
-        stride = int(step[0]) if step else 1
-        if stride < 1 or (high - low) // stride > MOST_VALUES:
-            raise ValueError
-        return list(range(low, high + 1, stride))
-    return _geometric(low, high, int(step[0][1:]))
-
-
-def _distinct(values: Sequence[int], text: str, name: str) -> list[int]:
-    """The values without doubles, in order."""
-    if len(values) > MOST_VALUES:
-        raise Refusal(f"--{name}={text}: give at most {MOST_VALUES} values")
-    return list(dict.fromkeys(values))
-
-
-def _geometric(low: int, high: int, count: int) -> list[int]:
-    """``count`` distinct integers from low to high, evenly spaced on a log axis."""
-    if low < 1 or high > MOST or not 2 <= count <= min(high - low + 1, MOST_VALUES):
-        raise ValueError
-    values = [low]
-    for left in range(count - 1, 0, -1):
-        # Where rounding would repeat a width, take the next one and respace the rest.
-        step = (high / values[-1]) ** (1 / left)
-        values.append(max(values[-1] + 1, round(values[-1] * step)))
-    return values
+    right = (
+        "a number like 5, a range like 5:100:5 or a geometric range like 5:400:x25, "
+        "ends in rising order"
+    )
+    return _listed(text, name, right, _widths)
 
 
 def multiples(text: str, name: str, k: int) -> list[int]:
@@ -88,37 +50,15 @@ def multiples(text: str, name: str, k: int) -> list[int]:
     Raises:
       Refusal: for anything else, saying what is right.
     """
-    ratios: list[float] = []
-    for part in text.split(","):
-        try:
-            ratios += _ratios(part)
-        except ValueError:
-            raise Refusal(
-                f"--{name}={text}: {part!r} is not a multiple of k like 1.5, a range "
-                "like 1:8:0.5 or a geometric range like 1:64:x12, ends in rising order "
-                f"and at most {LARGEST}"
-            ) from None
-    widths = [math.floor(k * ratio + 0.5) for ratio in ratios]
-    return _distinct(widths, text, name)
+    right = (
+        "a multiple of k like 1.5, a range like 1:8:0.5 or a geometric range like "
+        f"1:64:x12, ends in rising order and at most {LARGEST}"
+    )
 
+    def rounded(part: str) -> list[int]:
+        return [math.floor(k * ratio + 0.5) for ratio in _ratios(part)]
 
-def _ratios(part: str) -> list[float]:
-    first, *rest = part.split(":")
-    low = float(first)
-    high = float(rest[0]) if rest else low
-    if len(rest) > 2 or not 1 / LARGEST <= low <= high <= LARGEST:
-        raise ValueError
-    if len(rest) < 2 or not rest[1].startswith("x"):
-        stride = float(rest[1]) if len(rest) == 2 else 1.0
-        if not 0 < stride < math.inf or (high - low) / stride > MOST_VALUES:
-            raise ValueError
-        # Half a millionth of a stride: 1:2:0.1 ends at 2 whatever rounding does.
-        return [low + stride * i for i in range(int((high - low) / stride + 5e-7) + 1)]
-    count = int(rest[1][1:])
-    if not 2 <= count <= MOST_VALUES:
-        raise ValueError
-    step = (high / low) ** (1 / (count - 1))
-    return [*(low * step**i for i in range(count - 1)), high]
+    return _listed(text, name, right, rounded)
 
 
 def numbers(text: str, name: str) -> list[float]:
@@ -127,13 +67,72 @@ def numbers(text: str, name: str) -> list[float]:
     Raises:
       Refusal: for anything else.
     """
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = [math.nan]
-    if not all(0 < value < math.inf for value in values):
-        raise Refusal(f"--{name}={text}: give positive numbers like 0.5,1,2")
+
+    def positive(part: str) -> list[float]:
+        if not 0 < float(part) < math.inf:
+            raise ValueError
+        return [float(part)]
+
+    return _listed(text, name, "a positive number like 0.5", positive)
+
+
+def _listed(text: str, name: str, right: str, read: Callable[[str], list]) -> list:
+    """The values of all parts in order, without doubles; ``right`` says what a part is.
+
+    ``read`` raises a ValueError for a part that is none.
+    """
+    values: list[Any] = []
+    for part in text.split(","):
+        try:
+            values += read(part)
+        except ValueError:
+            raise Refusal(f"--{name}={text}: {part!r} is not {right}") from None
+    if len(values) > MOST_VALUES:
+        raise Refusal(f"--{name}={text}: give at most {MOST_VALUES} values")
     return list(dict.fromkeys(values))
+
+
+def _range(part: str, number: type) -> tuple[Any, Any, Any, int | None]:
+    """Both ends, stride and count of ``5``, ``5:9``, ``5:9:2`` or ``5:9:x3``."""
+    ends, step = part.split(":"), "1"
+    if len(ends) == 3:
+        step = ends.pop()
+    low, high = map(number, ends * 2 if len(ends) == 1 else ends)
+    if not low <= high:
+        raise ValueError
+    if step.startswith("x"):
+        if not 2 <= int(step[1:]) <= MOST_VALUES:
+            raise ValueError
+        return low, high, None, int(step[1:])
+    stride = number(step)
+    if not 0 < stride < math.inf or not (high - low) // stride <= MOST_VALUES:
+        raise ValueError
+    return low, high, stride, None
+
+
+def _widths(part: str) -> list[int]:
+    low, high, stride, count = _range(part, int)
+    if count is None:
+        return list(range(low, high + 1, stride))
+    if low < 1 or high > MOST or count > high - low + 1:
+        raise ValueError
+    values = [low]
+    for left in range(count - 1, 0, -1):
+        # Where rounding would repeat a width, take the next one and respace the rest.
+        step = (high / values[-1]) ** (1 / left)
+        values.append(max(values[-1] + 1, round(values[-1] * step)))
+    return values
+
+
+def _ratios(part: str) -> list[float]:
+    low, high, stride, count = _range(part, float)
+    if not 1 / LARGEST <= low <= high <= LARGEST:
+        raise ValueError
+    if count is None:
+        # Half a millionth of a stride: 1:2:0.1 ends at 2 whatever rounding does.
+        return [low + stride * i for i in range(int((high - low) / stride + 5e-7) + 1)]
+    step = (high / low) ** (1 / (count - 1))
+    return [*(low * step**i for i in range(count - 1)), high]
 
 
 def words(text: str, name: str, known: Collection[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where a sweep runs: shards, several processes, JAX's own tools; values, not flags.
+"""Where a sweep runs: shards, several processes; values, not flags.
 
 On a cluster, choose one of two ways. Shards do not talk: each computes every n-th cell
 into the shared OUT and can be started again alone; the last one to finish draws. In a
@@ -20,14 +20,15 @@ first one writes and draws. JAX finds the others on Slurm, Open MPI and TPU pods
 
 Elsewhere give each --coordinator_address=HOST:PORT, --num_processes and --process_id.
 When one dies the others end with a line; start all again with the same command.
+
+JAX's own variables hold as ever: JAX_COMPILATION_CACHE_DIR=FOLDER keeps what was
+compiled for the next run, JAX_LOG_COMPILES=1 logs it.
 """
 
-import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import jax
@@ -47,9 +48,6 @@ MOST_HALVINGS = 30  # no batch has more than 2^30
 SETTINGS = {
     "num_shards": Setting(int, "Jobs that share OUT. Default: the Slurm array's."),
     "shard_index": Setting(int, "Which of them this is, 0 ... num_shards - 1."),
-    "compilation_cache": Setting(str, "Folder of JAX's compilation cache."),
-    "profile_dir": Setting(str, "Folder for a trace by JAX's profiler."),
-    "log_compiles": Setting(bool, "Let JAX log what it compiles."),
 }
 # Of those whose batches several processes, or smaller ones, compute.
 PROCESSES = {
@@ -69,9 +67,6 @@ class Machine:
 
     num_shards: int | None = None
     shard_index: int | None = None
-    compilation_cache: str | None = None
-    profile_dir: str | None = None
-    log_compiles: bool = False
     distributed: bool | None = None
     coordinator_address: str | None = None
     num_processes: int | None = None
@@ -183,22 +178,6 @@ def alone(machine: Machine) -> None:
         )
 
 
-def prepare(machine: Machine) -> None:
-    """Configures JAX; call before anything runs on a device.
-
-    Raises:
-      Refusal: for folders that cannot be used.
-    """
-    for name in ("compilation_cache", "profile_dir"):
-        if (folder := getattr(machine, name)) is not None:
-            _folder(name, folder)
-    environment.configure()
-    if machine.log_compiles:
-        jax.config.update("jax_log_compiles", True)
-    if machine.compilation_cache:
-        jax.config.update("jax_compilation_cache_dir", machine.compilation_cache)
-
-
 def join(machine: Machine) -> None:
     """Joins the other processes, where flags or the launcher say that there are some.
 
@@ -214,15 +193,6 @@ def join(machine: Machine) -> None:
             raise Refusal(str(error)) from error
 
 
-def _folder(name: str, path: str) -> None:
-    if not path:
-        raise Refusal(f"--{name}=: give a folder")
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refusal(f"--{name}={path}: {error.strerror}; give a folder") from error
-
-
 def agreed(cells: Sequence[Any], missing: np.ndarray) -> np.ndarray:
     """Which cells are missing by the first process's reading, bool ``[cells]``.
 
@@ -233,23 +203,6 @@ def agreed(cells: Sequence[Any], missing: np.ndarray) -> np.ndarray:
     if not devices.same_everywhere(int(grid[:8], 16)):
         raise Refusal("the processes have different settings: give all the same flags")
     return devices.of_first(missing)
-
-
-@contextlib.contextmanager
-def profiled(folder: str | None) -> Iterator[None]:
-    """A trace for JAX's profiler in a folder, where there is one."""
-    if folder is None:
-        yield
-    else:
-        jax.profiler.start_trace(folder)
-        try:
-            yield
-        finally:
-            try:
-                jax.profiler.stop_trace()
-            except jax.errors.JaxRuntimeError as error:
-                said = str(error).splitlines()[0]
-                print(f"warning: no trace was written: {said}", file=sys.stderr)
 
 
 def leave(status: int) -> NoReturn:

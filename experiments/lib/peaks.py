@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.lib import classifiers, curves, plot
-from experiments.lib.claims import Claim
+from experiments.lib.claims import Claim, below, highest, lowest
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured
-from experiments.lib.table import with_interval
+from experiments.lib.table import at, with_interval
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.results import store
@@ -199,29 +199,25 @@ def peak_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
 
 
 def _peaked(curve: Sequence[dict], paper: str) -> Claim:
-    peak = max(curve, key=lambda row: row["barrier_mean"])
-    first, last = curve[0], curve[-1]
-    over = max(first["barrier_high"], last["barrier_high"])
-    shown = ", ".join(
-        f"{with_interval(row, 'barrier')} at width {row['width']}"
-        for row in (first, peak, last)
-    )
+    peak, ends = highest(curve), (curve[0], curve[-1])
+    shown = [at(row, "barrier", "width") for row in (ends[0], peak, ends[1])]
+    above = all(below(row, peak, "barrier") for row in ends)
     metric = "NLL" if peak["metric"] == "nll" else "error"
     return Claim(
         paper=paper,
         text=f"the permuted {metric} barrier of {_networks(peak)} rises with "
         "width, peaks and falls",
         case=f"{peak['sample']}, {LOOKS[peak['path']].label}",
-        measured=f"first, largest, last: {shown}",
+        measured=f"first, largest, last: {', '.join(shown)}",
         rule="the interval of the largest mean lies above those of the first and "
         f"the last width; at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs",
         n=peak["kept"],
-        holds=bool(peak["barrier_low"] > over) if _enough(curve) else None,
+        holds=above if _enough(curve) else None,
     )
 
 
 def _placed(curve: Sequence[dict], paper: str) -> Claim:
-    peak = max(curve, key=lambda row: row["barrier_mean"])
+    peak = highest(curve)
     least, most = PAPER_WIDTHS
     inner = [row["width"] for row in curve[1:-1]]
     inside = peak["width"] in inner and least <= peak["width"] <= most
@@ -285,18 +281,16 @@ def benefit_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
 
 
 def _benefit(curve: Sequence[dict], paper: str) -> Claim:
-    low, high = (f(curve, key=lambda row: row["normalized_mean"]) for f in (min, max))
+    low, high = (pick(curve, "normalized") for pick in (lowest, highest))
     enough = len(curve) > 1 and min(row["kept"] for row in curve) >= FEWEST_PAIRS
-    gap = high["normalized_low"] - low["normalized_high"]  # NaN without intervals
     return Claim(
         paper=paper,
         text=f"what permutation gains for {_networks(low)} depends on the width",
         case=f"test NLL, {LOOKS[low['path']].label}",
-        measured="permuted/direct "
-        f"{with_interval(low, 'normalized')} at width {low['width']}, "
-        f"{with_interval(high, 'normalized')} at width {high['width']}",
+        measured=f"permuted/direct {at(low, 'normalized', 'width')}, "
+        f"{at(high, 'normalized', 'width')}",
         rule="the intervals of the smallest and the largest ratio do not meet; at "
         f"least {FEWEST_PAIRS} pairs",
         n=low["kept"],
-        holds=bool(gap > 0) if enough and gap == gap else None,
+        holds=below(low, high, "normalized") if enough else None,
     )

@@ -21,6 +21,7 @@ from experiments.lib.compute import Family
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import table
+from lmc_jax import environment
 from lmc_jax.results import files, store
 
 ROWS = 24  # printed of a table
@@ -72,11 +73,11 @@ class Study:
 
     name: of the study. presets: settings by the name of a preset, "quick" and "paper".
     rows: ``Measured`` to what is drawn, in any form. table: rows to those printed, the
-    same columns in each. figures: what is drawn. cells: settings to a grid. own:
-    settings of this study alone, or in place of its family's. tables: files of rows by
-    name, beside summary.csv. weights: whether it needs the trained weights. family: of
-    its cells. paper: where the paper has it. command: module and flag that run it,
-    where that is not its name.
+    same columns in each. figures: what is drawn. shared: settings of every preset.
+    cells: settings to a grid. own: settings of this study alone, or in place of its
+    family's. tables: files of rows by name, beside summary.csv. weights: whether it
+    needs the trained weights. family: of its cells. paper: where the paper has it.
+    command: module and flag that run it, where that is not its name.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Study:
     rows: Callable[[Measured], Any]
     table: Callable[[Any], list[dict[str, Any]]]
     figures: tuple[Figure, ...]
+    shared: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cells: Callable[[Values], Sequence[Any]] = students.cells
     own: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
     tables: Mapping[str, Callable[[Any], list[dict[str, Any]]]] = dataclasses.field(
@@ -169,7 +171,8 @@ class Study:
 
     def _run(self, values: flags.FlagValues) -> Result:
         place = machine.given(values)
-        setting = settings.chosen(self.choices, self.presets[values.preset], values)
+        preset = {**self.shared, **self.presets[values.preset]}
+        setting = settings.chosen(self.choices, preset, values)
         setting |= {"preset": values.preset, "out": self._out}
         if values.out is not None:
             setting["out"] = values.out
@@ -178,7 +181,7 @@ class Study:
         setting["save_weights"] |= self.weights
         if not self.family.processes:
             machine.alone(place)
-        machine.prepare(place)
+        environment.configure()
         grid = self.cells(setting)
         records = compute.computed(self.family, grid, setting, place)
         out = Path(setting["out"])

@@ -31,6 +31,12 @@ def with_interval(row: Mapping[str, Any], value: str) -> str:
     return f"{mean:.3g} [{low:.2g}, {high:.2g}]"
 
 
+def at(row: Mapping[str, Any], value: str, width: str = "m") -> str:
+    """``mean [low, high] at m = 5``; ``width`` is the column, and its name."""
+    name = "m =" if width == "m" else width
+    return f"{with_interval(row, value)} at {name} {row[width]}"
+
+
 def _short(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return "-" if math.isnan(value) else f"{value:.3g}"

@@ -303,9 +303,9 @@ rows = [
     dict(k=4, m=m, pairs=9, barrier_mean=y, barrier_low=0.9 * y, barrier_high=1.1 * y)
     for m, y in zip((6, 7, 8, 20, 28, 40), {means})
 ]
-claims = b._peaked("k = 4", rows, 4)
-assert claims[1]["corrects"] == b._PEAK
-print(*(claim["holds"] for claim in claims))
+claims = b._peaked("Figure 2", "k = 4", rows, 4)
+assert claims[1].corrects == b.PEAK
+print(*(claim.holds for claim in claims))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True

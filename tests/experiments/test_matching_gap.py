@@ -11,7 +11,7 @@ import pytest
 
 from experiments.claims.matching_gap import _near
 from experiments.lib.claims import Claim
-from experiments.matching_gap import columns
+from experiments.lib.matching_gaps import columns
 
 PYTHON = (sys.executable, "-m")
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,10 +125,12 @@ def test_gaussian_students_may_be_narrower_than_the_teacher(tmp_path):
         ("matching_gap", "--matching=hungarian", "'hungarian'"),
         ("matching_gap", "--source=gd --m=1", "m >= k"),
         ("matching_gap", "--pairs=1", "give at least 2"),
-        ("planted", "--noise=0", "give positive numbers"),
+        ("planted", "--noise=0", "is not a positive number"),
         ("planted", "--noise=0.1,1e200", "give at most 1e+100"),
         ("planted", "--m=10 --matching=exhaustive", "up to 9 for exhaustive"),
         ("planted", "--source=sgd", "'sgd'"),
+        ("planted", "--k=2,3", "--k=2,3: give one"),
+        ("planted", "--lr_times_m=1,2", "--lr_times_m=1,2: give one"),
     ],
 )
 def test_bad_input_is_one_clear_line(name, flag, said, tmp_path):

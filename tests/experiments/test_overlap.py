@@ -90,9 +90,9 @@ def test_claims_carry_computed_verdicts(run):
 @pytest.mark.parametrize("k", [2, 3, 5, 20, 100])
 def test_theorem_5_for_other_teachers(k):
     code = (
-        "from experiments import overlap as o; "
-        f"judged = [o._falls_and_rises({k}), o._tends_to_one({k}), *o._least({k})]; "
-        "print(*(claim['holds'] for claim in judged))"
+        "from experiments.claims import overlap as o; "
+        f"judged = [o.falls_and_rises({k}), o.tends_to_one({k}), *o.least({k})]; "
+        "print(*(claim.holds for claim in judged))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
@@ -112,13 +112,13 @@ def test_theorem_5_for_other_teachers(k):
 )
 def test_a_fall_and_a_rise_are_judged_where_intervals_tell(means, holds):
     code = f"""
-from experiments import overlap
+from experiments.claims import overlap
 ends = {{"overlap_low": -0.01, "overlap_mean": 0.0, "overlap_high": 0.01}}
 curve = [
     {{"m": 6 + i, "pairs": 9}} | {{name: mean + end for name, end in ends.items()}}
     for i, mean in enumerate({means})
 ]
-print(overlap._seen(5, curve)[0]["holds"])
+print(overlap._turns(5, curve).holds)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True

@@ -96,5 +96,5 @@ def test_presets_are_grids_of_valid_cells_and_paper_is_larger(name, monkeypatch)
     sizes = []
     for preset in study.presets.values():
         defaults = {key: setting.default for key, setting in study.choices.items()}
-        sizes.append(len(study.cells(defaults | preset)))
+        sizes.append(len(study.cells(defaults | study.shared | preset)))
     assert 5 < sizes[0] < sizes[1]

@@ -82,8 +82,8 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_with_their_status_and_say_how_to_go_on(tmp_path, stop, moment):
     settings = ("--k=5", "--m=40", "--pairs=4", "--lr_times_m=0.001,2")
-    command = (*settings, f"--out={tmp_path}", "--log_compiles")
-    process = start(*command)
+    command = (*settings, f"--out={tmp_path}")
+    process = start(*command, variables={"JAX_LOG_COMPILES": "1"})
     if moment == "import":
         time.sleep(0.2)
     else:

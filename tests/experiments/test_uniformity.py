@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.lib import finer_paths
+from experiments.claims import finer_paths
 from experiments.lib import students as sweeps
 from experiments.lib.claims import Claim
 from lmc_jax.results import store

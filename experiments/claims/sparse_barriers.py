@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.claims.sparsity import dense, sparse
 from experiments.lib import projected, students
-from experiments.lib.claims import Claim
+from experiments.lib.claims import Claim, below
+from experiments.lib.table import with_interval
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
-from lmc_jax.statistics import mean_interval
+from lmc_jax.statistics import mean_interval, named
 from lmc_jax.theory import uniform_model
 
 MATCHING = "types_opposed"
@@ -27,12 +29,10 @@ def claims(
     for m in sorted({row["m"] for row in rows}):
         scan = [i for i, row in enumerate(rows) if row["m"] == m and row["runs"]]
         scan.sort(key=lambda i: rows[i]["lr_times_m"])
-        half = 1 / (2 * m)  # of a zero row a student
-        dense = [i for i in scan if rows[i]["zero_fraction_high"] < half]
-        sparse = [i for i in scan if rows[i]["zero_fraction_low"] > half]
-        if dense and sparse:
-            most = max(sparse, key=lambda i: (rows[i]["runs"], i))
-            ends = (dense[-1], most)
+        below, above = ([i for i in scan if kind(rows[i])] for kind in (dense, sparse))
+        if below and above:
+            most = max(above, key=lambda i: (rows[i]["runs"], i))
+            ends = (below[-1], most)
             found = ((rows[i], _barriers(records[i], definition)) for i in ends)
             judged.append(_claim(*found))
     return judged
@@ -51,15 +51,17 @@ def _barriers(record: store.Record, definition: str) -> np.ndarray:
     return projected.heights(minima, [MATCHING], POINTS, definition)[:, 0]
 
 
-def _claim(dense: tuple[dict, np.ndarray], sparse: tuple[dict, np.ndarray]) -> Claim:
-    (low, before), (high, after) = dense, sparse
-    intervals = [mean_interval(values) for values in (before, after)]
-    shown = [
-        f"{mean:.3g} [{least:.2g}, {most:.2g}] at ηm = {row['lr_times_m']:.4g}, zero "
-        f"fraction {row['zero_fraction_mean']:.2g}"
-        for (mean, least, most), row in zip(intervals, (low, high), strict=True)
+def _claim(first: tuple[dict, np.ndarray], last: tuple[dict, np.ndarray]) -> Claim:
+    (low, before), (high, after) = first, last
+    ends = [
+        row | named("barrier", mean_interval(values))
+        for row, values in ((low, before), (high, after))
     ]
-    drop = intervals[0][1] - intervals[1][2]  # NaN without pairs
+    shown = [
+        f"{with_interval(row, 'barrier')} at ηm = {row['lr_times_m']:.4g}, zero "
+        f"fraction {row['zero_fraction_mean']:.2g}"
+        for row in ends
+    ]
     return Claim(
         paper="Section 5",
         text="zero rows lower the permuted barrier, at equal width and start",
@@ -69,5 +71,5 @@ def _claim(dense: tuple[dict, np.ndarray], sparse: tuple[dict, np.ndarray]) -> C
         "whole interval, the one with most converged runs, against the largest rate "
         "with less than half a one: its interval lies below",
         n=min(len(before), len(after)),
-        holds=bool(drop > 0) if drop == drop else None,
+        holds=below(ends[1], ends[0], "barrier"),
     )
