@@ -88,12 +88,12 @@ def self_check() -> dict[str, Any]:
 def _reduction_error(rng: np.random.Generator) -> float:
     """Error of the batched reduction that JAX 0.10.2 miscompiles on CPU (jax#39103)."""
     matrix, rows = rng.normal(size=(2, 3)), rng.normal(size=(40_001, 3))
-    found = jax.jit(jax.vmap(lambda row: jnp.sum(jnp.square(matrix @ row))))(rows)
-    return _relative_error(np.asarray(found), np.sum((rows @ matrix.T) ** 2, axis=1))
+    sums = jax.jit(jax.vmap(lambda row: jnp.sum(jnp.square(matrix @ row))))(rows)
+    return _relative_error(np.asarray(sums), np.sum((rows @ matrix.T) ** 2, axis=1))
 
 
-def _relative_error(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.max(np.abs(found - expected)) / np.max(np.abs(expected)))
+def _relative_error(values: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.max(np.abs(values - expected)) / np.max(np.abs(expected)))
 
 
 def _numpy_loss_and_gradient(W: np.ndarray, k: int) -> tuple[float, np.ndarray]:

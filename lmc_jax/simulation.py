@@ -14,8 +14,8 @@ from lmc_jax.results import summary
 from lmc_jax.results.store import Record, fingerprint
 from lmc_jax.students import descent, two_layer
 from lmc_jax.sweep.cell import Cell, Descent
+from lmc_jax.sweep.pairs import run_keys
 from lmc_jax.sweep.run import measure, sweep
-from lmc_jax.sweep.students import run_keys
 
 
 def simulate(
@@ -71,11 +71,11 @@ def simulate(
     _validate(asked, begin)
     grid = list(dict.fromkeys(asked))
     barrier(times(3), times(3), definition)  # refuses an unknown one
-    found: list[Record] = []
+    records: list[Record] = []
     extras: dict[str, list[Any]] = {"weights": [], "history": []}
 
     def keep(cell: Cell, arrays: Any, W: Any, losses: Any = None) -> None:
-        found.append(Record(cell.parameters(), arrays, {}))
+        records.append(Record(cell.parameters(), arrays, {}))
         extras["weights"].append(W)
         extras["history"].append(losses)
 
@@ -86,8 +86,8 @@ def simulate(
         else:
             others.append(cell)
     sweep(others, keep, weights=weights)
-    table = summary.columns(summary.rows(found, definition))
-    place = {fingerprint(record.parameters): i for i, record in enumerate(found)}
+    table = summary.columns(summary.rows(records, definition))
+    place = {fingerprint(record.parameters): i for i, record in enumerate(records)}
     for name in ["weights"] * weights + ["history"] * histories:
         table[name] = np.empty(len(table["cell"]), object)
         for row, cell in enumerate(table["cell"]):

@@ -80,15 +80,15 @@ def ratio_intervals(
       ``[c, 3]``: ratio, low, high.
     """
     count, columns = numerators.shape
-    found = np.full((columns, 3), np.nan)
+    intervals = np.full((columns, 3), np.nan)
     if not count:
-        return found
+        return intervals
     means = np.mean(denominators, axis=0)
     defined = means != 0
-    found[defined, 0] = np.mean(numerators, axis=0)[defined] / means[defined]
+    intervals[defined, 0] = np.mean(numerators, axis=0)[defined] / means[defined]
     if count == 1:
-        return found
-    sampled = np.flatnonzero(np.isfinite(found[:, 0]))
+        return intervals
+    sampled = np.flatnonzero(np.isfinite(intervals[:, 0]))
     values = np.concatenate([numerators[:, sampled], denominators[:, sampled]], axis=1)
     sums = np.concatenate(
         [
@@ -101,8 +101,8 @@ def ratio_intervals(
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = np.where(bottom == 0, np.nan, top / bottom)
         ends = [(1 - confidence) / 2, (1 + confidence) / 2]
-        found[sampled, 1:] = np.quantile(ratios, ends, axis=0).T
-    return found
+        intervals[sampled, 1:] = np.quantile(ratios, ends, axis=0).T
+    return intervals
 
 
 def named(name: str, interval: Sequence[float]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from absl import flags
 from experiments.lib import command, compute
 from experiments.lib.lists import Refusal, integers
 from lmc_jax.results import store
-from lmc_jax.sweep.cell import LARGEST
+from lmc_jax.sweep.cell import MAX_WIDTH
 
 KILLS = flags.DEFINE_integer("kills", 100, "Kills.", lower_bound=1, upper_bound=10**6)
 OUT = flags.DEFINE_string("out", None, "Folder for both sweeps.", required=True)
@@ -36,8 +36,8 @@ def sweep(out: Path) -> list[str]:
 
 def main() -> None:
     widths = integers(WIDTHS.value, "m")
-    if not 2 <= min(widths) <= max(widths) <= LARGEST:
-        raise Refusal(f"--m={WIDTHS.value}: give widths of 2 to {LARGEST}")
+    if not 2 <= min(widths) <= max(widths) <= MAX_WIDTH:
+        raise Refusal(f"--m={WIDTHS.value}: give widths of 2 to {MAX_WIDTH}")
     whole, killed = (
         compute.opened(Path(OUT.value, name)) for name in ("whole", "killed")
     )
@@ -59,8 +59,8 @@ def main() -> None:
                 if status:
                     raise store.StoreError(f"a restarted sweep ended with {status}")
         finished = checked(killed, finished)
-        if len(store.paths(killed)) == len(store.paths(whole)):
-            for path in choose.sample(store.paths(killed), len(finished) // 4):
+        if len(store.cell_files(killed)) == len(store.cell_files(whole)):
+            for path in choose.sample(store.cell_files(killed), len(finished) // 4):
                 path.unlink()
                 finished.pop(path, None)
     subprocess.run(sweep(killed), check=True, stdout=subprocess.DEVNULL)
@@ -74,7 +74,11 @@ def main() -> None:
 
 def checked(out: Path, before: dict[Path, bytes]) -> dict[Path, bytes]:
     """Every stored file, all sound, and those of before among them as they were."""
-    files = store.paths(out) + store.paths(out, weights=True) if out.exists() else []
+    files = (
+        store.cell_files(out) + store.cell_files(out, weights=True)
+        if out.exists()
+        else []
+    )
     now = {path: path.read_bytes() for path in files}
     for path in files:
         store.read(path)
@@ -86,7 +90,7 @@ def checked(out: Path, before: dict[Path, bytes]) -> dict[Path, bytes]:
 
 def same(one: Path, other: Path) -> int:
     """How many files there are, all with equal arrays in both folders."""
-    files = store.paths(one) + store.paths(one, weights=True)
+    files = store.cell_files(one) + store.cell_files(one, weights=True)
     for path in files:
         arrays, others = (
             store.read(folder / "cells" / path.name).arrays for folder in (one, other)

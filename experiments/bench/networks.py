@@ -26,7 +26,7 @@ from lmc_jax.networks.alignment import align_weights
 from lmc_jax.networks.evaluation import Sample
 from lmc_jax.networks.permutations import permute
 from lmc_jax.networks.training import Training, train
-from lmc_jax.sweep.cell import LARGEST
+from lmc_jax.sweep.cell import MAX_WIDTH
 
 NETWORKS = flags.DEFINE_integer(
     "networks", 8, "Trained at a time.", lower_bound=1, upper_bound=10_000
@@ -35,7 +35,7 @@ STEPS = flags.DEFINE_integer(
     "steps", 1000, "Updates of each.", lower_bound=1, upper_bound=10**9
 )
 WIDTH = flags.DEFINE_integer(
-    "width", 64, "Of three hidden layers.", lower_bound=1, upper_bound=LARGEST
+    "width", 64, "Of three hidden layers.", lower_bound=1, upper_bound=MAX_WIDTH
 )
 IMAGES, BATCH, LR = 10_000, 100, 0.05
 

@@ -15,7 +15,7 @@ from experiments.lib.lists import Refusal
 from experiments.lib.table import table
 from lmc_jax import environment
 from lmc_jax.numerics import matmul
-from lmc_jax.sweep.cell import LARGEST
+from lmc_jax.sweep.cell import MAX_WIDTH
 
 REPETITIONS = flags.DEFINE_integer(
     "repetitions",
@@ -55,9 +55,9 @@ def shapes() -> list[tuple[int, int, int, int]]:
                 f"--shapes={text}: give 1 <= k <= m, k <= d and a batch that divides "
                 f"over {devices} devices"
             )
-        if max(m, d) > LARGEST or count * m * d > MOST_NUMBERS:
+        if max(m, d) > MAX_WIDTH or count * m * d > MOST_NUMBERS:
             raise Refusal(
-                f"--shapes={text}: give m and d of at most {LARGEST}, and batches of "
+                f"--shapes={text}: give m and d of at most {MAX_WIDTH}, and batches of "
                 f"at most {MOST_NUMBERS} weights"
             )
         found.append((k, m, d, count))

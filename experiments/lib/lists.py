@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections.abc import Collection, Iterator, Sequence
 
-from lmc_jax.sweep.cell import LARGEST
+from lmc_jax.sweep.cell import MAX_WIDTH
 
 
 class Refusal(ValueError):
@@ -96,7 +96,7 @@ def multiples(text: str, name: str, k: int) -> list[int]:
             raise Refusal(
                 f"--{name}={text}: {part!r} is not a multiple of k like 1.5, a range "
                 "like 1:8:0.5 or a geometric range like 1:64:x12, ends in rising order "
-                f"and at most {LARGEST}"
+                f"and at most {MAX_WIDTH}"
             ) from None
     widths = [math.floor(k * ratio + 0.5) for ratio in ratios]
     return _distinct(widths, text, name)
@@ -106,7 +106,7 @@ def _ratios(part: str) -> list[float]:
     first, *rest = part.split(":")
     low = float(first)
     high = float(rest[0]) if rest else low
-    if len(rest) > 2 or not 1 / LARGEST <= low <= high <= LARGEST:
+    if len(rest) > 2 or not 1 / MAX_WIDTH <= low <= high <= MAX_WIDTH:
         raise ValueError
     if len(rest) < 2 or not rest[1].startswith("x"):
         stride = float(rest[1]) if len(rest) == 2 else 1.0

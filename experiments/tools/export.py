@@ -25,7 +25,7 @@ GROUP = 200_000  # rows of a group of a parquet file, at least
 
 
 def main(out: str) -> None:
-    if not store.paths(out):
+    if not store.cell_files(out):
         raise Refusal(f"{out!r} holds no cells: give the output of a sweep")
     write = {"csv": write_csv, "netcdf": write_netcdf, "parquet": write_parquet}
     try:

@@ -13,7 +13,7 @@ import scipy  # its parts load when first used
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.matching.alike import STILL, dealt, labels
+from lmc_jax.matching.alike import CONSTANT, break_ties, tie_labels
 from lmc_jax.matching.contract import (
     Info,
     Perm,
@@ -22,7 +22,7 @@ from lmc_jax.matching.contract import (
     described,
     weight_distance,
 )
-from lmc_jax.numerics import LARGEST, matmul, relu_kernel, unit
+from lmc_jax.numerics import MAX_WEIGHT, matmul, relu_kernel, unit
 
 
 def assign(gains: np.ndarray) -> np.ndarray:
@@ -95,8 +95,8 @@ def match_activations(
     Objective: Σᵢ corr(relu(wᵢ·x), relu(w'_{perm[i]}·x)) (Li et al. 2015; Benzing et al.
     2022). A correlation does not see the norm of a neuron: neurons alike, those that a
     chain of correlations 1 up to rounding links and those that do not vary, have their
-    partners dealt again by the least weight distance, at the same total correlation up
-    to rounding. For parallel neurons this is pairing by norm, largest first.
+    ties broken by the least weight distance, at the same total correlation up to
+    rounding. For parallel neurons this is pairing by norm, largest first.
 
     Args:
       students: real ``[pairs, 2, m, d]``.
@@ -120,9 +120,9 @@ def match_activations(
         gains, own = (np.stack(part) for part in zip(*parts, strict=True))
     perm = assign(gains)
     for pair, both in enumerate(_scaled(students)):
-        alike = labels(own[pair, 0]), labels(own[pair, 1])
+        alike = tie_labels(own[pair, 0]), tie_labels(own[pair, 1])
         distances = functools.partial(_of_some, both)
-        perm[pair] = dealt(perm[pair], gains[pair], alike, distances)
+        perm[pair] = break_ties(perm[pair], gains[pair], alike, distances)
     total = np.take_along_axis(gains, perm[..., None], axis=2).sum(axis=(1, 2))
     return perm, described("correlation", total)
 
@@ -155,7 +155,7 @@ def _sampled(pair: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     products = hidden.swapaxes(1, 2) @ hidden / len(x)
     # Of the same sums as the products: 1 with itself, up to rounding, for any n.
     variances = np.diagonal(products, axis1=1, axis2=2)
-    varies = variances > STILL * sizes
+    varies = variances > CONSTANT * sizes
     deviations = np.sqrt(np.where(varies, variances, np.inf))
     own = products / (deviations[:, :, None] * deviations[:, None])
     return hidden[0].T @ hidden[1] / len(x) / np.outer(*deviations), own
@@ -164,14 +164,16 @@ def _sampled(pair: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _checked_inputs(x: ArrayLike, d: int) -> np.ndarray:
     """Inputs, scaled to at most 1: a correlation does not depend on their scale."""
     try:
-        found = np.asarray(x, np.float64)
+        inputs = np.asarray(x, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"inputs that are no array: give finite [n, {d}]") from error
-    if found.ndim != 2 or found.shape[1] != d or len(found) < 2:
+    if inputs.ndim != 2 or inputs.shape[1] != d or len(inputs) < 2:
         raise ValueError(
-            f"inputs of shape {list(found.shape)}: give finite [n, {d}] with n >= 2"
+            f"inputs of shape {list(inputs.shape)}: give finite [n, {d}] with n >= 2"
         )
-    scale = np.abs(found).max()
-    if not scale <= LARGEST:
-        raise ValueError(f"inputs up to {scale:.1e}: give finite ones, to {LARGEST:g}")
-    return found / (scale or 1)
+    scale = np.abs(inputs).max()
+    if not scale <= MAX_WEIGHT:
+        raise ValueError(
+            f"inputs up to {scale:.1e}: give finite ones, to {MAX_WEIGHT:g}"
+        )
+    return inputs / (scale or 1)

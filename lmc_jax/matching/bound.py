@@ -28,7 +28,7 @@ import scipy  # its parts load when first used
 from lmc_jax.matching.contract import Students, checked, require_teacher
 from lmc_jax.matching.path import inner_times
 
-OFF = 1e-12  # of a global minimum: rounding of its rows and sums
+MINIMUM_ERROR = 1e-12  # of a global minimum: rounding of its rows and sums
 ROUNDS = 20
 
 
@@ -74,7 +74,7 @@ def _require_minima(students: np.ndarray, k: int) -> None:
     worst = np.max(
         [fault.reshape(pairs, -1).max(axis=1, initial=0) for fault in faults], axis=0
     )
-    if worst.max() > OFF:
+    if worst.max() > MINIMUM_ERROR:
         raise ValueError(
             f"pair {int(worst.argmax())} is off the set of global minima by "
             f"{worst.max():.1e}: the bound holds for minima only, rows a·e_j, a >= 0, "

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from lmc_jax.numerics import LARGEST
+from lmc_jax.numerics import MAX_WEIGHT
 
 Students = Any  # [pairs, 2, m, d], whatever NumPy makes an array of
 Perm = np.ndarray  # int32 [pairs, m]
@@ -30,36 +30,36 @@ def checked(students: Students) -> np.ndarray:
 
     Raises:
       ValueError: in one line, for two students of unequal shapes, another shape,
-        entries that are no real numbers, not finite or beyond ``LARGEST``, or JAX
+        entries that are no real numbers, not finite or beyond ``MAX_WEIGHT``, or JAX
         without float64.
     """
     if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("matching needs float64: call lmc_jax.configure() first")
     try:
-        found = np.asarray(students)
+        array = np.asarray(students)
     except ValueError as error:  # of unequal lengths
         raise ValueError(_unequal(students)) from error
     except TypeError:  # of keys, which JAX refuses to convert
-        found = np.empty((), object)
-    if not _real(found):
+        array = np.empty((), object)
+    if not _real(array):
         raise ValueError(
             f"students of type {type(students).__name__}, which is no array of real "
             "numbers: give [pairs, 2, m, d]"
         )
-    if found.ndim != 4 or found.shape[1] != 2 or 0 in found.shape:
+    if array.ndim != 4 or array.shape[1] != 2 or 0 in array.shape:
         raise ValueError(
-            f"students of shape {list(found.shape)}: give [pairs, 2, m, d], two "
+            f"students of shape {list(array.shape)}: give [pairs, 2, m, d], two "
             "students a pair, nothing empty"
         )
-    found = found.astype(np.float64)
-    if not np.isfinite(found).all():
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
         raise ValueError("matching needs finite weights, got NaN or infinity")
-    if np.abs(found).max() > LARGEST:
+    if np.abs(array).max() > MAX_WEIGHT:
         raise ValueError(
-            f"weights up to {np.abs(found).max():.1e}: give at most {LARGEST:g}, "
+            f"weights up to {np.abs(array).max():.1e}: give at most {MAX_WEIGHT:g}, "
             "beyond it losses and distances overflow"
         )
-    return found
+    return array
 
 
 def require_teacher(k: int, students: np.ndarray) -> None:

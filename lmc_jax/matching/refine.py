@@ -97,16 +97,16 @@ def match_refine(
 
 def _permutes(start: ArrayLike, pairs: int, m: int) -> bool:
     try:
-        found = np.asarray(start)
+        perms = np.asarray(start)
     except ValueError:  # of unequal lengths
         return False
-    fits = found.shape == (pairs, m) and np.issubdtype(found.dtype, np.integer)
-    return fits and bool((np.sort(found, axis=1) == np.arange(m)).all())
+    fits = perms.shape == (pairs, m) and np.issubdtype(perms.dtype, np.integer)
+    return fits and bool((np.sort(perms, axis=1) == np.arange(m)).all())
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _descents(students: Array, starts: Array, ts: Array, k: int, definition: str):
-    def one(pair, starts):
+    def best_of(pair, starts):
         path = path_of(pair, k, ts)
         ends = jax.vmap(lambda start: refine(path, start, definition))(starts)
         best = jnp.argmin(ends.height)
@@ -117,10 +117,10 @@ def _descents(students: Array, starts: Array, ts: Array, k: int, definition: str
     batch = max(n for n in range(1, max(most, 1) + 1) if pairs % n == 0)
     students = students.reshape(-1, batch, *students.shape[1:])
     best = jax.lax.map(
-        lambda args: jax.vmap(one)(*args),
+        lambda args: jax.vmap(best_of)(*args),
         (students, starts.reshape(-1, batch, tries, m)),
     )
-    return jax.tree.map(lambda found: found.reshape(pairs, *found.shape[2:]), best)
+    return jax.tree.map(lambda part: part.reshape(pairs, *part.shape[2:]), best)
 
 
 def refine(
@@ -180,10 +180,10 @@ def refine(
         change = moved + jnp.swapaxes(moved, 1, 2) + 2 * crossed
         change = change - stayed[:, :, None] - stayed[:, None] + 2 * now
         losses = state.losses[:, None, None] + change / 2
-        found = jnp.where(swappable, heights(path, losses, definition), jnp.inf)
-        p, q = jnp.unravel_index(jnp.argmin(found), found.shape)
+        barriers = jnp.where(swappable, heights(path, losses, definition), jnp.inf)
+        p, q = jnp.unravel_index(jnp.argmin(barriers), barriers.shape)
         least = state.height - LEAST_GAIN * abs(state.height) - NOISE
-        better = found[p, q] < least
+        better = barriers[p, q] < least
         swapped = perm.at[p].set(perm[q]).at[q].set(perm[p])
         touched = jnp.stack([p, q]).astype(jnp.int32)[:, None, None]
         after, before = (
@@ -194,7 +194,7 @@ def refine(
             swapped,
             state.pull + after - before,
             losses[:, p, q],
-            found[p, q],
+            barriers[p, q],
             state.rounds + 1,
             ~better,
         )

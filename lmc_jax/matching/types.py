@@ -58,12 +58,12 @@ def _require_known(leftovers: str) -> None:
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _matched(students: Array, k: int, leftovers: str) -> tuple[Array, Array]:
-    def one(pair):
+    def align(pair):
         perm = align_types(pair, k, leftovers=leftovers)
         first, second = types(pair, k)
         return perm, jnp.sum((first == second[perm]) & (first < k))
 
-    return jax.vmap(one)(students)
+    return jax.vmap(align)(students)
 
 
 def align_types(

@@ -44,10 +44,10 @@ def leaves(weights: Any) -> dict[str, Any]:
       ValueError: for two arrays of one path, as of the keys "a/b" and "a", "b".
     """
     flat, _ = jax.tree_util.tree_flatten_with_path(weights)
-    found = {keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
-    if len(found) < len(flat):
+    arrays = {keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
+    if len(arrays) < len(flat):
         raise ValueError("two arrays have the same path: give keys without a slash")
-    return found
+    return arrays
 
 
 def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
@@ -123,7 +123,7 @@ def group_axes(entries: tuple[Entry, ...]) -> Iterator[tuple[int, Tiled]]:
             yield axis, entry if isinstance(entry, Tiled) else Tiled(entry)
 
 
-def split(array: Any, axis: int, units: int, inner: int) -> Any:
+def split_axis(array: Any, axis: int, units: int, inner: int) -> Any:
     """``array`` with one axis parted into ``(outer, units, inner)``."""
     shape = array.shape
     parted = (shape[axis] // (units * inner), units, inner)
@@ -164,16 +164,16 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
                 f"{len(perm) - 1} once"
             )
 
-    def one(path, array):
+    def move(path, array):
         return reorder(array, spec[keystr(path, simple=True, separator="/")], perms)
 
-    return jax.tree_util.tree_map_with_path(one, weights)
+    return jax.tree_util.tree_map_with_path(move, weights)
 
 
 def reorder(array: Any, entries: tuple[Entry, ...], perms: Perms) -> Any:
     """One array of ``permute``, NumPy or JAX, given its entries; nothing is checked."""
     for axis, (group, inner) in group_axes(entries):
         if group in perms:
-            parted = split(array, axis, len(perms[group]), inner)
+            parted = split_axis(array, axis, len(perms[group]), inner)
             array = parted.take(perms[group], axis + 1).reshape(array.shape)
     return array

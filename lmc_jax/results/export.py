@@ -94,12 +94,12 @@ def dataset(out: str | Path) -> "xarray.Dataset":
         if variable.dtype.kind in "iu"
     }
     fill = dict.fromkeys(whole, NONE)
-    found = xarray.concat(cells, "cell", join="outer", fill_value=fill)
+    joined = xarray.concat(cells, "cell", join="outer", fill_value=fill)
     paths = dict.fromkeys(path for cell in cells for path in cell.path.values.tolist())
-    found = found.sel(path=list(paths))  # in the order in which they come
+    joined = joined.sel(path=list(paths))  # in the order in which they come
     for name in whole:
-        found[name].encoding["_FillValue"] = NONE
-    return found.drop_vars(found.sizes.keys() - {"cell", "path", "t", "definition"})
+        joined[name].encoding["_FillValue"] = NONE
+    return joined.drop_vars(joined.sizes.keys() - {"cell", "path", "t", "definition"})
 
 
 def _cell(record: store.Record) -> "xarray.Dataset":
@@ -114,9 +114,11 @@ def _cell(record: store.Record) -> "xarray.Dataset":
         axes = (f"{name}_{axis}" for axis in range(1, array.ndim))
         dimensions = ("cell", *DIMENSIONS.get(name, ("pair", *axes)))
         variables[name] = (dimensions, array[None], _attributes(name))
-    found = xarray.Dataset(variables, coordinates | _labels(record), ATTRIBUTES)
-    unlabelled = found.sizes.keys() - found.coords.keys()
-    return found.assign_coords({name: range(found.sizes[name]) for name in unlabelled})
+    dataset = xarray.Dataset(variables, coordinates | _labels(record), ATTRIBUTES)
+    unlabelled = dataset.sizes.keys() - dataset.coords.keys()
+    return dataset.assign_coords(
+        {name: range(dataset.sizes[name]) for name in unlabelled}
+    )
 
 
 def _measures(record: store.Record) -> dict[str, np.ndarray]:
@@ -155,7 +157,7 @@ def tables(out: str | Path) -> Iterator[dict[str, np.ma.MaskedArray]]:
       StoreError: for a damaged cell.
       ValueError: as ``summary.require_students``.
     """
-    for record in store.records(out):
+    for record in store.read_each(out):
         summary.require_students(record)
         yield _columns(record)
 

@@ -106,7 +106,7 @@ def open_store(out: str | Path) -> Path:
     except (OSError, ValueError) as error:  # ValueError: cannot name any file
         message = f"cannot use {str(out)!r} as the output directory: {error}"
         raise StoreError(message) from error
-    for path in paths(out):
+    for path in cell_files(out):
         with suppress(OSError, CorruptCell), path.open("rb") as file:  # `find` names it
             file.seek(-_SEAL, os.SEEK_END)
             if not file.read().startswith(_MARK % SCHEMA):
@@ -218,20 +218,20 @@ def find(out: str | Path, parameters: Values) -> Record | None:
     return read(path) if path.exists() else None
 
 
-def paths(out: str | Path, *, weights: bool = False) -> list[Path]:
+def cell_files(out: str | Path, *, weights: bool = False) -> list[Path]:
     """The files of all cells, or those of all weights, sorted by name."""
     files = Path(out, "cells").glob("[!.]*.npz")
     return sorted(path for path in files if path.name.endswith(WEIGHTS) == weights)
 
 
-def records(
+def read_each(
     out: str | Path, on_corrupt: Callable[[CorruptCell], object] | None = None
 ) -> Iterator[Record]:
     """The good cells, sorted by file name, one in memory at a time.
 
     Bad ones go to `on_corrupt` (a list's `append`, say); without it they are raised.
     """
-    for path in paths(out):
+    for path in cell_files(out):
         try:
             record = read(path)
         except CorruptCell as error:
@@ -266,7 +266,7 @@ def load(out: str | Path) -> list[Record]:
 
     Raises as `read`, and StoreError where there are no cells.
     """
-    if cells := list(records(out)):
+    if cells := list(read_each(out)):
         return cells
     raise StoreError(f"{str(out)!r} holds no cells: give the output of a sweep")
 

@@ -45,18 +45,18 @@ def rows(
     table = []
     for record in records:
         cell, arrays = record.parameters, record.arrays
-        found = barriers(record, definition)
+        heights = barriers(record, definition)
         shared = cell_columns(cell) | _run_columns(cell, arrays)
         overlap = arrays["overlap"][kept_pairs(arrays)] / cell["m"]
-        direct = np.broadcast_to(found[:, :1], found.shape)
-        means = _intervals(found)
-        ratios = ratio_intervals(found, direct, resamples=RESAMPLES)
+        direct = np.broadcast_to(heights[:, :1], heights.shape)
+        means = _intervals(heights)
+        ratios = ratio_intervals(heights, direct, resamples=RESAMPLES)
         for column, matching in enumerate(["direct", *cell["matchings"]]):
             row = {
                 **shared,
                 "matching": matching,
                 "barrier": definition,
-                "pairs": len(found),
+                "pairs": len(heights),
                 **named("barrier", means[column]),
                 **named("normalized", ratios[column]),
                 **named("overlap", mean_interval(overlap, resamples=RESAMPLES)),
@@ -137,10 +137,12 @@ def _run_columns(
         "diverged_fraction": diverged,
         "zero_row_fraction": arrays["zero_rows"],
     }
-    found = _intervals(np.stack([share.mean(axis=1) for share in shares.values()], 1))
-    found[-1] /= cell["m"]
+    intervals = _intervals(
+        np.stack([share.mean(axis=1) for share in shares.values()], 1)
+    )
+    intervals[-1] /= cell["m"]
     columns: dict[str, Any] = {}
-    for name, (mean, low, high) in zip(shares, found.tolist(), strict=True):
+    for name, (mean, low, high) in zip(shares, intervals.tolist(), strict=True):
         columns |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     return columns | {
         "loss_median": float(np.median(loss)),

@@ -19,10 +19,10 @@ from lmc_jax.matching import MATCHINGS
 from lmc_jax.students.optimizers import optimizer_named
 
 PRECISIONS = ("float32", "float64")
-LARGEST = 2**15  # width or dimension
-MOST_POINTS = 10_001  # of a path
-MOST_PAIRS = 10**7  # of a cell, whose keys and results are held in memory
-MOST_INPUTS = 2**24  # of an update, held in memory at once
+MAX_WIDTH = 2**15  # width or dimension
+MAX_POINTS = 10_001  # of a path
+MAX_PAIRS = 10**7  # of a cell, whose keys and results are held in memory
+MAX_BATCH = 2**24  # of an update, held in memory at once
 _KINDS: dict[Any, tuple[type, str]] = {
     int: (Integral, "an integer"),
     float: (Real, "a number"),
@@ -151,13 +151,13 @@ class Cell:
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name}={value}: give {name} >= 1")
-        if self.pairs > MOST_PAIRS:
+        if self.pairs > MAX_PAIRS:
             raise ValueError(
-                f"pairs={self.pairs}: give at most {MOST_PAIRS}, and more seeds"
+                f"pairs={self.pairs}: give at most {MAX_PAIRS}, and more seeds"
             )
-        if max(self.m, self.d) > LARGEST:
+        if max(self.m, self.d) > MAX_WIDTH:
             raise ValueError(
-                f"m={self.m}, d={self.d}: give at most {LARGEST}, kernel matrices of "
+                f"m={self.m}, d={self.d}: give at most {MAX_WIDTH}, kernel matrices of "
                 "m × m must fit into memory"
             )
         if self.d < self.k:
@@ -175,8 +175,8 @@ class Cell:
                 f"points={self.points}: give an odd number of at least 3, so that the "
                 "path has a midpoint"
             )
-        if self.points > MOST_POINTS:
-            raise ValueError(f"points={self.points}: give at most {MOST_POINTS}")
+        if self.points > MAX_POINTS:
+            raise ValueError(f"points={self.points}: give at most {MAX_POINTS}")
         for name in self.matchings:
             _known("matching", name, MATCHINGS)
         if len(set(self.matchings)) < len(self.matchings):
@@ -232,9 +232,9 @@ def _validate_descent(source: Descent) -> None:
         if getattr(source, name) >= 2**31:
             value = getattr(source, name)
             raise ValueError(f"{name}={value}: give fewer than 2147483648")
-    if not 0 <= source.batch <= MOST_INPUTS:
+    if not 0 <= source.batch <= MAX_BATCH:
         raise ValueError(
-            f"batch={source.batch}: give 0 (population) to {MOST_INPUTS} inputs"
+            f"batch={source.batch}: give 0 (population) to {MAX_BATCH} inputs"
         )
 
 

@@ -2,7 +2,7 @@
 
 Every process runs the same program on the same data, and gives its own devices their
 share of each batch. What a process decides by must be known to all: whole results
-(``gathered``) or what the first process saw (``of_first``).
+(``gathered``) or what the first process saw (``from_first_process``).
 """
 
 import contextlib
@@ -109,7 +109,7 @@ def joined() -> bool:
     return jax.distributed.is_initialized()
 
 
-def first() -> bool:
+def is_first_process() -> bool:
     """Whether this process is the one that writes, prints and draws."""
     return jax.process_index() == 0
 
@@ -124,7 +124,7 @@ def by_runs() -> NamedSharding:
     return NamedSharding(mesh(), RUNS)
 
 
-def split(tree: Any) -> Any:
+def scattered(tree: Any) -> Any:
     """NumPy arrays that every process has, as arguments of a program on the mesh."""
     if jax.process_count() == 1:
         return tree
@@ -157,7 +157,7 @@ def all_well(well: bool) -> bool:
     return bool(multihost_utils.process_allgather(np.uint32(well)).all())
 
 
-def of_first(values: np.ndarray) -> np.ndarray:
+def from_first_process(values: np.ndarray) -> np.ndarray:
     """The first process's values, in every process."""
     if jax.process_count() == 1:
         return values

@@ -41,12 +41,12 @@ def unmatched_mass(m: ArrayLike, k: int) -> Floats:
       ValueError: for m < k, or m or k that is no integer.
     """
 
-    def one(width: int) -> float:
+    def at_width(width: int) -> float:
         n, p = count_distribution(width, k)
         mean, _ = _leftover_moments(n)
         return float(p @ mean @ p)
 
-    return over_widths(one, m, k)
+    return over_widths(at_width, m, k)
 
 
 def expected_certificate(m: ArrayLike, k: int, t: float = 0.5) -> Floats:
@@ -73,7 +73,7 @@ def expected_certificate(m: ArrayLike, k: int, t: float = 0.5) -> Floats:
     require(0 <= t <= 1, t, "position t on the path must be in [0, 1]")
     same, opposed = (1 - t) ** 2 + t**2, 2 * t * (1 - t)
 
-    def one(width: int) -> float:
+    def at_width(width: int) -> float:
         n, p = count_distribution(width, k)
         mean, square = _leftover_moments(n)  # [n, n']
         # Joint distribution of the counts of two types; given them, masses of different
@@ -89,7 +89,7 @@ def expected_certificate(m: ArrayLike, k: int, t: float = 0.5) -> Floats:
         off_diagonal = k * (k - 1) / (2 * np.pi) * (same * pair + opposed * cross)
         return float(diagonal + off_diagonal) / 2
 
-    return over_widths(one, m, k)
+    return over_widths(at_width, m, k)
 
 
 def certificate_rate(m: ArrayLike, k: int, r: ArrayLike | None = None) -> Floats:

@@ -30,12 +30,12 @@ def expected_overlap(m: ArrayLike, k: int) -> Floats:
       ValueError: for m < k, or m or k that is no integer.
     """
 
-    def one(width: int) -> float:
+    def at_width(width: int) -> float:
         binomial = np.arange(width - k + 1), width - k, 1 / k
         below, above = scipy.special.bdtr(*binomial), scipy.special.bdtrc(*binomial)
         return 1 - k / width * float(below @ above)
 
-    return over_widths(one, m, k)
+    return over_widths(at_width, m, k)
 
 
 def expected_overlap_clt(m: ArrayLike, k: int) -> Floats:

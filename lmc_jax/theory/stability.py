@@ -15,7 +15,7 @@ from lmc_jax.theory.arguments import require, widths
 
 Floats = NDArray[np.float64]
 
-MOST = 1e100  # neurons of a type: products stay in the range of float64
+MAX_COUNT = 1e100  # neurons of a type: products stay in the range of float64
 ROUNDING = 1e-14  # of a largest stable learning rate, which is stable itself
 
 
@@ -200,7 +200,7 @@ def _counts(counts: ArrayLike) -> Floats:
     n = np.asarray(counts, np.float64)
     if n.ndim == 0 or n.shape[-1] == 0:
         raise ValueError(f"counts must be [..., k] with k >= 1, got {list(n.shape)}")
-    require((n >= 0) & (n <= MOST), n, f"counts must be from 0 to {MOST:g}")
+    require((n >= 0) & (n <= MAX_COUNT), n, f"counts must be from 0 to {MAX_COUNT:g}")
     return n
 
 

@@ -88,7 +88,7 @@ def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(
     out = store.open_store(tmp_path)
     path = store.save(out, {"cell": 1}, pack(kept[1]), {})
     fits = unpack(NETWORK, training, store.read(path).arrays)
-    resumed = train(NETWORK, training, keys(2), SAMPLES, fits=fits)
+    resumed = train(NETWORK, training, keys(2), SAMPLES, state=fits)
     jax.tree.map(np.testing.assert_array_equal, resumed.weights, whole.weights)
     np.testing.assert_array_equal(resumed.history, whole.history)
 

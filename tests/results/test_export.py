@@ -168,7 +168,7 @@ def test_refused_in_one_line(arguments):
 
 
 def test_damaged_cell_leaves_no_export(out):
-    cell = store.paths(out)[1]
+    cell = store.cell_files(out)[1]
     cell.write_bytes(cell.read_bytes()[:-1])
     for kind in ("csv", "netcdf", "parquet"):
         done = subprocess.run(

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmc_jax.matching.alike import nearer
+from lmc_jax.matching.alike import improved
 from lmc_jax.networks.alignment.distances import counted, distance, of_group, scaled
 from lmc_jax.networks.permutations import Spec, group_axes, group_sizes, reorder
 
@@ -26,7 +26,7 @@ SORTED = 1e-6  # weight of sorted numbers in the first pass: they break ties
 SWEEPS = 200  # over all groups; a few dozen are needed, the distance only falls
 
 
-class Descent(NamedTuple):
+class CoordinateDescent(NamedTuple):
     """How a coordinate descent went.
 
     objective: Σ ⟨A, π(B)⟩ at the start, at least that of the given order, and after
@@ -45,7 +45,7 @@ def align_weights(
     *,
     leave_out: Collection[str] = (),
     seed: int = 0,
-) -> tuple[dict[str, np.ndarray], Descent]:
+) -> tuple[dict[str, np.ndarray], CoordinateDescent]:
     """Permutations of the second network that bring its weights near the first's.
 
     A local optimum, never farther than the given order, found from a first pass over
@@ -101,7 +101,7 @@ def align_weights(
         costs += SORTED * of_group(
             group, rest, ours, theirs, spec, perms, in_order=False
         )
-        perms[group], _ = nearer(costs, perms[group])
+        perms[group], _ = improved(costs, perms[group])
     begin, other = (distance(ours, theirs, spec, order) for order in (given, perms))
     if other > begin:
         perms = given
@@ -123,7 +123,7 @@ def align_weights(
             costs = known[group] + of_group(
                 group, moving[group], ours, theirs, spec, perms
             )
-            perms[group], fall = nearer(costs, perms[group])
+            perms[group], fall = improved(costs, perms[group])
             if fall:
                 objective.append(objective[-1] + fall / 2)
                 unsettled |= neighbours[group]
@@ -131,7 +131,9 @@ def align_weights(
             break
     if not distance(ours, theirs, spec, perms) <= (1 + 1e-9) * min(begin, other):
         raise ArithmeticError("the descent ended farther than it started")
-    return perms, Descent(np.ldexp(objective, power + other_power), not unsettled)
+    return perms, CoordinateDescent(
+        np.ldexp(objective, power + other_power), not unsettled
+    )
 
 
 def _anchored(
