@@ -130,7 +130,7 @@ def data_root(given: str | None = None) -> Path:
             root = Path(os.path.expanduser(text))
             if not os.path.isdir(root):  # Path's raises for names too long
                 raise DataError(
-                    f"{source}={text} is no folder: give the one that holds mnist/, "
+                    f"{source}={text} is not a folder: give the one that holds mnist/, "
                     "fashion-mnist/ or cifar-10/, or make it and they are downloaded"
                 )
             return root

@@ -38,7 +38,7 @@ def idx(content: bytes) -> np.ndarray:
       FormatError: for another format or type, for missing and for surplus bytes.
     """
     if len(content) < 4 or content[:2] != b"\0\0":
-        raise FormatError("is no IDX file: it must begin with two zero bytes")
+        raise FormatError("is not an IDX file: it must begin with two zero bytes")
     kind, axes = content[2:4]
     if kind != _UINT8 or not 1 <= axes <= _MAX_AXES:
         raise FormatError(
@@ -88,7 +88,7 @@ def cifar_pickle(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     except FormatError:
         raise
     except Exception as error:  # a broken pickle may raise anything
-        raise FormatError(f"is no batch of CIFAR-10: {error!r}") from error
+        raise FormatError(f"is not a batch of CIFAR-10: {error!r}") from error
     shape = (CIFAR_BATCH, math.prod(CIFAR_SHAPE))
     if (data.shape, data.dtype, labels.shape) != (shape, np.uint8, shape[:1]):
         raise FormatError(

@@ -6,7 +6,7 @@ import numpy as np
 import scipy  # its parts load when first used
 
 ALIKE = 1e-13  # of a correlation: its rounding, over 60,000 inputs too; 4e-7 in angle
-CONSTANT = 1e-12  # of a variance, relative to the mean square: below it is none
+CONSTANT = 1e-12  # variance over mean square: below it an activation is constant
 ROUNDING = 1e-12  # of the distances of the units that move
 
 Distances = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -21,8 +21,8 @@ def break_ties(
 ) -> np.ndarray:
     """The permutation with the partners of alike units break_ties again by distance.
 
-    First among alike units of the first network, then of the second, then among those
-    alike on both sides; nowhere is more correlation given up than its rounding.
+    First between alike units of the first network, then of the second, then between
+    those alike on both sides, at the same total correlation up to rounding.
 
     Args:
       perm: ``[m]``, of largest total correlation.
@@ -41,8 +41,8 @@ def break_ties(
 def tie_labels(own: np.ndarray) -> np.ndarray:
     """A label ``[m]`` of each unit, the same for alike ones.
 
-    Alike are units in a chain of correlations 1, up to ``ALIKE``, and all that do not
-    vary.
+    Units are alike where a chain of correlations of 1, up to ``ALIKE``, links them, and
+    where none of them varies.
 
     Args:
       own: correlations ``[m, m]`` within a network, 0 for units that do not vary.
@@ -56,15 +56,15 @@ def tie_labels(own: np.ndarray) -> np.ndarray:
 
 
 def improved(costs: np.ndarray, perm: np.ndarray) -> tuple[np.ndarray, float]:
-    """A permutation of least total cost, next to one that is known.
+    """A permutation of lower total cost than the given one.
 
-    Units that change partners among themselves do so where their own total falls by
-    more than its rounding: short ones are not hidden behind long ones, and a descent by
-    such steps ends.
+    A cycle of units exchanges its partners only where the cycle's own total falls by
+    more than its rounding: so short units are not hidden behind long ones, and a
+    descent by such steps ends.
 
     Args:
       costs: ``[m, m]``, at least 0.
-      perm: ``[m]``, the partner of each row.
+      perm: ``[m]``, the given partner of each row.
 
     Returns:
       ``(perm, fall)``: the permutation, and by how much the total fell.

@@ -31,10 +31,16 @@ def match_exhaustive(
     Objective: the barrier. One table of the kernel between all mixed neurons makes
     the loss of a permutation a sum of m(m+1)/2 entries.
 
+    >>> first = np.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
+    >>> students = np.stack([first, first[[2, 0, 1]]])[None]
+    >>> perm, info = match_exhaustive(students, k=2)
+    >>> perm.tolist(), info.value.round(9).tolist()
+    ([[1, 0, 2]], [0.0])
+
     Args:
       students: real ``[pairs, 2, m, d]``, m <= 9, taken in float64.
       k: teacher width, 1 <= k <= d.
-      definition: of the barrier, one of ``interpolation.BARRIERS``.
+      definition: of the barrier, one of ``paths.BARRIERS``.
       points: positions along the path, ends included, an odd number.
 
     Returns:

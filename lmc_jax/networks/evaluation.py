@@ -1,7 +1,7 @@
 """Losses and errors of networks on labelled images, at a point and along paths.
 
 Losses are mean negative log-likelihoods in nats, errors are fractions; both are
-computed in float64, whatever trained.
+computed in float64 even when training uses float32.
 """
 
 from collections.abc import Callable, Sequence

@@ -27,9 +27,8 @@ from lmc_jax.networks.evaluation import (
 )
 from lmc_jax.networks.permutations import leaves
 from lmc_jax.students.optimizers import optimizer_named
-from lmc_jax.sweep.cell import within
+from lmc_jax.sweep.cell import require_integers, require_known, require_positive
 
-MAX_LOOKS = 10_000  # whose losses are held in memory
 RESET_IMAGES = 2000  # whose statistics batch normalisations keep
 
 SCHEDULES: dict[str, Callable[[float, int], Any]] = {
@@ -58,24 +57,15 @@ class Training:
 
     def validate(self, examples: int) -> None:
         """Raises ValueError, in one line, for what cannot be trained."""
-        for name in ("steps", "batch", "looks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: give at least 1")
-        if not 0 < self.lr < float("inf"):
-            raise ValueError(f"lr={self.lr}: give a positive number like 0.05")
-        within("float32", "lr", self.lr)
-        for name, most in (("steps", 2**31 - 1), ("looks", MAX_LOOKS)):
-            if getattr(self, name) > most:
-                raise ValueError(f"{name}={getattr(self, name)}: give at most {most}")
+        require_integers(self, "steps", "batch", "looks")
+        require_positive("lr", self.lr, "float32")
         if self.looks > self.steps:
             raise ValueError(f"looks={self.looks}: give at most steps={self.steps}")
         if self.batch > examples:
             raise ValueError(
                 f"batch={self.batch}: give at most the {examples} training images"
             )
-        if self.schedule not in SCHEDULES:
-            known = ", ".join(SCHEDULES)
-            raise ValueError(f"unknown schedule {self.schedule!r}: choose {known}")
+        require_known("schedule", self.schedule, SCHEDULES)
         optimizer_named(self.optimizer)
 
     def transformation(self) -> optax.GradientTransformation:

@@ -1,8 +1,8 @@
 """The devices of all processes as one: batches split over them, results whole again.
 
-Every process runs the same program on the same data, and gives its own devices their
-share of each batch. What a process decides by must be known to all: whole results
-(``gathered``) or what the first process saw (``from_first_process``).
+Every process runs the same program on the same data, and its own devices compute their
+share of each batch. All must take the same decisions, so these rest on whole results
+(``gathered``) or on what the first process saw (``from_first_process``).
 """
 
 import contextlib
@@ -22,7 +22,7 @@ RUNS = PartitionSpec("runs")
 _KEPT: list[Any] = []
 
 
-class Elsewhere(RuntimeError):
+class FailedElsewhere(RuntimeError):
     """Another process could not do its share of a batch, and has said so."""
 
 
@@ -140,13 +140,13 @@ def gathered(tree: Any) -> Any:
     """A tree of sharded arrays as whole NumPy arrays, in every process.
 
     Raises:
-      Elsewhere: where another process, in place of this call, says that it is not well.
+      FailedElsewhere: where another process, in place of this call, says that it is not well.
     """
     if jax.process_count() == 1:
         return jax.device_get(tree)
     jax.block_until_ready(tree)  # a lack of memory shows here, not in a collective
     if not all_well(True):
-        raise Elsewhere("another process could not do its share")
+        raise FailedElsewhere("another process could not do its share")
     return multihost_utils.process_allgather(tree, tiled=True)
 
 

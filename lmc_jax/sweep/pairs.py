@@ -1,7 +1,7 @@
-"""Pairs of students of cells, in batches: sampled, or trained in slots.
+"""Pairs of students of cells: sampled in batches, or trained in slots.
 
-A slot whose run ended is given the next run, so that ended runs cost nothing and every
-batch keeps one shape.
+A slot whose run has ended takes the next run, so that ended runs cost nothing and every
+batch keeps its shape.
 """
 
 import functools
@@ -76,7 +76,7 @@ def sampled(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
 def trained(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
     """Pairs of trained students, of cells of one program, in the order they end."""
     work = _Slots(group, halvings)
-    alone: dict[tuple[Cell, int], _End] = {}  # whose other is still to end
+    alone: dict[tuple[Cell, int], _End] = {}  # whose partner still runs
     while work.filled():
         for end in work.descended():
             pair = end.run.cell, end.run.number

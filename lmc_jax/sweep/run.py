@@ -82,12 +82,12 @@ def _computed(
         for batch in _batches(pairs, pair_batch(group[0], halvings)):
             results.add(batch, _measured(batch, group[0], halvings))
             progress(len(batch))
-    except devices.Elsewhere:
+    except devices.FailedElsewhere:
         return False
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not devices.out_of_memory(error):
             raise
-        return devices.all_well(False)  # the others wait for word
+        return devices.all_well(False)  # tells the others, which wait
     return True
 
 

@@ -13,8 +13,8 @@ def widths(m: ArrayLike, k: int, *, integer: bool = True) -> Floats:
     """Widths m ``[...]`` as float64.
 
     Raises:
-      ValueError: in one line, for one below k, one that is no integer (or, with
-        ``integer=False``, not finite), or a k that is no integer >= 1.
+      ValueError: in one line, for one below k, one that is not an integer (or, with
+        ``integer=False``, not finite), or a k that is not an integer >= 1.
     """
     require(whole(k) & (k >= 1), k, "teacher width k must be an integer >= 1")
     values = np.asarray(m, np.float64)

@@ -108,7 +108,7 @@ def test_a_checkpoint_of_another_optimiser_is_refused():
         ({"lr": float("nan")}, "lr=nan"),
         ({"batch": 91}, "at most the 90 training images"),
         ({"steps": 3, "looks": 4}, "looks=4: give at most steps=3"),
-        ({"schedule": "step"}, "choose constant, linear, cosine"),
+        ({"schedule": "step"}, "choose among constant, linear, cosine"),
         ({"optimizer": "gradient"}, "'gradient': choose among sgd, momentum, nes"),
     ],
 )

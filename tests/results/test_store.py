@@ -156,9 +156,9 @@ def test_weights_lie_beside_their_cell(out):
     [
         ({"x": np.array([{}], dtype=object)}, "'x' has dtype object"),
         ({"x": np.zeros(1, dtype=[("a", "f4")])}, "'x' has dtype"),
-        ({"../x": np.zeros(1)}, "'../x' is no array name"),
-        ({"meta.json": np.zeros(1)}, "is no array name"),
-        ({"": np.zeros(1)}, "is no array name"),
+        ({"../x": np.zeros(1)}, "'../x' is not an array name"),
+        ({"meta.json": np.zeros(1)}, "is not an array name"),
+        ({"": np.zeros(1)}, "is not an array name"),
     ],
 )
 def test_refused_arrays(out, arrays, message):
@@ -284,7 +284,7 @@ def test_forged_seals_crash_nothing(out):
 def test_members_that_are_no_plain_arrays_are_refused(array):
     member = io.BytesIO()
     np.lib.format.write_array(member, array)
-    with pytest.raises(ValueError, match="no plain array"):
+    with pytest.raises(ValueError, match="not a plain array"):
         store._array(member.getvalue())
 
 

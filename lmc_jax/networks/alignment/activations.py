@@ -82,7 +82,7 @@ def _undecided(gains: np.ndarray, perm: np.ndarray) -> bool:
 
 
 def _tell_apart(perms, gains, own, first, second, spec) -> None:
-    """Deals the partners of alike units again, in place."""
+    """Breaks ties between alike units, in place."""
     labelled = {
         group: (tie_labels(own[0][group]), tie_labels(own[1][group])) for group in perms
     }
@@ -98,7 +98,7 @@ def _tell_apart(perms, gains, own, first, second, spec) -> None:
         path: [tiled.group for _, tiled in group_axes(spec[path])] for path in ours
     }
 
-    def deal(group, most):
+    def rematch(group, most):
         """By the arrays with one axis of the group, and of at most ``most`` in all."""
         paths = [p for p, over in groups.items() if over.count(group) == 1]
         paths = [path for path in paths if len(groups[path]) <= most]
@@ -108,12 +108,12 @@ def _tell_apart(perms, gains, own, first, second, spec) -> None:
         )
 
     for group in alike:  # first by what depends on no other group
-        deal(group, 1)
+        rematch(group, 1)
     every = max(map(len, groups.values()))
     for _ in range(SWEEPS):
         before = dict(perms)
         for group in alike:
-            deal(group, every)
+            rematch(group, every)
         if all(np.array_equal(before[group], perms[group]) for group in alike):
             break
 
