@@ -17,7 +17,7 @@ from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
-from lmc_jax.networks.cell import Cell
+from lmc_jax.networks.cell import ClassifierCell
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.results import store
 from lmc_jax.statistics import named
@@ -47,7 +47,7 @@ class Rows(NamedTuple):
     sets: list[dict[str, Any]]
 
 
-def cells(setting: Values) -> list[Cell]:
+def cells(setting: Values) -> list[ClassifierCell]:
     """The cells of the first data set and those of the middle depth."""
     if not setting["align"]:
         raise Refusal("--align=: give one, the peak is that of permuted paths")

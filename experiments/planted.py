@@ -24,7 +24,7 @@ from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.statistics import mean_interval, named
 from lmc_jax.students import two_layer
 from lmc_jax.sweep.cell import Cell
-from lmc_jax.sweep.students import run_keys
+from lmc_jax.sweep.pairs import run_keys
 
 OWN = {
     "noise": Setting(str, "Sizes of the noise relative to the weights: 0.1,1."),

@@ -28,7 +28,7 @@ from experiments.lib.table import with_interval
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
 from lmc_jax.results.summary import RESAMPLES
-from lmc_jax.statistics import named, ratio_intervals
+from lmc_jax.statistics import mean_interval, named
 from lmc_jax.students import descent
 from lmc_jax.sweep.cell import Cell, Descent
 from lmc_jax.theory import stability
@@ -149,7 +149,7 @@ def described(record: store.Record) -> dict[str, Any]:
         "zero_fraction": arrays["zero_rows"][ended] / m,
     }
     stacked = np.stack(list(values.values()), axis=1)
-    found = ratio_intervals(stacked, np.ones_like(stacked), resamples=RESAMPLES)
+    found = mean_interval(stacked, resamples=RESAMPLES)
     for name, interval in zip(values, found, strict=True):
         row |= named(name, interval)
     return row

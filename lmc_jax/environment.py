@@ -29,18 +29,15 @@ def configure(cpu_devices: int | None = None) -> None:
     partitionable threefry, and the host's cores become as many CPU devices, so that
     sharding over local devices keeps all of them busy.
 
+    >>> configure()
+
     Args:
-      cpu_devices: host devices; default one a core this process may use. What is in
-        XLA_FLAGS goes before it.
+      cpu_devices: number of host devices; default one per core that this process may
+        use. A number in XLA_FLAGS takes precedence.
 
     Raises:
-      ValueError: for less than one device, or no integer.
-      RuntimeError: by JAX, when it has started with another number.
+      RuntimeError: by JAX, when it has already started with another number.
     """
-    if cpu_devices is not None and not (
-        isinstance(cpu_devices, int) and cpu_devices >= 1
-    ):
-        raise ValueError(f"cpu_devices={cpu_devices!r}: give an integer of at least 1")
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_default_prng_impl", PRNG)
     jax.config.update("jax_threefry_partitionable", True)
@@ -88,12 +85,12 @@ def self_check() -> dict[str, Any]:
 def _reduction_error(rng: np.random.Generator) -> float:
     """Error of the batched reduction that JAX 0.10.2 miscompiles on CPU (jax#39103)."""
     matrix, rows = rng.normal(size=(2, 3)), rng.normal(size=(40_001, 3))
-    found = jax.jit(jax.vmap(lambda row: jnp.sum(jnp.square(matrix @ row))))(rows)
-    return _relative_error(np.asarray(found), np.sum((rows @ matrix.T) ** 2, axis=1))
+    sums = jax.jit(jax.vmap(lambda row: jnp.sum(jnp.square(matrix @ row))))(rows)
+    return _relative_error(np.asarray(sums), np.sum((rows @ matrix.T) ** 2, axis=1))
 
 
-def _relative_error(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.max(np.abs(found - expected)) / np.max(np.abs(expected)))
+def _relative_error(values: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.max(np.abs(values - expected)) / np.max(np.abs(expected)))
 
 
 def _numpy_loss_and_gradient(W: np.ndarray, k: int) -> tuple[float, np.ndarray]:

@@ -44,8 +44,6 @@ _SQUARE_FLOAT64 = (
     2.069444019768993e-05,
 )
 
-LARGEST = 1e150  # of a weight: squares of larger ones, summed, may overflow float64
-
 # Matrix products at full precision: TF32 or bfloat16 cosines would be wrong in
 # the third digit, and angles near zero with them.
 matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)

@@ -18,6 +18,9 @@ def times(points: int = 11) -> Array:
 
     The paper uses 11: 0, 0.1, ..., 1 (Section 2).
 
+    >>> times(5).tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+
     Raises:
       ValueError: for less than 2 points.
     """
@@ -29,9 +32,12 @@ def times(points: int = 11) -> Array:
 def lerp(start: Any, end: Any, t: Array) -> Any:
     """(1 - t) start + t end, leaf by leaf; exact at t = 0 and t = 1.
 
-    Leaves are arrays or plain numbers. Those that are no floating numbers, such as a
-    count of steps or a mask, are those of ``start`` before t = 1, and those of ``end``
-    there.
+    Leaves are arrays or plain numbers, mixed in their own precision. Integers and
+    booleans, such as a count of steps or a mask, are those of ``start`` for t < 1 and
+    those of ``end`` at t = 1.
+
+    >>> lerp({"w": 1.0, "step": 7}, {"w": 3.0, "step": 9}, 0.5)["w"].item()
+    2.0
     """
 
     def mix(a, b):
@@ -47,6 +53,10 @@ def lerp(start: Any, end: Any, t: Array) -> Any:
 def path_losses(loss: Callable[[Any], Array], start: Any, end: Any, ts: Array) -> Array:
     """Losses along the straight path, one position at a time (bounded memory).
 
+    >>> start, end = {"w": jnp.array(-1.0)}, {"w": jnp.array(1.0)}
+    >>> path_losses(lambda point: 1 - point["w"] ** 2, start, end, times(3)).tolist()
+    [0.0, 1.0, 0.0]
+
     Args:
       loss: weights to a scalar; traced by JAX, so made of its operations.
       start: pytree of arrays, reached at t = 0; mixed as by ``lerp``.
@@ -54,7 +64,7 @@ def path_losses(loss: Callable[[Any], Array], start: Any, end: Any, ts: Array) -
       ts: positions ``[T]``.
 
     Returns:
-      ``[T]``.
+      ``[T]``, in the dtype of the loss.
     """
     return jax.lax.map(lambda t: loss(lerp(start, end, t)), ts)
 
@@ -69,6 +79,10 @@ def barrier(losses: Array, ts: Array, definition: str = "lerp") -> Array:
     - ``mean``: max_t L_t - (L_0 + L_1)/2;
     - ``max``: max_t L_t - max(L_0, L_1);
     - ``midpoint``: the excess over the chord at t = ½, the middle one of ``ts``.
+
+    >>> losses = jnp.array([0.0, 0.5, 0.9, 0.8, 0.4])
+    >>> {name: round(barrier(losses, times(5), name).item(), 3) for name in BARRIERS}
+    {'lerp': 0.7, 'mean': 0.7, 'max': 0.5, 'midpoint': 0.7}
 
     Args:
       losses: ``[..., T]``, at ``ts``; the first at t = 0, the last at t = 1.

@@ -14,8 +14,8 @@ from lmc_jax.results import summary
 from lmc_jax.results.store import Record, fingerprint
 from lmc_jax.students import descent, two_layer
 from lmc_jax.sweep.cell import Cell, Descent
+from lmc_jax.sweep.pairs import run_keys
 from lmc_jax.sweep.run import measure, sweep
-from lmc_jax.sweep.students import run_keys
 
 
 def simulate(
@@ -28,9 +28,9 @@ def simulate(
 ) -> dict[str, np.ndarray]:
     """Trains or samples the students of cells, measures them, and tabulates.
 
-    What ``load`` reads back from a folder: losses ½ E[(f - f*)²], x ~ N(0, I), means
-    over independent pairs with 95% bootstrap intervals. Large sweeps belong on disk
-    (``experiments``), where they can be resumed.
+    The result is the table that ``load`` reads from a folder: losses ½ E[(f - f*)²],
+    x ~ N(0, I), means over independent pairs with 95% bootstrap intervals. Run large
+    sweeps on disk (``experiments``), where they can be resumed.
 
     >>> cell = Cell(k=2, m=3, d=2, source=Descent(lr=0.5, steps=400), pairs=4)
     >>> table = simulate([cell], weights=True, histories=True)
@@ -43,20 +43,21 @@ def simulate(
     >>> again = simulate([cell], initial={cell: table["weights"][0]})
 
     Args:
-      cells: points of a grid, in any order; equal ones count once.
+      cells: points of a grid, in any order; duplicates are computed once.
       definition: of the barrier, one of ``paths.BARRIERS``.
-      weights: give the students back as well.
-      histories: give the losses of their training back as well.
-      initial: of cells whose students start from given weights ``[pairs, 2, m, d]``.
+      weights: return the students as well.
+      histories: return the losses of their training as well.
+      initial: weights ``[pairs, 2, m, d]`` from which the students of a cell start,
+        by cell; the others start from N(0, init_std²).
 
     Returns:
-      Arrays ``[rows]`` by column name, a row a (cell, matching), sorted by k, d,
-      source, learning rate, m, matching; see ``summary.rows``. Where asked two columns
-      of objects: ``weights``, the students ``[pairs, 2, m, d]`` of the row's cell, in
-      the precision of their training, before any matching; ``history``, their losses
-      ``[pairs, 2, looks]`` as ``descent.run`` gives them, None of sampled minima. With
-      histories or initial weights students are trained by ``descent.run``: their
-      numbers are those of a sweep to rounding.
+      Arrays ``[rows]`` by column name, one row per cell and matching, sorted by k, d,
+      source, learning rate, m, matching; see ``summary.rows``. With ``weights`` and
+      ``histories`` two columns of objects: ``weights``, the students ``[pairs, 2, m,
+      d]`` of the row's cell before any matching, in the precision of their training;
+      ``history``, their losses ``[pairs, 2, looks]`` as from ``descent.run``, None for
+      sampled minima. With histories or initial weights students are trained by
+      ``descent.run``, whose numbers equal those of a sweep up to rounding.
 
     Raises:
       ValueError: in one line, before anything is computed, for no cells, a cell that
@@ -71,11 +72,11 @@ def simulate(
     _validate(asked, begin)
     grid = list(dict.fromkeys(asked))
     barrier(times(3), times(3), definition)  # refuses an unknown one
-    found: list[Record] = []
+    records: list[Record] = []
     extras: dict[str, list[Any]] = {"weights": [], "history": []}
 
     def keep(cell: Cell, arrays: Any, W: Any, losses: Any = None) -> None:
-        found.append(Record(cell.parameters(), arrays, {}))
+        records.append(Record(cell.parameters(), arrays, {}))
         extras["weights"].append(W)
         extras["history"].append(losses)
 
@@ -86,8 +87,8 @@ def simulate(
         else:
             others.append(cell)
     sweep(others, keep, weights=weights)
-    table = summary.columns(summary.rows(found, definition))
-    place = {fingerprint(record.parameters): i for i, record in enumerate(found)}
+    table = summary.columns(summary.rows(records, definition))
+    place = {fingerprint(record.parameters): i for i, record in enumerate(records)}
     for name in ["weights"] * weights + ["history"] * histories:
         table[name] = np.empty(len(table["cell"]), object)
         for row, cell in enumerate(table["cell"]):

@@ -1,36 +1,30 @@
 """Means and ratios over independent pairs, with bootstrap intervals; NumPy."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 
 def mean_interval(
-    values: np.ndarray,
-    *,
-    confidence: float = 0.95,
-    resamples: int = 9999,
-    seed: int = 0,
-) -> tuple[float, float, float]:
+    values: np.ndarray, *, confidence: float = 0.95, resamples: int = 9999
+) -> np.ndarray:
     """Mean and percentile-bootstrap interval over independent values.
 
+    >>> mean_interval(np.array([1.0, 2.0, 3.0])).round(2).tolist()
+    [2.0, 1.0, 3.0]
+
     Args:
-      values: ``[n]``, one value a pair.
+      values: ``[n]``, one value a pair, or columns ``[n, c]``.
       confidence: of the interval.
-      resamples: bootstrap resamples.
-      seed: of the resampling, so that equal data give equal intervals.
+      resamples: bootstrap resamples, the same for equal n.
 
     Returns:
-      ``(mean, low, high)``: (NaN, NaN, NaN) for n = 0, no interval (NaN) for n = 1.
+      ``[3]``, or ``[c, 3]``: mean, low, high; all NaN for n = 0, no interval (NaN) for
+      n = 1.
     """
-    return ratio_interval(
-        values,
-        np.ones_like(values),
-        confidence=confidence,
-        resamples=resamples,
-        seed=seed,
-    )
+    ones = np.ones_like(values)
+    return ratio_interval(values, ones, confidence=confidence, resamples=resamples)
 
 
 def ratio_interval(
@@ -39,73 +33,47 @@ def ratio_interval(
     *,
     confidence: float = 0.95,
     resamples: int = 9999,
-    seed: int = 0,
-) -> tuple[float, float, float]:
+) -> np.ndarray:
     """Ratio of means with a percentile-bootstrap interval that resamples pairs.
 
     For the normalised barrier: mean permuted over mean direct barrier.
 
     Args:
-      numerator: ``[n]``.
-      denominator: ``[n]``, of the same pairs.
+      numerator: ``[n]``, or columns ``[n, c]``.
+      denominator: the same shape, of the same pairs.
       confidence: of the interval.
-      resamples: bootstrap resamples.
-      seed: of the resampling.
+      resamples: bootstrap resamples, the same for every column and for equal n.
 
     Returns:
-      ``(ratio, low, high)``; NaN where the mean denominator is 0 or n is too small.
+      ``[3]``, or ``[c, 3]``: ratio, low, high; NaN where the mean denominator is 0 or n
+      is too small.
     """
-    columns = np.stack([numerator, denominator], axis=1)
-    value, low, high = ratio_intervals(
-        columns[:, :1],
-        columns[:, 1:],
-        confidence=confidence,
-        resamples=resamples,
-        seed=seed,
-    )[0]
-    return float(value), float(low), float(high)
-
-
-def ratio_intervals(
-    numerators: np.ndarray,
-    denominators: np.ndarray,
-    *,
-    confidence: float = 0.95,
-    resamples: int = 9999,
-    seed: int = 0,
-) -> np.ndarray:
-    """``ratio_interval`` of each column of ``[n, c]``, all over the same resamples.
-
-    Returns:
-      ``[c, 3]``: ratio, low, high.
-    """
-    count, columns = numerators.shape
-    found = np.full((columns, 3), np.nan)
+    if numerator.ndim == 1:
+        columns = numerator[:, None], denominator[:, None]
+        return ratio_interval(*columns, confidence=confidence, resamples=resamples)[0]
+    count, width = numerator.shape
+    intervals = np.full((width, 3), np.nan)
     if not count:
-        return found
-    means = np.mean(denominators, axis=0)
+        return intervals
+    means = np.mean(denominator, axis=0)
     defined = means != 0
-    found[defined, 0] = np.mean(numerators, axis=0)[defined] / means[defined]
+    intervals[defined, 0] = np.mean(numerator, axis=0)[defined] / means[defined]
     if count == 1:
-        return found
-    sampled = np.flatnonzero(np.isfinite(found[:, 0]))
-    values = np.concatenate([numerators[:, sampled], denominators[:, sampled]], axis=1)
-    sums = np.concatenate(
-        [
-            _draws(count, size, seed, block) @ values
-            for block, size in enumerate(_blocks(count, resamples))
-        ]
-    )
-    top, bottom = np.split(sums, 2, axis=1)
+        return intervals
+    sampled = np.flatnonzero(np.isfinite(intervals[:, 0]))
+    values = np.concatenate([numerator[:, sampled], denominator[:, sampled]], axis=1)
+    blocks = enumerate(_blocks(count, resamples))
+    sums = [_draws(count, size, block) @ values for block, size in blocks]
+    top, bottom = np.split(np.concatenate(sums), 2, axis=1)
     # Where a resample has no denominator the interval is NaN, and says so.
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = np.where(bottom == 0, np.nan, top / bottom)
         ends = [(1 - confidence) / 2, (1 + confidence) / 2]
-        found[sampled, 1:] = np.quantile(ratios, ends, axis=0).T
-    return found
+        intervals[sampled, 1:] = np.quantile(ratios, ends, axis=0).T
+    return intervals
 
 
-def named(name: str, interval: Sequence[float]) -> dict[str, float]:
+def named(name: str, interval: Iterable[float]) -> dict[str, float]:
     """A mean or ratio with its interval as columns of a table.
 
     >>> named("barrier", (0.5, 0.25, 0.75))
@@ -122,12 +90,12 @@ def _blocks(count: int, resamples: int) -> list[int]:
 
 
 @functools.lru_cache(maxsize=1)
-def _draws(count: int, size: int, seed: int, block: int) -> np.ndarray:
+def _draws(count: int, size: int, block: int) -> np.ndarray:
     """How often each of ``count`` values is in each resample, ``[size, count]``.
 
     Kept for the next call: cells of a sweep have equally many pairs.
     """
-    rng = np.random.default_rng([seed, block])
+    rng = np.random.default_rng([0, block])
     drawn = rng.integers(count, size=(size, count))
     flat = (drawn + count * np.arange(size)[:, None]).ravel()
     return np.bincount(flat, minlength=size * count).reshape(size, count).astype(float)

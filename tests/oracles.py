@@ -165,3 +165,18 @@ def hessian_at_minimum(W, k):
                 block[p, q] = block[q, p] = 1 / (2 * np.pi)
             blocks[i, :, l] = block
     return blocks
+
+
+def gauss_newton(counts, d):
+    """Hessian of the loss at a minimum on the span of each type's sum, [k d, k d].
+
+    Blocks √(n_p n_q) E[x xᵀ 1{x_p > 0} 1{x_q > 0}].
+    """
+    n = np.asarray(counts, float)
+    same, axes = np.eye(n.size), np.eye(n.size, d)
+    swap = np.einsum("pq,qa,pb->paqb", 1 - same, axes, axes)
+    keep = np.einsum("pq,pa,qb->paqb", 1 - same, axes, axes)
+    blocks = np.einsum("pq,ab->paqb", (1 + same) / 4, np.eye(d))
+    blocks += (swap + keep) / (2 * np.pi)
+    root = np.repeat(np.sqrt(n), d)
+    return np.multiply.outer(root, root) * blocks.reshape(root.size, root.size)

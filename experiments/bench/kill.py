@@ -52,8 +52,8 @@ def main() -> None:
                 if status:
                     raise store.StoreError(f"a restarted sweep ended with {status}")
         finished = checked(killed, finished)
-        if len(store.paths(killed)) == len(store.paths(whole)):
-            for path in choose.sample(store.paths(killed), len(finished) // 4):
+        if len(store.cell_files(killed)) == len(store.cell_files(whole)):
+            for path in choose.sample(store.cell_files(killed), len(finished) // 4):
                 path.unlink()
                 finished.pop(path, None)
     subprocess.run(sweep(killed), check=True, stdout=subprocess.DEVNULL)
@@ -67,7 +67,11 @@ def main() -> None:
 
 def checked(out: Path, before: dict[Path, bytes]) -> dict[Path, bytes]:
     """Every stored file, all sound, and those of before among them as they were."""
-    files = store.paths(out) + store.paths(out, weights=True) if out.exists() else []
+    files = (
+        store.cell_files(out) + store.cell_files(out, weights=True)
+        if out.exists()
+        else []
+    )
     now = {path: path.read_bytes() for path in files}
     for path in files:
         store.read(path)
@@ -79,7 +83,7 @@ def checked(out: Path, before: dict[Path, bytes]) -> dict[Path, bytes]:
 
 def same(one: Path, other: Path) -> int:
     """How many files there are, all with equal arrays in both folders."""
-    files = store.paths(one) + store.paths(one, weights=True)
+    files = store.cell_files(one) + store.cell_files(one, weights=True)
     for path in files:
         arrays, others = (
             store.read(folder / "cells" / path.name).arrays for folder in (one, other)

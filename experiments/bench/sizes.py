@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from experiments.bench import timing
 from experiments.bench.sweep import PROGRAMS
-from lmc_jax.sweep import batches, programs, run, students
+from lmc_jax.sweep import batches, pairs, programs, run
 from lmc_jax.sweep.cell import Cell, Descent
 
 WIDTHS = (*range(5, 31), 34, 40, 46, 52, 60, 70, 80, 90, 100)
@@ -23,20 +23,20 @@ SIZES: dict[str, Callable[[int], int]] = {
     "multiples of 8": lambda m: -(-m // 8) * 8,
     "powers of two": lambda m: max(8, 1 << (m - 1).bit_length()),
 }
-MODULES = (programs, batches, students, run)  # that name the sizes
+MODULES = (programs, batches, pairs, run)  # that name the sizes
 
 
 def main() -> None:
     rows = []
     widths = WIDTHS[:1] if timing.TINY.value else WIDTHS
-    for pairs in (2,) if timing.TINY.value else PAIRS:
-        cells = [Cell(5, m, 5, Descent(lr=2 / m), pairs, matchings=()) for m in widths]
+    for count in (2,) if timing.TINY.value else PAIRS:
+        cells = [Cell(5, m, 5, Descent(lr=2 / m), count, matchings=()) for m in widths]
         for name, sizes in tqdm(SIZES.items(), disable=None):
             first, again = seconds(cells, sizes)
             rows.append(
                 {
                     "sizes": name,
-                    "pairs": pairs,
+                    "pairs": count,
                     "programs": len({sizes(m) for m in widths}),
                     "compile and run s": first,
                     "run s": again,

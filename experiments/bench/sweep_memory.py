@@ -33,7 +33,7 @@ def main() -> None:
             line += [f"--scan={rates}", f"--out={out}"]
             seconds, peak = spent(line)
             again, peak_again = spent(line)
-            found = len(store.paths(out))
+            found = len(store.cell_files(out))
             times = {"computed s": seconds, "drawn again s": again}
             peaks = {"peak MiB": peak, "peak again MiB": peak_again}
             rows.append({"cells": found, **times, **peaks})

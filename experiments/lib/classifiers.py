@@ -15,7 +15,7 @@ from experiments.lib.lists import MOST_CELLS, Refusal, integers, refusing, words
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.data import datasets
 from lmc_jax.networks import NORMS, training
-from lmc_jax.networks.cell import ALIGNMENTS, TASK, Cell, orders, run
+from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, compute, orders
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import barrier
 from lmc_jax.results import store
@@ -56,7 +56,7 @@ SETTINGS = {
 # --- cells ---------------------------------------------------------------------------
 
 
-def cells(setting: Values, architecture: str) -> list[Cell]:
+def cells(setting: Values, architecture: str) -> list[ClassifierCell]:
     """The grid data × layers × widths of the settings, validated, in order of width.
 
     Whatever can be wrong without the data is looked at before they are downloaded.
@@ -77,7 +77,7 @@ def cells(setting: Values, architecture: str) -> list[Cell]:
 
 def _grid(
     setting: Values, data: Mapping[str, datasets.Dataset], architecture: str
-) -> list[Cell]:
+) -> list[ClassifierCell]:
     asked = setting["align"]
     alignments = words(asked, "align", ALIGNMENTS) if asked else []
     if setting["barrier"] == "midpoint" and setting["points"] % 2 == 0:
@@ -92,7 +92,7 @@ def _grid(
     if len(data) * len(depths) * len(widths) > MOST_CELLS:
         raise Refusal(f"give lists of at most {MOST_CELLS} cells in all")
     grid = [
-        Cell(
+        ClassifierCell(
             data=name,
             digest=data[name].digest,
             train_images=setting["train_images"] or len(data[name].train_images),
@@ -118,10 +118,10 @@ def _grid(
     return grid
 
 
-def one_curve(architecture: str) -> Callable[[Values], list[Cell]]:
+def one_curve(architecture: str) -> Callable[[Values], list[ClassifierCell]]:
     """``cells`` of one data set and one number of layers, several refused."""
 
-    def grid(setting: Values) -> list[Cell]:
+    def grid(setting: Values) -> list[ClassifierCell]:
         for name in ("data", "layers"):
             if "," in setting[name] or ":" in setting[name]:
                 raise Refusal(
@@ -137,7 +137,7 @@ def one_curve(architecture: str) -> Callable[[Values], list[Cell]]:
 
 
 def work(
-    grid: Sequence[Cell], save: Callable, progress: tqdm, options: Options
+    grid: Sequence[ClassifierCell], save: Callable, progress: tqdm, options: Options
 ) -> None:
     """``compute.Family.work``: cell by cell.
 
@@ -159,25 +159,25 @@ def work(
 
 
 def _trained(
-    cell: Cell, data: datasets.Dataset, unfinished: Path, progress: tqdm
+    cell: ClassifierCell, data: datasets.Dataset, unfinished: Path, progress: tqdm
 ) -> tuple[dict[str, np.ndarray], Any]:
-    """``networks.cell.run`` of a cell, by way of checkpoints."""
+    """``networks.cell.compute`` of a cell, by way of checkpoints."""
     parameters = cell.parameters()
-    fits, record = None, None
+    state, record = None, None
     try:
         record = store.find(unfinished, parameters)
     except store.CorruptCell as error:
         print(f"warning: {error}; training from the start", file=sys.stderr)
     if record is not None:
         network = cell.network(data.train_images.shape[1:])
-        fits = training.unpack(network, cell.training, record.arrays)
-        progress.update(2 * cell.pairs * fits.step)
+        state = training.unpack(network, cell.training, record.arrays)
+        progress.update(2 * cell.pairs * state.step)
 
-    def keep(fits: training.Fits) -> None:
-        store.save(unfinished, parameters, training.pack(fits), {})
+    def keep(state: training.TrainingState) -> None:
+        store.save(unfinished, parameters, training.pack(state), {})
 
     try:
-        return run(cell, data, fits=fits, keep=keep, progress=progress.update)
+        return compute(cell, data, state=state, keep=keep, progress=progress.update)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not devices.out_of_memory(error):
             raise

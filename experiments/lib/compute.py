@@ -78,7 +78,7 @@ def computed(
     out, weights = Path(setting["out"]), setting["save_weights"]
     with devices.together():
         missing = np.ones(len(cells), bool)
-        if devices.first():
+        if devices.is_first_process():
             opened(out)
             missing = lacking(out, cells, weights)
         missing = machine.agreed(cells, missing)
@@ -86,7 +86,7 @@ def computed(
         if todo := [cells[i] for i in np.flatnonzero(missing & mine)]:
             _compute(family, todo, Options(setting, place, out))
         devices.leave()
-    if not devices.first():
+    if not devices.is_first_process():
         raise Done
     if shard.of > 1 and (left := int(lacking(out, cells, weights).sum())):
         raise Done(
@@ -104,12 +104,12 @@ def _compute(family: Family, cells: Sequence[Cell], options: Options) -> None:
     }
 
     def save(cell, arrays, weights, notes):
-        if devices.first():
+        if devices.is_first_process():
             kept = weights if setting["save_weights"] else None
             store.save(options.out, cell.parameters(), arrays, origin | notes, kept)
 
     total = sum(map(family.size, cells))
-    silent = not (devices.first() and sys.stderr.isatty())
+    silent = not (devices.is_first_process() and sys.stderr.isatty())
     progress = tqdm(total=total, unit=family.unit, disable=silent)
     with progress:
         family.work(cells, save, progress, options)
@@ -151,7 +151,7 @@ def write_summary(
     def name(error: store.CorruptCell) -> None:
         print(f"warning: {error}; left out of {path}", file=sys.stderr)
 
-    good = store.records(out, on_corrupt=name)
+    good = store.read_each(out, on_corrupt=name)
     own = (r for r in good if r.parameters.get("task", "") == family.task)
     rows = family.rows(own, definition)
     files.write_csv(path, rows)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from lmc_jax.sweep.cell import LARGEST
+from lmc_jax.sweep.cell import MAX_WIDTH
 
 
 class Refusal(ValueError):
@@ -52,7 +52,7 @@ def multiples(text: str, name: str, k: int) -> list[int]:
     """
     right = (
         "a multiple of k like 1.5, a range like 1:8:0.5 or a geometric range like "
-        f"1:64:x12, ends in rising order and at most {LARGEST}"
+        f"1:64:x12, ends in rising order and at most {MAX_WIDTH}"
     )
 
     def rounded(part: str) -> list[int]:
@@ -126,7 +126,7 @@ def _widths(part: str) -> list[int]:
 
 def _ratios(part: str) -> list[float]:
     low, high, stride, count = _range(part, float)
-    if not 1 / LARGEST <= low <= high <= LARGEST:
+    if not 1 / MAX_WIDTH <= low <= high <= MAX_WIDTH:
         raise ValueError
     if count is None:
         # Half a millionth of a stride: 1:2:0.1 ends at 2 whatever rounding does.

@@ -202,7 +202,7 @@ def agreed(cells: Sequence[Any], missing: np.ndarray) -> np.ndarray:
     grid = store.fingerprint({"cells": [cell.parameters() for cell in cells]})
     if not devices.same_everywhere(int(grid[:8], 16)):
         raise Refusal("the processes have different settings: give all the same flags")
-    return devices.of_first(missing)
+    return devices.from_first_process(missing)
 
 
 def leave(status: int) -> NoReturn:

@@ -155,7 +155,7 @@ def work(
 
     def halved(now: int) -> None:
         nonlocal halvings
-        if halvings == start and devices.first():
+        if halvings == start and devices.is_first_process():
             line = "warning: a batch does not fit into memory; going on with halves"
             tqdm.write(line, file=sys.stderr)
         halvings = now

@@ -17,7 +17,9 @@ ROUNDING = 1e-12  # a difference below it is none
 
 
 def main(out: str, other: str) -> None:
-    ours, theirs = ({p.name: p for p in store.paths(folder)} for folder in (out, other))
+    ours, theirs = (
+        {p.name: p for p in store.cell_files(folder)} for folder in (out, other)
+    )
     shared = sorted(ours.keys() & theirs.keys())
     if not shared:
         raise Refusal(f"{out!r} and {other!r} share no cells: give two outputs")

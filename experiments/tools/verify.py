@@ -8,8 +8,8 @@ from lmc_jax.results import store
 
 
 def main(out: str) -> None:
-    cells = set(store.paths(out))
-    files = [*sorted(cells), *store.paths(out, weights=True)]
+    cells = set(store.cell_files(out))
+    files = [*sorted(cells), *store.cell_files(out, weights=True)]
     if not files:
         raise Refusal(f"{out!r} holds no cells: give the output of a sweep")
     bad = [error for path in files if (error := fault(path, path in cells))]

@@ -23,7 +23,15 @@ import numpy as np
 
 from lmc_jax.data import formats
 from lmc_jax.data.download import fetch
-from lmc_jax.data.files import DataError, check, digest_of, first, naming, plain, read
+from lmc_jax.data.files import (
+    DataError,
+    check,
+    digest_of,
+    existing,
+    naming,
+    plain,
+    read,
+)
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images and labels
 
@@ -122,7 +130,7 @@ def data_root(given: str | None = None) -> Path:
             root = Path(os.path.expanduser(text))
             if not os.path.isdir(root):  # Path's raises for names too long
                 raise DataError(
-                    f"{source}={text} is no folder: give the one that holds mnist/, "
+                    f"{source}={text} is not a folder: give the one that holds mnist/, "
                     "fashion-mnist/ or cifar-10/, or make it and they are downloaded"
                 )
             return root
@@ -218,33 +226,33 @@ def _labelled(folder: Path, images: np.ndarray, labels: np.ndarray) -> Labelled:
 def _idx(path: Path, digest: str | None) -> np.ndarray:
     """The array of one of the files of ``IDX_SHAPES``; no digest: one's own file."""
     name, zipped = path.parent.name, path.with_name(f"{path.name}.gz")
-    found = first(path, zipped)
-    if found is None:
+    file = existing(path, zipped)
+    if file is None:
         if digest is None:
             raise DataError(
                 f"{path} is missing, and {zipped.name} as well: put into {path.parent} "
                 f"your IDX files, gzipped or not, named {', '.join(IDX_SHAPES)}"
             )
         fetch(name, path, f"sha256:{digest}", gzipped=True)
-        found = path
-    content = plain(found, read(found))
-    with naming(found):
+        file = path
+    content = plain(file, read(file))
+    with naming(file):
         array = formats.idx(content)
     if digest is not None:
         if array.shape != IDX_SHAPES[path.name]:
             raise DataError(
-                f"{found} holds an array of shape {array.shape}, {name} has "
+                f"{file} holds an array of shape {array.shape}, {name} has "
                 f"{IDX_SHAPES[path.name]}: remove the file to have it downloaded, or "
                 "give your own data another folder name"
             )
-        check(found, content, "sha256", digest)
+        check(file, content, "sha256", digest)
     return array
 
 
 def _cifar(folder: Path) -> tuple[Labelled, Labelled, str]:
     """Training and test arrays, and what is to be said of them."""
     extracted = folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"
-    path = first(*extracted, *(folder / name for name in CIFAR_ARCHIVES))
+    path = existing(*extracted, *(folder / name for name in CIFAR_ARCHIVES))
     note = ""
     if path is None or path.name in CIFAR_ARCHIVES:
         path = path or folder / next(iter(CIFAR_ARCHIVES))

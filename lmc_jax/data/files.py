@@ -20,7 +20,7 @@ class DataError(ValueError):
     """Data that is missing or not as it should be: which file, and what would help."""
 
 
-def first(*candidates: Path) -> Path | None:
+def existing(*candidates: Path) -> Path | None:
     """The first that exists."""
     return next((path for path in candidates if os.path.exists(path)), None)
 
@@ -67,9 +67,9 @@ def digest_of(kind: str, content: bytes) -> str:
 
 def check(path: Path, content: bytes, kind: str, digest: str) -> None:
     """Raises DataError for content that has another hash."""
-    if (found := digest_of(kind, content)) != digest:
+    if (actual := digest_of(kind, content)) != digest:
         raise DataError(
-            f"{path} is not the published file: its {kind} is {found}, not {digest}; "
+            f"{path} is not the published file: its {kind} is {actual}, not {digest}; "
             "remove it, or put the published one in its place"
         )
 
@@ -79,10 +79,10 @@ def naming(path: object) -> Iterator[None]:
     """Turns a fault of content into one of a file.
 
     Raises:
-      DataError: for every ``RecordError`` in the block.
+      DataError: for every ``FormatError`` in the block.
     """
     try:
         yield
-    except formats.RecordError as error:
+    except formats.FormatError as error:
         remedy = "remove it, or put a whole one in its place"
         raise DataError(f"{path} {error}; {remedy}") from error

@@ -6,43 +6,43 @@ import numpy as np
 import scipy  # its parts load when first used
 
 ALIKE = 1e-13  # of a correlation: its rounding, over 60,000 inputs too; 4e-7 in angle
-STILL = 1e-12  # of a variance, relative to the mean square: below it is none
+CONSTANT = 1e-12  # variance over mean square: below it an activation is constant
 ROUNDING = 1e-12  # of the distances of the units that move
 
 Distances = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Some units of the first, some of the second to their squared distances."""
 
 
-def dealt(
+def break_ties(
     perm: np.ndarray,
     gains: np.ndarray,
     alike: tuple[np.ndarray, np.ndarray],
     distances: Distances,
 ) -> np.ndarray:
-    """The permutation with the partners of alike units dealt again by distance.
+    """The permutation with the partners of alike units break_ties again by distance.
 
-    First among alike units of the first network, then of the second, then among those
-    alike on both sides; nowhere is more correlation given up than its rounding.
+    First between alike units of the first network, then of the second, then between
+    those alike on both sides, at the same total correlation up to rounding.
 
     Args:
       perm: ``[m]``, of largest total correlation.
       gains: correlations ``[m, m]`` of units of the first and the second.
-      alike: ``labels`` of the units of the first and of the second.
+      alike: ``tie_labels`` of the units of the first and of the second.
       distances: of their weights.
     """
     first, second = alike
-    perm = _deal(first, perm, gains, distances)
-    turned = _deal(second, np.argsort(perm), gains.T, lambda j, i: distances(i, j).T)
+    perm = _break(first, perm, gains, distances)
+    turned = _break(second, np.argsort(perm), gains.T, lambda j, i: distances(i, j).T)
     perm = np.argsort(turned)
     both = first * len(perm) + second[perm]
-    return _deal(both, perm, gains, distances).astype(np.int32)
+    return _break(both, perm, gains, distances).astype(np.int32)
 
 
-def labels(own: np.ndarray) -> np.ndarray:
+def tie_labels(own: np.ndarray) -> np.ndarray:
     """A label ``[m]`` of each unit, the same for alike ones.
 
-    Alike are units in a chain of correlations 1, up to ``ALIKE``, and all that do not
-    vary.
+    Units are alike where a chain of correlations of 1, up to ``ALIKE``, links them, and
+    where none of them varies.
 
     Args:
       own: correlations ``[m, m]`` within a network, 0 for units that do not vary.
@@ -55,16 +55,16 @@ def labels(own: np.ndarray) -> np.ndarray:
     return scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
 
 
-def nearer(costs: np.ndarray, perm: np.ndarray) -> tuple[np.ndarray, float]:
-    """A permutation of least total cost, next to one that is known.
+def improved(costs: np.ndarray, perm: np.ndarray) -> tuple[np.ndarray, float]:
+    """A permutation of lower total cost than the given one.
 
-    Units that change partners among themselves do so where their own total falls by
-    more than its rounding: short ones are not hidden behind long ones, and a descent by
-    such steps ends.
+    A cycle of units exchanges its partners only where the cycle's own total falls by
+    more than its rounding: so short units are not hidden behind long ones, and a
+    descent by such steps ends.
 
     Args:
       costs: ``[m, m]``, at least 0.
-      perm: ``[m]``, the partner of each row.
+      perm: ``[m]``, the given partner of each row.
 
     Returns:
       ``(perm, fall)``: the permutation, and by how much the total fell.
@@ -72,33 +72,33 @@ def nearer(costs: np.ndarray, perm: np.ndarray) -> tuple[np.ndarray, float]:
     Raises:
       ArithmeticError: should the total rise, which would be a fault here.
     """
-    rows, found = scipy.optimize.linear_sum_assignment(costs)
-    before, after = costs[rows, perm], costs[rows, found]
+    rows, best = scipy.optimize.linear_sum_assignment(costs)
+    before, after = costs[rows, perm], costs[rows, best]
     if not after.sum() <= (1 + ROUNDING) * before.sum():
         raise ArithmeticError(f"an assignment rose from {before.sum()}")
-    moved = np.flatnonzero(found != perm)
+    moved = np.flatnonzero(best != perm)
     if not len(moved):
         return perm, 0.0
-    links = (np.ones(len(rows)), (rows, np.argsort(perm)[found]))
+    links = (np.ones(len(rows)), (rows, np.argsort(perm)[best]))
     _, cycles = scipy.sparse.csgraph.connected_components(
         scipy.sparse.coo_array(links), directed=False
     )
     total = np.bincount(cycles, before)
     falls = np.bincount(cycles, before - after)
     falls[falls <= ROUNDING * total] = 0
-    taken = np.where(falls[cycles] > 0, found, perm).astype(np.int32)
+    taken = np.where(falls[cycles] > 0, best, perm).astype(np.int32)
     return taken, float(falls.sum())
 
 
-def _deal(
+def _break(
     groups: np.ndarray, perm: np.ndarray, gains: np.ndarray, distances: Distances
 ) -> np.ndarray:
-    found = np.array(perm)
+    broken = np.array(perm)
     for label in np.flatnonzero(np.bincount(groups) > 1):
         rows = np.flatnonzero(groups == label)
         partners = perm[rows]
-        order, _ = nearer(distances(rows, partners), np.arange(len(rows)))
+        order, _ = improved(distances(rows, partners), np.arange(len(rows)))
         kept, asked = gains[rows, partners].sum(), gains[rows, partners[order]].sum()
         if asked >= kept - ALIKE * len(rows):
-            found[rows] = partners[order]
-    return found
+            broken[rows] = partners[order]
+    return broken

@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import scipy  # its parts load when first used
 from jax import Array
-from jax.typing import ArrayLike
 
-from lmc_jax.matching.alike import STILL, dealt, labels
+from lmc_jax.matching.alike import break_ties, tie_labels
 from lmc_jax.matching.contract import (
     Info,
     Perm,
@@ -22,7 +21,7 @@ from lmc_jax.matching.contract import (
     described,
     weight_distance,
 )
-from lmc_jax.numerics import LARGEST, matmul, relu_kernel, unit
+from lmc_jax.numerics import matmul, relu_kernel, unit
 
 
 def assign(gains: np.ndarray) -> np.ndarray:
@@ -62,6 +61,12 @@ def match_weights(students: Students) -> tuple[Perm, Info]:
     different types costs it the same. Differences below 1e-160 of a student's largest
     weight count as none.
 
+    >>> first = np.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
+    >>> students = np.stack([first, first[[2, 0, 1]]])[None]
+    >>> perm, info = match_weights(students)
+    >>> perm.tolist(), info.value.tolist()
+    ([[1, 2, 0]], [0.0])
+
     Args:
       students: real ``[pairs, 2, m, d]``, taken in float64, whatever their dtype.
 
@@ -71,7 +76,7 @@ def match_weights(students: Students) -> tuple[Perm, Info]:
 
     Raises:
       ValueError: in one line, for students of another shape or of unequal widths,
-        weights that are not real, not finite or beyond 1e150, or JAX without float64.
+        weights that are not real, not finite, or JAX without float64.
     """
     students = checked(students)
     # Squares of differences, not products: short neurons find their like too.
@@ -87,42 +92,38 @@ def _scaled(students: np.ndarray) -> np.ndarray:
     return np.ldexp(students, -powers)
 
 
-def match_activations(
-    students: Students, x: ArrayLike | None = None
-) -> tuple[Perm, Info]:
+def match_activations(students: Students) -> tuple[Perm, Info]:
     """Permutations of the largest total correlation of hidden activations.
 
     Objective: Σᵢ corr(relu(wᵢ·x), relu(w'_{perm[i]}·x)) (Li et al. 2015; Benzing et al.
-    2022). A correlation does not see the norm of a neuron: neurons alike, those that a
-    chain of correlations 1 up to rounding links and those that do not vary, have their
-    partners dealt again by the least weight distance, at the same total correlation up
-    to rounding. For parallel neurons this is pairing by norm, largest first.
+    2022), over x ~ N(0, I), in closed form: (κ(cos θ) - 1/2π) / (½ - 1/2π). A zero
+    neuron has correlation 0. A correlation does not see the norm of a neuron: ties
+    between neurons whose correlation is 1 up to rounding, and between zero neurons, are
+    broken by the least weight distance, at the same total correlation up to rounding.
+    For parallel neurons this is pairing by norm, largest first.
+
+    >>> first = np.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
+    >>> students = np.stack([first, first[[2, 0, 1]]])[None]
+    >>> perm, info = match_activations(students)
+    >>> perm.tolist(), info.value.round(9).tolist()
+    ([[1, 2, 0]], [3.0])
 
     Args:
-      students: real ``[pairs, 2, m, d]``.
-      x: inputs ``[n, d]``, n >= 2, over which to correlate; default x ~ N(0, I), in
-        closed form: (κ(cos θ) - 1/2π) / (½ - 1/2π). A neuron of constant activation
-        has correlation 0.
+      students: real ``[pairs, 2, m, d]``, taken in float64.
 
     Returns:
       ``(perm, info)`` as ``match_weights``.
 
     Raises:
-      ValueError: in one line, for inputs of another shape, not finite or beyond 1e150,
-        and as ``match_weights``.
+      ValueError: as ``match_weights``.
     """
     students = checked(students)
-    if x is None:
-        gains, own = map(np.asarray, _gaussian(students))
-    else:
-        x = _checked_inputs(x, students.shape[-1])
-        parts = [_sampled(pair, x) for pair in students]
-        gains, own = (np.stack(part) for part in zip(*parts, strict=True))
+    gains, own = map(np.asarray, _gaussian(students))
     perm = assign(gains)
     for pair, both in enumerate(_scaled(students)):
-        alike = labels(own[pair, 0]), labels(own[pair, 1])
+        alike = tie_labels(own[pair, 0]), tie_labels(own[pair, 1])
         distances = functools.partial(_of_some, both)
-        perm[pair] = dealt(perm[pair], gains[pair], alike, distances)
+        perm[pair] = break_ties(perm[pair], gains[pair], alike, distances)
     total = np.take_along_axis(gains, perm[..., None], axis=2).sum(axis=(1, 2))
     return perm, described("correlation", total)
 
@@ -143,35 +144,3 @@ def _gaussian(students: Array) -> tuple[Array, Array]:
     both = directions, norms
     first, second = (tuple(part[:, i] for part in both) for i in range(2))
     return correlations(first, second), correlations(both, both)
-
-
-def _sampled(pair: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same over inputs ``[n, d]`` for one pair."""
-    scales = np.abs(pair).max(axis=2)  # of each neuron; squares stay within range
-    rows = pair / np.where(scales > 0, scales, 1)[..., None]
-    hidden = np.maximum(x @ rows.swapaxes(1, 2), 0)  # [2, n, m]
-    sizes = np.mean(np.square(hidden), axis=1)
-    hidden -= hidden.mean(axis=1, keepdims=True)
-    products = hidden.swapaxes(1, 2) @ hidden / len(x)
-    # Of the same sums as the products: 1 with itself, up to rounding, for any n.
-    variances = np.diagonal(products, axis1=1, axis2=2)
-    varies = variances > STILL * sizes
-    deviations = np.sqrt(np.where(varies, variances, np.inf))
-    own = products / (deviations[:, :, None] * deviations[:, None])
-    return hidden[0].T @ hidden[1] / len(x) / np.outer(*deviations), own
-
-
-def _checked_inputs(x: ArrayLike, d: int) -> np.ndarray:
-    """Inputs, scaled to at most 1: a correlation does not depend on their scale."""
-    try:
-        found = np.asarray(x, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"inputs that are no array: give finite [n, {d}]") from error
-    if found.ndim != 2 or found.shape[1] != d or len(found) < 2:
-        raise ValueError(
-            f"inputs of shape {list(found.shape)}: give finite [n, {d}] with n >= 2"
-        )
-    scale = np.abs(found).max()
-    if not scale <= LARGEST:
-        raise ValueError(f"inputs up to {scale:.1e}: give finite ones, to {LARGEST:g}")
-    return found / (scale or 1)

@@ -28,7 +28,7 @@ import scipy  # its parts load when first used
 from lmc_jax.matching.contract import Students, checked, require_teacher
 from lmc_jax.matching.path import inner_times
 
-OFF = 1e-12  # of a global minimum: rounding of its rows and sums
+MINIMUM_ERROR = 1e-12  # of a global minimum: rounding of its rows and sums
 ROUNDS = 20
 
 
@@ -37,9 +37,14 @@ def lower_bound(
 ) -> np.ndarray:
     """No permutation of a pair of global minima has a barrier below this.
 
-    Neurons of different types that are mixed with each other lose some of the teacher,
-    and what a permutation must lose is bounded by linear assignments; the proof is the
-    docstring of ``lmc_jax.matching.bound``.
+    Mixing neurons of different types loses a part of the teacher, and the least that a
+    permutation must lose is bounded by linear assignments; the proof is the docstring
+    of ``lmc_jax.matching.bound``.
+
+    >>> first = np.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # types 1, 2, 2
+    >>> second = np.array([[0.3, 0.0], [0.7, 0.0], [0.0, 1.0]])  # types 1, 1, 2
+    >>> lower_bound(np.stack([first, second])[None], k=2).round(4).tolist()
+    [0.0026]
 
     Args:
       students: global minima, real ``[pairs, 2, m, d]``, exact to 1e-12, taken in
@@ -55,7 +60,7 @@ def lower_bound(
       with any at no loss.
 
     Raises:
-      ValueError: in one line, where a student is no global minimum, and as
+      ValueError: in one line, where a student is not a global minimum, and as
         ``match_exhaustive``, except that m has no limit.
     """
     ts = np.asarray(inner_times(points, definition))
@@ -74,7 +79,7 @@ def _require_minima(students: np.ndarray, k: int) -> None:
     worst = np.max(
         [fault.reshape(pairs, -1).max(axis=1, initial=0) for fault in faults], axis=0
     )
-    if worst.max() > OFF:
+    if worst.max() > MINIMUM_ERROR:
         raise ValueError(
             f"pair {int(worst.argmax())} is off the set of global minima by "
             f"{worst.max():.1e}: the bound holds for minima only, rows a·e_j, a >= 0, "

@@ -31,10 +31,16 @@ def match_exhaustive(
     Objective: the barrier. One table of the kernel between all mixed neurons makes
     the loss of a permutation a sum of m(m+1)/2 entries.
 
+    >>> first = np.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
+    >>> students = np.stack([first, first[[2, 0, 1]]])[None]
+    >>> perm, info = match_exhaustive(students, k=2)
+    >>> perm.tolist(), info.value.round(9).tolist()
+    ([[1, 0, 2]], [0.0])
+
     Args:
       students: real ``[pairs, 2, m, d]``, m <= 9, taken in float64.
       k: teacher width, 1 <= k <= d.
-      definition: of the barrier, one of ``interpolation.BARRIERS``.
+      definition: of the barrier, one of ``paths.BARRIERS``.
       points: positions along the path, ends included, an odd number.
 
     Returns:
@@ -68,7 +74,7 @@ def _search(students: Array, perms: Array, ts: Array, k: int, definition: str):
     m = students.shape[2]
     row = jnp.arange(m, dtype=jnp.int32)
 
-    def one(pair):
+    def search(pair):
         path = path_of(pair, k, ts)
         mixed = kernel(path, *jnp.meshgrid(row, row, row, row, indexing="ij"))
         table = jnp.moveaxis(mixed, 0, -1)  # [m, m, m, m, T]
@@ -80,12 +86,12 @@ def _search(students: Array, perms: Array, ts: Array, k: int, definition: str):
                 twice = twice + solo[i, perms[:, i]]
             for i, l in itertools.combinations(range(m), 2):
                 twice = twice + 2 * table[i, perms[:, i], l, perms[:, l]]
-            found = heights(path, twice.T / 2, definition)
-            first = jnp.argmin(found)
-            return found[first], perms[first]
+            barriers = heights(path, twice.T / 2, definition)
+            least = jnp.argmin(barriers)
+            return barriers[least], perms[least]
 
-        found, candidates = jax.lax.map(best, perms)
-        first = jnp.argmin(found)
-        return found[first], candidates[first]
+        barriers, candidates = jax.lax.map(best, perms)
+        least = jnp.argmin(barriers)
+        return barriers[least], candidates[least]
 
-    return jax.lax.map(one, students)
+    return jax.lax.map(search, students)

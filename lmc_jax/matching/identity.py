@@ -17,8 +17,12 @@ def match_identity(students: Students) -> tuple[Perm, Info]:
 
     Objective: the weight distance Σᵢ |wᵢ - w'ᵢ|², not optimised.
 
+    >>> perm, info = match_identity(np.ones((1, 2, 3, 2)))
+    >>> perm.tolist(), info.objective, info.value.tolist()
+    ([[0, 1, 2]], 'weight distance', [0.0])
+
     Args:
-      students: real ``[pairs, 2, m, d]``.
+      students: real ``[pairs, 2, m, d]``, taken in float64.
 
     Returns:
       ``(perm, info)``; perm int32 ``[pairs, m]``, each row 0 ... m - 1.

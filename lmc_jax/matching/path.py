@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from lmc_jax import paths
-from lmc_jax.matching.contract import whole
 from lmc_jax.numerics import matmul, relu_kernel, unit
 from lmc_jax.students import two_layer
 
@@ -43,13 +42,13 @@ def inner_times(points: int, definition: str) -> Array:
     """Positions inside a path that a barrier's definition looks at, ``[T]``.
 
     Raises ValueError, in one line, for an unknown definition, and for points that have
-    no middle or are no integer.
+    no middle.
     """
     if definition not in paths.BARRIERS:
         known = ", ".join(paths.BARRIERS)
         raise ValueError(f"unknown barrier {definition!r}: choose one of {known}")
-    if not whole(points) or points < 3 or points % 2 == 0:
-        raise ValueError(f"points={points!r}: give an odd number of at least 3")
+    if points < 3 or points % 2 == 0:
+        raise ValueError(f"points={points}: give an odd number of at least 3")
     ts = paths.times(points)[1:-1]
     return ts[points // 2 - 1 : points // 2] if definition == "midpoint" else ts
 

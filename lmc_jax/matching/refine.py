@@ -16,7 +16,6 @@ from lmc_jax.matching.contract import (
     checked,
     described,
     require_teacher,
-    whole,
 )
 from lmc_jax.matching.path import Path, heights, inner_times, kernel, path_of
 from lmc_jax.matching.types import align_types, match_types
@@ -45,25 +44,28 @@ def match_refine(
     students: Students,
     k: int,
     *,
-    start: Perm | None = None,
     restarts: int = 0,
-    seed: int = 0,
     definition: str = "midpoint",
     points: int = 11,
 ) -> tuple[Perm, Info]:
     """Permutations whose barrier no swap of two neurons lowers.
 
     Objective: the barrier, by default the one at the midpoint of the path: a tenth of
-    the work of the whole path, and as good.
+    the work of the whole path, and as good. The descent starts from Algorithm 1 with
+    opposed leftovers.
+
+    >>> first = np.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
+    >>> students = np.stack([first, first[[2, 0, 1]]])[None]
+    >>> perm, info = match_refine(students, k=2)
+    >>> perm.tolist(), info.objective, info.value.round(9).tolist()
+    ([[1, 2, 0]], 'barrier (midpoint)', [0.0])
 
     Args:
       students: real ``[pairs, 2, m, d]``, taken in float64.
       k: teacher width, 1 <= k <= d.
-      start: permutations as another matching returns them; default Algorithm 1 with
-        opposed leftovers.
-      restarts: further descents from random permutations; the best of all counts.
-      seed: of the random permutations.
-      definition: of the barrier, one of ``interpolation.BARRIERS``.
+      restarts: further descents, from random permutations that are the same in every
+        call; the best of all counts.
+      definition: of the barrier, one of ``paths.BARRIERS``.
       points: positions along the path, ends included, an odd number.
 
     Returns:
@@ -71,23 +73,14 @@ def match_refine(
       is row ``perm[i]`` of it. The rounds are the swaps of the best descent.
 
     Raises:
-      ValueError: in one line, for a start that holds no permutations, restarts or a
-        seed that are no integer of at least 0, and as ``match_exhaustive``, except that
-        m has no limit.
+      ValueError: as ``match_exhaustive``, except that m has no limit.
     """
-    for name, value in (("restarts", restarts), ("seed", seed)):
-        if not whole(value) or value < 0:
-            raise ValueError(f"{name}={value!r}: give an integer of at least 0")
     ts = inner_times(points, definition)
     students = checked(students)
     require_teacher(k, students)
-    if start is None:
-        start, _ = match_types(students, k)
     pairs, _, m, _ = students.shape
-    if not _permutes(start, pairs, m):
-        raise ValueError(f"start: give permutations of 0 ... {m - 1}, [{pairs}, {m}]")
-    start = np.asarray(start)
-    rng = np.random.default_rng(seed)
+    start, _ = match_types(students, k)
+    rng = np.random.default_rng(0)
     drawn = np.broadcast_to(np.arange(m), (pairs, restarts, m))
     starts = np.concatenate([start[:, None], rng.permuted(drawn, axis=2)], axis=1)
     best = _descents(students, starts.astype(np.int32), ts, k, definition)
@@ -95,18 +88,9 @@ def match_refine(
     return perm, described(f"barrier ({definition})", height, rounds)
 
 
-def _permutes(start: ArrayLike, pairs: int, m: int) -> bool:
-    try:
-        found = np.asarray(start)
-    except ValueError:  # of unequal lengths
-        return False
-    fits = found.shape == (pairs, m) and np.issubdtype(found.dtype, np.integer)
-    return fits and bool((np.sort(found, axis=1) == np.arange(m)).all())
-
-
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _descents(students: Array, starts: Array, ts: Array, k: int, definition: str):
-    def one(pair, starts):
+    def best_of(pair, starts):
         path = path_of(pair, k, ts)
         ends = jax.vmap(lambda start: refine(path, start, definition))(starts)
         best = jnp.argmin(ends.height)
@@ -117,10 +101,10 @@ def _descents(students: Array, starts: Array, ts: Array, k: int, definition: str
     batch = max(n for n in range(1, max(most, 1) + 1) if pairs % n == 0)
     students = students.reshape(-1, batch, *students.shape[1:])
     best = jax.lax.map(
-        lambda args: jax.vmap(one)(*args),
+        lambda args: jax.vmap(best_of)(*args),
         (students, starts.reshape(-1, batch, tries, m)),
     )
-    return jax.tree.map(lambda found: found.reshape(pairs, *found.shape[2:]), best)
+    return jax.tree.map(lambda part: part.reshape(pairs, *part.shape[2:]), best)
 
 
 def refine(
@@ -143,71 +127,83 @@ def refine(
     rows = jnp.arange(perm.shape[0], dtype=jnp.int32)
     real = rows < (perm.shape[0] if m is None else m)
     swappable = (rows[:, None] < rows) & real
-    i, l = rows[:, None], rows
-    full = (rows.shape[0], rows.shape[0])
-
-    def stacked(*indices):
-        return jnp.stack([jnp.broadcast_to(index, full) for index in indices])
-
-    def pulled(r):
-        return kernel(path, i, l, r, perm[r])  # [T, m, m]
-
-    def begin():
-        # Zeros that vary over devices as the pair does.
-        nothing, none = 0 * path.norms, 0 * perm[0]
-        pull = jax.lax.fori_loop(
-            0, rows.shape[0], lambda r, total: total + pulled(r), nothing
-        )
-        now = pull[:, rows, perm]
-        solo = path.solo[:, rows, perm] - jnp.square(path.norms[:, rows, perm]) / 2
-        losses = (jnp.sum(now + solo, axis=-1) + path.const) / 2
-        height = heights(path, losses, definition)
-        return State(perm, pull, losses, height, none, none > 0)
 
     def swap(state: State) -> State:
-        perm = state.perm
-        a, b = perm[:, None], perm  # partners of i and l
-        # One call: compiled once. Neurons as they are; i with the partner of l, with
-        # the former neuron i, neuron l, and l with the partner of i.
-        kinds = kernel(
-            path, i, stacked(a, b, b, b), stacked(l, i, l, l), stacked(b, a, b, a)
-        )
-        now, with_i, with_l, crossed = jnp.moveaxis(kinds, 1, 0)  # [T, rows, rows]
-        solo, moved = path.solo[:, rows, perm], path.solo[:, :, perm]
-        moved = moved + 2 * (state.pull[:, :, perm] - with_i - with_l)
-        stayed = solo + 2 * state.pull[:, rows, perm]
-        stayed = stayed - jnp.square(path.norms[:, rows, perm])
-        change = moved + jnp.swapaxes(moved, 1, 2) + 2 * crossed
-        change = change - stayed[:, :, None] - stayed[:, None] + 2 * now
-        losses = state.losses[:, None, None] + change / 2
-        found = jnp.where(swappable, heights(path, losses, definition), jnp.inf)
-        p, q = jnp.unravel_index(jnp.argmin(found), found.shape)
+        perm, losses = state.perm, _losses_of_swaps(path, state)
+        barriers = jnp.where(swappable, heights(path, losses, definition), jnp.inf)
+        p, q = jnp.unravel_index(jnp.argmin(barriers), barriers.shape)
         least = state.height - LEAST_GAIN * abs(state.height) - NOISE
-        better = found[p, q] < least
+        better = barriers[p, q] < least
         swapped = perm.at[p].set(perm[q]).at[q].set(perm[p])
         touched = jnp.stack([p, q]).astype(jnp.int32)[:, None, None]
         after, before = (
-            jnp.sum(kernel(path, i, l, touched, order[touched]), axis=1)
+            jnp.sum(kernel(path, rows[:, None], rows, touched, order[touched]), axis=1)
             for order in (swapped, perm)
         )
         taken = State(
             swapped,
             state.pull + after - before,
             losses[:, p, q],
-            found[p, q],
+            barriers[p, q],
             state.rounds + 1,
             ~better,
         )
         kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), taken, state)
         return kept._replace(done=~better)
 
-    return jax.lax.while_loop(lambda state: ~state.done, swap, begin())
+    start = _start(path, perm, definition)
+    return jax.lax.while_loop(lambda state: ~state.done, swap, start)
+
+
+def _start(path: Path, perm: Array, definition: str) -> State:
+    rows = jnp.arange(perm.shape[0], dtype=jnp.int32)
+
+    def add(r, total):
+        return total + kernel(path, rows[:, None], rows, r, perm[r])  # [T, m, m]
+
+    # Zeros that vary over devices as the pair does.
+    nothing, none = 0 * path.norms, 0 * perm[0]
+    pull = jax.lax.fori_loop(0, rows.shape[0], add, nothing)
+    now = pull[:, rows, perm]
+    solo = path.solo[:, rows, perm] - jnp.square(path.norms[:, rows, perm]) / 2
+    losses = (jnp.sum(now + solo, axis=-1) + path.const) / 2
+    return State(perm, pull, losses, heights(path, losses, definition), none, none > 0)
+
+
+def _losses_of_swaps(path: Path, state: State) -> Array:
+    """Losses ``[T, rows, rows]`` were neurons i and l to swap their partners."""
+    rows = jnp.arange(state.perm.shape[0], dtype=jnp.int32)
+    i, l = rows[:, None], rows
+    a, b = state.perm[:, None], state.perm  # partners of i and l
+
+    def stacked(*indices):
+        full = (rows.shape[0], rows.shape[0])
+        return jnp.stack([jnp.broadcast_to(index, full) for index in indices])
+
+    # One call: compiled once. Neurons as they are; i with the partner of l, with the
+    # former neuron i, neuron l, and l with the partner of i.
+    kinds = kernel(
+        path, i, stacked(a, b, b, b), stacked(l, i, l, l), stacked(b, a, b, a)
+    )
+    now, with_i, with_l, crossed = jnp.moveaxis(kinds, 1, 0)  # [T, rows, rows]
+    solo, moved = path.solo[:, rows, b], path.solo[:, :, b]
+    moved = moved + 2 * (state.pull[:, :, b] - with_i - with_l)
+    stayed = solo + 2 * state.pull[:, rows, b]
+    stayed = stayed - jnp.square(path.norms[:, rows, b])
+    change = moved + jnp.swapaxes(moved, 1, 2) + 2 * crossed
+    change = change - stayed[:, :, None] - stayed[:, None] + 2 * now
+    return state.losses[:, None, None] + change / 2
 
 
 def align_refined(pair: Array, k: int, *, m: ArrayLike | None = None) -> Array:
     """Permutation of one pair, refined on the midpoint; for use under ``jit``.
 
     As ``match_refine`` by default: from Algorithm 1 with opposed leftovers.
+
+    >>> first = jnp.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
+    >>> pair = jnp.stack([first, first[jnp.array([2, 0, 1])]])
+    >>> jax.jit(align_refined, static_argnums=1)(pair, 2).tolist()
+    [1, 2, 0]
 
     Args:
       pair: students ``[2, rows, d]``; rows from ``m`` on must be zero, stay in place.

@@ -27,8 +27,15 @@ def match_types(
 ) -> tuple[Perm, Info]:
     """Permutations that align the second students with the first by Algorithm 1.
 
-    Objective: the overlap, the number of neurons matched with one of their type, which
-    this makes as large as it can be; how the others are paired: ``align_types``.
+    Objective: the overlap (paper, Definition 4), the number of neurons matched with one
+    of their type, which this makes as large as it can be. ``align_types`` says how the
+    others, the leftovers, are paired.
+
+    >>> first = np.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
+    >>> students = np.stack([first, first[[2, 0, 1]]])[None]
+    >>> perm, info = match_types(students, k=2)
+    >>> perm.tolist(), info.value.tolist()
+    ([[1, 2, 0]], [3.0])
 
     Args:
       students: real ``[pairs, 2, m, d]``, taken in float64.
@@ -58,12 +65,12 @@ def _require_known(leftovers: str) -> None:
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _matched(students: Array, k: int, leftovers: str) -> tuple[Array, Array]:
-    def one(pair):
+    def align(pair):
         perm = align_types(pair, k, leftovers=leftovers)
         first, second = types(pair, k)
         return perm, jnp.sum((first == second[perm]) & (first < k))
 
-    return jax.vmap(one)(students)
+    return jax.vmap(align)(students)
 
 
 def align_types(
@@ -75,6 +82,11 @@ def align_types(
 ) -> Array:
     """Permutation of one pair's second student by Algorithm 1; for use under ``jit``.
 
+    >>> first = jnp.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
+    >>> pair = jnp.stack([first, first[jnp.array([2, 0, 1])]])
+    >>> jax.jit(align_types, static_argnums=1)(pair, 2).tolist()
+    [1, 2, 0]
+
     In each type both students' neurons are ranked by norm, largest first, and
     matched rank by rank until one side runs out. The paper leaves open how the
     leftovers are paired; here
@@ -85,8 +97,8 @@ def align_types(
       to about half of ``index`` for m well above k.
 
     Neurons without type (zero rows) are leftovers. Neurons of equal type and norm are
-    ranked by two combinations of their weights, and keep row order where these agree as
-    well: equal ones, and such as differ by little more than rounding, 1e-13 of a norm.
+    ranked by two combinations of their weights. Where these agree too, the neurons are
+    equal up to rounding, 1e-13 of a norm, and keep their row order.
 
     Args:
       pair: students ``[2, rows, d]``, float32 or float64; rows from ``m`` on must be

@@ -1,6 +1,6 @@
 """Pairs of classifiers: trained independently, aligned, measured along the path.
 
-A cell is one architecture on one data set with its pairs; two fresh networks a pair.
+A cell is one architecture on one data set, with independent pairs of fresh networks.
 """
 
 import dataclasses
@@ -25,21 +25,20 @@ from lmc_jax.networks.evaluation import (
 )
 from lmc_jax.networks.permutations import group_sizes
 from lmc_jax.networks.repair import repair
-from lmc_jax.networks.training import Fits, Training, train
+from lmc_jax.networks.training import Training, TrainingState, train
 from lmc_jax.paths import times
-from lmc_jax.sweep.cell import MOST_POINTS
+from lmc_jax.sweep.cell import require_integers, require_known
 
 TASK = "pairs of classifiers"
 ARCHITECTURES = ("mlp", "cnn")
 ALIGNMENTS = ("weights", "activations")
-ALIGN_IMAGES = 2000  # training images that alignment and statistics look at
-LOOK_IMAGES = 10_000  # training images on which losses are recorded meanwhile
+ALIGN_IMAGES = 2000  # training images for alignment and for statistics
+LOOK_IMAGES = 10_000  # training images for the losses recorded during training
 CLASSES = 10
-MOST = {"layers": 100, "width": 2**24, "points": MOST_POINTS, "pairs": 10_000}
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class ClassifierCell:
     """One point of a curve.
 
     data, digest: name and content of the data set. train_images, test_images: how many
@@ -72,10 +71,6 @@ class Cell:
         Raises:
           ValueError: for a size that cannot be built, in one line.
         """
-        if self.layers < 2:
-            raise ValueError(
-                f"layers={self.layers}: give at least 2, hidden and output"
-            )
         hidden = self.layers - 1
         if self.architecture == "cnn":
             channels = [self.width * 2**i for i in range(hidden)]
@@ -97,21 +92,12 @@ class Cell:
         for labels in (data.train_labels, data.test_labels):
             if not ((labels >= 0) & (labels < CLASSES)).all():
                 raise ValueError(f"{data.name} has labels beyond 0 to {CLASSES - 1}")
-        for kind, name, known in (
-            ("architecture", self.architecture, ARCHITECTURES),
-            *(("alignment", name, ALIGNMENTS) for name in self.alignments),
-        ):
-            if name not in known:
-                raise ValueError(f"unknown {kind} {name!r}: choose {', '.join(known)}")
-        for name, most in MOST.items():
-            if getattr(self, name) > most:
-                raise ValueError(f"{name}={getattr(self, name)}: give at most {most}")
-        if self.points < 2:
-            raise ValueError(f"points={self.points}: a path has at least 2")
-        if self.pairs < 1:
-            raise ValueError(f"pairs={self.pairs}: give at least 1")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed={self.seed}: give 0 to 4294967295")
+        require_known("architecture", self.architecture, ARCHITECTURES)
+        for name in self.alignments:
+            require_known("alignment", name, ALIGNMENTS)
+        require_integers(self, "width", "pairs")
+        require_integers(self, "layers", "points", least=2)
+        require_integers(self, "seed", least=0, most=2**32 - 1)
         if self.repaired and not self.alignments:
             raise ValueError("repair without an alignment: it mends permuted paths")
         if self.repaired and self.norm == "batch":
@@ -142,27 +128,27 @@ def orders(parameters: Mapping[str, Any]) -> list[str]:
     return ["direct", *names, *more]
 
 
-def samples(cell: Cell, data: Dataset) -> tuple[Sample, Sample]:
+def samples(cell: ClassifierCell, data: Dataset) -> tuple[Sample, Sample]:
     """The training and the test images of a cell, centred by all training images."""
     pixels = data.train_images
     mean = jnp.asarray(pixels.mean((0, 1, 2)), jnp.float64)
     std = jnp.asarray(pixels.std((0, 1, 2)), jnp.float64)
-    found = []
+    both = []
     for images, labels, count in (
         (data.train_images, data.train_labels, cell.train_images),
         (data.test_images, data.test_labels, cell.test_images),
     ):
         kept = jnp.asarray(images[:count]), jnp.asarray(labels[:count], jnp.int32)
-        found.append(Sample(*kept, mean, std))
-    return found[0], found[1]
+        both.append(Sample(*kept, mean, std))
+    return both[0], both[1]
 
 
-def run(
-    cell: Cell,
+def compute(
+    cell: ClassifierCell,
     data: Dataset,
     *,
-    fits: Fits | None = None,
-    keep: Callable[[Fits], object] = lambda fits: None,
+    state: TrainingState | None = None,
+    keep: Callable[[TrainingState], object] = lambda state: None,
     progress: Callable[[int], object] = lambda steps: None,
 ) -> tuple[dict[str, np.ndarray], Any]:
     """Trains, aligns and measures the pairs of a cell.
@@ -170,7 +156,7 @@ def run(
     Args:
       cell: what.
       data: its data set.
-      fits: a checkpoint to go on from, as given to ``keep``.
+      state: a checkpoint to go on from, as given to ``keep``.
       keep: called with the state of training after every look.
       progress: called with updates done since the last call, summed over networks.
 
@@ -184,23 +170,23 @@ def run(
     network = cell.network(data.train_images.shape[1:])
     seen = samples(cell, data)
     looked_at = first_images(seen[0], LOOK_IMAGES), seen[1]
-    fits = train(
+    state = train(
         network,
         cell.training,
         cell.keys(),
         seen,
         looked_at=looked_at,
-        fits=fits,
+        state=state,
         keep=keep,
         progress=progress,
     )
-    pairs = jax.tree.map(
-        lambda leaf: np.asarray(leaf).reshape(-1, 2, *leaf.shape[1:]), fits.weights
+    weights = jax.tree.map(
+        lambda leaf: np.asarray(leaf).reshape(-1, 2, *leaf.shape[1:]), state.weights
     )
-    perms = align(cell, network, pairs, seen[0])
-    losses = np.asarray(paths(cell, network, pairs, perms, seen))
-    shape = (len(fits.history), cell.pairs, 2, 2, 2)
-    return {"losses": losses, "history": fits.history.reshape(shape)}, pairs
+    perms = align(cell, network, weights, seen[0])
+    losses = np.asarray(losses_along_paths(cell, network, weights, perms, seen))
+    shape = (len(state.history), cell.pairs, 2, 2, 2)
+    return {"losses": losses, "history": state.history.reshape(shape)}, weights
 
 
 def first_images(sample: Sample, count: int) -> Sample:
@@ -209,17 +195,17 @@ def first_images(sample: Sample, count: int) -> Sample:
 
 
 def align(
-    cell: Cell, network: Network, pairs: Any, sample: Sample
+    cell: ClassifierCell, network: Network, weights: Any, sample: Sample
 ) -> dict[str, np.ndarray]:
     """Permutations of the second networks, int32 ``[pairs, 1 + alignments, units]``.
 
-    By group; the first leaves the units as they are, and so do all of a pair of which a
-    network diverged.
+    By group; the first leaves the units as they are, and so do all of a pair with a
+    diverged network.
     """
     x = sample.inputs(slice(ALIGN_IMAGES), jnp.float64)
 
-    def activations(weights, x):
-        return jax.tree.map(jax.nn.relu, network.hidden(weights, x))
+    def activations(own, x):
+        return jax.tree.map(jax.nn.relu, network.hidden(own, x))
 
     def aligned(name, first, second):
         spec = network.spec
@@ -229,33 +215,34 @@ def align(
         first, second = float64(first), float64(second)
         return align_activations(activations, first, second, x, spec=spec)[0]
 
-    found: dict[str, list] = {group: [] for group in network.affine}
+    orders: dict[str, list] = {group: [] for group in network.affine}
     for i in range(cell.pairs):
         first, second = (
-            jax.tree.map(lambda leaf, at=(i, role): leaf[at], pairs) for role in (0, 1)
+            jax.tree.map(lambda leaf, at=(i, role): leaf[at], weights)
+            for role in (0, 1)
         )
         sizes = group_sizes(first, network.spec).items()
         own = {group: np.arange(units, dtype=np.int32) for group, units in sizes}
-        finite = all(np.isfinite(leaf[i]).all() for leaf in jax.tree.leaves(pairs))
+        finite = all(np.isfinite(leaf[i]).all() for leaf in jax.tree.leaves(weights))
         perms = [
             aligned(name, first, second) if finite else own for name in cell.alignments
         ]
         for group in own:
-            found[group].append([perm[group] for perm in (own, *perms)])
-    return {group: np.array(perms) for group, perms in found.items()}
+            orders[group].append([perm[group] for perm in (own, *perms)])
+    return {group: np.array(perms) for group, perms in orders.items()}
 
 
-def paths(
-    cell: Cell,
+def losses_along_paths(
+    cell: ClassifierCell,
     network: Network,
-    pairs: Any,
+    weights: Any,
     perms: dict[str, np.ndarray],
     seen: tuple[Sample, Sample],
 ) -> Array:
     """Losses ``[pairs, orders, points, 2, 2]`` along all paths of a cell."""
     ts = times(cell.points)
 
-    def one(pair, perms, *seen):
+    def measure(pair, perms, *seen):
         first, second = (
             float64(jax.tree.map(lambda leaf, at=at: leaf[at], pair)) for at in (0, 1)
         )
@@ -278,4 +265,4 @@ def paths(
         more = along_paths(loss, network.spec, first, second, permuted, ts, mend)
         return jnp.concatenate([measured, more])
 
-    return over_networks(one, 2, 2)(pairs, perms, *seen)
+    return over_networks(measure, 2, 2)(weights, perms, *seen)

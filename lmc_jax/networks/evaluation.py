@@ -1,7 +1,7 @@
 """Losses and errors of networks on labelled images, at a point and along paths.
 
 Losses are mean negative log-likelihoods in nats, errors are fractions; both are
-computed in float64, whatever trained.
+computed in float64 even when training uses float32.
 """
 
 from collections.abc import Callable, Sequence
@@ -111,13 +111,13 @@ def along_paths(
       ``[orders, T, ...]``.
     """
 
-    def one(order):
+    def losses(order):
         end = permute(second, spec, order)
         if mend is None:
             return path_losses(loss, first, end, ts)
         return jax.lax.map(lambda t: loss(mend(first, end, lerp(first, end, t), t)), ts)
 
-    return jax.lax.map(one, perms)
+    return jax.lax.map(losses, perms)
 
 
 def over_networks(function: Callable, mapped: int, shared: int) -> Callable:

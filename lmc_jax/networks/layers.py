@@ -55,7 +55,7 @@ def convolution(layer: Layer, x: Array, training: bool) -> Array:
     """
     kernel = layer["kernel"]
     if not training:
-        found = jax.lax.conv_general_dilated(
+        mixed = jax.lax.conv_general_dilated(
             x,
             kernel,
             window_strides=(1, 1),
@@ -63,7 +63,7 @@ def convolution(layer: Layer, x: Array, training: bool) -> Array:
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             precision=jax.lax.Precision.HIGHEST,
         )
-        return found + layer["bias"]
+        return mixed + layer["bias"]
     rows, columns = x.shape[1:3]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     patches = [

@@ -44,10 +44,10 @@ def leaves(weights: Any) -> dict[str, Any]:
       ValueError: for two arrays of one path, as of the keys "a/b" and "a", "b".
     """
     flat, _ = jax.tree_util.tree_flatten_with_path(weights)
-    found = {keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
-    if len(found) < len(flat):
+    arrays = {keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
+    if len(arrays) < len(flat):
         raise ValueError("two arrays have the same path: give keys without a slash")
-    return found
+    return arrays
 
 
 def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
@@ -61,31 +61,16 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
       Units by group, in the order of the specification.
 
     Raises:
-      ValueError: unless the specification is a mapping that names every array of
-        ``weights`` and no other, with an entry for each axis, and groups have one size
-        throughout, at least 1; and as ``leaves``.
+      ValueError: unless the specification names every array of ``weights`` and no
+        other, with an entry for each axis, and groups have one size throughout; and as
+        ``leaves``.
     """
-    if not isinstance(spec, Mapping):
-        raise ValueError(
-            f"a permutation specification of type {type(spec).__name__}: give a "
-            'mapping of paths to axes, as {"0/kernel": (None, "hidden"), ...}'
-        )
     arrays = leaves(weights)
-    for path, leaf in arrays.items():
-        if not hasattr(leaf, "shape"):
-            kind = type(leaf).__name__
-            raise ValueError(f"the weights hold a {kind} at {path!r}: give arrays only")
     for path in sorted(arrays.keys() ^ spec.keys()):
         fault = "not in" if path in arrays else "not in the weights, but in"
         raise ValueError(f"array {path!r} is {fault} the permutation specification")
     sizes: dict[str, int] = {}
     for path, entries in spec.items():
-        if not isinstance(entries, tuple | list) or not all(
-            entry is None or isinstance(entry, str | Tiled) for entry in entries
-        ):
-            raise ValueError(
-                f"axes {entries!r} of array {path!r}: give a group or None for each"
-            )
         shape = arrays[path].shape
         if len(entries) != len(shape):
             raise ValueError(
@@ -98,9 +83,6 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
                     f"group {entry!r} has {sizes[entry]} units, but an axis of array "
                     f"{path!r} has {length}"
                 )
-    for group, units in sizes.items():
-        if units < 1:
-            raise ValueError(f"group {group!r} has no units: give at least one")
     for path, entries in spec.items():
         for entry, length in zip(entries, arrays[path].shape, strict=True):
             if not isinstance(entry, Tiled):
@@ -109,8 +91,8 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
                 raise ValueError(f"group {entry.group!r} has no plain axis anywhere")
             if length % (sizes[entry.group] * entry.inner):
                 raise ValueError(
-                    f"an axis of array {path!r} has {length} entries, no multiple of "
-                    f"{sizes[entry.group]} units of {entry.group!r} times "
+                    f"an axis of array {path!r} has {length} entries, not a multiple "
+                    f"of {sizes[entry.group]} units of {entry.group!r} times "
                     f"{entry.inner}"
                 )
     return sizes
@@ -123,7 +105,7 @@ def group_axes(entries: tuple[Entry, ...]) -> Iterator[tuple[int, Tiled]]:
             yield axis, entry if isinstance(entry, Tiled) else Tiled(entry)
 
 
-def split(array: Any, axis: int, units: int, inner: int) -> Any:
+def split_axis(array: Any, axis: int, units: int, inner: int) -> Any:
     """``array`` with one axis parted into ``(outer, units, inner)``."""
     shape = array.shape
     parted = (shape[axis] // (units * inner), units, inner)
@@ -160,20 +142,20 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
             jnp.asarray(perm).dtype, jnp.integer
         ):
             raise ValueError(
-                f"perms[{group!r}] is no permutation: give each of 0 ... "
+                f"perms[{group!r}] is not a permutation: give each of 0 ... "
                 f"{len(perm) - 1} once"
             )
 
-    def one(path, array):
+    def move(path, array):
         return reorder(array, spec[keystr(path, simple=True, separator="/")], perms)
 
-    return jax.tree_util.tree_map_with_path(one, weights)
+    return jax.tree_util.tree_map_with_path(move, weights)
 
 
 def reorder(array: Any, entries: tuple[Entry, ...], perms: Perms) -> Any:
     """One array of ``permute``, NumPy or JAX, given its entries; nothing is checked."""
     for axis, (group, inner) in group_axes(entries):
         if group in perms:
-            parted = split(array, axis, len(perms[group]), inner)
+            parted = split_axis(array, axis, len(perms[group]), inner)
             array = parted.take(perms[group], axis + 1).reshape(array.shape)
     return array

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.tree_util import keystr
 
-from lmc_jax.matching.alike import STILL
+from lmc_jax.matching.alike import CONSTANT
 from lmc_jax.networks.permutations import Spec
 
 
@@ -55,7 +55,7 @@ def repair(
         target = (1 - weight) * ends[0][group] + weight * ends[1][group]
         own = _moments(hidden(between, x))[group]
         largest = jnp.maximum(jnp.square(own).sum(0), jnp.square(target[1]))
-        varies = jnp.square(own[1]) > STILL * largest
+        varies = jnp.square(own[1]) > CONSTANT * largest
         gain = jnp.where(varies, target[1] / jnp.where(varies, own[1], 1), 1)
         axis = spec[scale].index(group)
         factors = {scale: _along(gain, axis, len(spec[scale])), shift: gain}
@@ -84,9 +84,9 @@ def _affine(weights: Any, factors: dict[str, Array], shifts: dict[str, Array]) -
 
 def _moments(hidden: Mapping[str, Array]) -> dict[str, Array]:
     """Mean and standard deviation of each unit, float64 ``[2, units]`` by group."""
-    found = {}
+    moments = {}
     for group, values in hidden.items():
         values = values.astype(jnp.float64)
         axes = tuple(range(values.ndim - 1))
-        found[group] = jnp.stack([values.mean(axes), values.std(axes)])
-    return found
+        moments[group] = jnp.stack([values.mean(axes), values.std(axes)])
+    return moments

@@ -27,9 +27,8 @@ from lmc_jax.networks.evaluation import (
 )
 from lmc_jax.networks.permutations import leaves
 from lmc_jax.students.optimizers import optimizer_named
-from lmc_jax.sweep.cell import within
+from lmc_jax.sweep.cell import require_integers, require_known, require_positive
 
-MOST_LOOKS = 10_000  # whose losses are held in memory
 RESET_IMAGES = 2000  # whose statistics batch normalisations keep
 
 SCHEDULES: dict[str, Callable[[float, int], Any]] = {
@@ -58,24 +57,15 @@ class Training:
 
     def validate(self, examples: int) -> None:
         """Raises ValueError, in one line, for what cannot be trained."""
-        for name in ("steps", "batch", "looks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: give at least 1")
-        if not 0 < self.lr < float("inf"):
-            raise ValueError(f"lr={self.lr}: give a positive number like 0.05")
-        within("float32", "lr", self.lr)
-        for name, most in (("steps", 2**31 - 1), ("looks", MOST_LOOKS)):
-            if getattr(self, name) > most:
-                raise ValueError(f"{name}={getattr(self, name)}: give at most {most}")
+        require_integers(self, "steps", "batch", "looks")
+        require_positive("lr", self.lr, "float32")
         if self.looks > self.steps:
             raise ValueError(f"looks={self.looks}: give at most steps={self.steps}")
         if self.batch > examples:
             raise ValueError(
                 f"batch={self.batch}: give at most the {examples} training images"
             )
-        if self.schedule not in SCHEDULES:
-            known = ", ".join(SCHEDULES)
-            raise ValueError(f"unknown schedule {self.schedule!r}: choose {known}")
+        require_known("schedule", self.schedule, SCHEDULES)
         optimizer_named(self.optimizer)
 
     def transformation(self) -> optax.GradientTransformation:
@@ -88,7 +78,7 @@ class Training:
         return [self.steps * (i + 1) // self.looks for i in range(self.looks)]
 
 
-class Fits(NamedTuple):
+class TrainingState(NamedTuple):
     """Networks in training.
 
     weights, optimizer: pytrees with networks on their leading axes. step: updates done.
@@ -109,10 +99,10 @@ def train(
     samples: tuple[Sample, Sample],
     *,
     looked_at: tuple[Sample, ...] | None = None,
-    fits: Fits | None = None,
-    keep: Callable[[Fits], object] = lambda fits: None,
+    state: TrainingState | None = None,
+    keep: Callable[[TrainingState], object] = lambda state: None,
     progress: Callable[[int], object] = lambda steps: None,
-) -> Fits:
+) -> TrainingState:
     """Trains one network a key.
 
     Args:
@@ -121,7 +111,7 @@ def train(
       keys: PRNG keys ``[networks]``.
       samples: training images and test images.
       looked_at: the samples on which losses are recorded; default ``samples``.
-      fits: a checkpoint to go on from, as given to ``keep``; the result has the same
+      state: a checkpoint to go on from, as given to ``keep``; the result has the same
         bits as that of an uninterrupted run.
       keep: called with the state after every look.
       progress: called with the number of updates done since the last call, summed over
@@ -138,39 +128,39 @@ def train(
     measure = over_networks(
         lambda weights, *seen: on_samples(network.apply, seen)(float64(weights)), 1, 2
     )
-    if fits is None:
+    if state is None:
         start = over_networks(_start(network, optimizer), 1, 0)
         weights, memory = start(data)
-        fits = Fits(weights, memory, 0, np.zeros((0, len(data), 2, 2)))
+        state = TrainingState(weights, memory, 0, np.zeros((0, len(data), 2, 2)))
     epoch_steps = len(fitted.labels) // training.batch
-    state, step, history = fits[:2], fits.step, fits.history
+    nets, step, history = state[:2], state.step, state.history
     for stop in [stop for stop in training.stops() if stop > step]:
         while step < stop:
             epoch, first = divmod(step, epoch_steps)
             last = min(epoch_steps, first + stop - step)
             numbers = [jnp.int32(value) for value in (epoch, first, last)]
-            state = segment(state, data, *numbers, fitted)
-            jax.block_until_ready(state)
+            nets = segment(nets, data, *numbers, fitted)
+            jax.block_until_ready(nets)
             step += last - first
             progress((last - first) * len(data))
-        settled = settle(network, state[0], fitted)
+        settled = settle(network, nets[0], fitted)
         seen = np.asarray(measure(settled, *(looked_at or samples)))
         history = np.concatenate([history, seen[None]])
-        fits = Fits(*state, step, history)
-        keep(fits)
-    return fits._replace(weights=settle(network, fits.weights, fitted))
+        state = TrainingState(*nets, step, history)
+        keep(state)
+    return state._replace(weights=settle(network, state.weights, fitted))
 
 
-def pack(fits: Fits) -> dict[str, np.ndarray]:
+def pack(state: TrainingState) -> dict[str, np.ndarray]:
     """Networks in training as named arrays, to be stored."""
-    states = {"weights": fits.weights, "optimizer": fits.optimizer}
+    states = {"weights": state.weights, "optimizer": state.optimizer}
     arrays = {name: np.asarray(leaf) for name, leaf in leaves(states).items()}
-    return arrays | {"step": np.asarray(fits.step), "history": fits.history}
+    return arrays | {"step": np.asarray(state.step), "history": state.history}
 
 
 def unpack(
     network: Network, training: Training, arrays: Mapping[str, np.ndarray]
-) -> Fits:
+) -> TrainingState:
     """What ``pack`` was given, for the same network and training.
 
     Raises:
@@ -183,7 +173,9 @@ def unpack(
         lambda path, _: arrays[keystr(path, simple=True, separator="/")], template
     )
     history = arrays["history"]
-    return Fits(states["weights"], states["optimizer"], int(arrays["step"]), history)
+    return TrainingState(
+        states["weights"], states["optimizer"], int(arrays["step"]), history
+    )
 
 
 def settle(network: Network, weights: Any, sample: Sample) -> Any:

@@ -27,7 +27,7 @@ from lmc_jax.students import descent
 if TYPE_CHECKING:  # of the extra "export"
     import xarray
 
-NONE = -1  # in whole numbers
+MISSING = -1  # in whole numbers
 DIMENSIONS = {
     "losses": ("pair", "path", "t"),
     "certificate": ("pair", "path", "t"),
@@ -93,13 +93,13 @@ def dataset(out: str | Path) -> "xarray.Dataset":
         for name, variable in cell.data_vars.items()
         if variable.dtype.kind in "iu"
     }
-    fill = dict.fromkeys(whole, NONE)
-    found = xarray.concat(cells, "cell", join="outer", fill_value=fill)
+    fill = dict.fromkeys(whole, MISSING)
+    joined = xarray.concat(cells, "cell", join="outer", fill_value=fill)
     paths = dict.fromkeys(path for cell in cells for path in cell.path.values.tolist())
-    found = found.sel(path=list(paths))  # in the order in which they come
+    joined = joined.sel(path=list(paths))  # in the order in which they come
     for name in whole:
-        found[name].encoding["_FillValue"] = NONE
-    return found.drop_vars(found.sizes.keys() - {"cell", "path", "t", "definition"})
+        joined[name].encoding["_FillValue"] = MISSING
+    return joined.drop_vars(joined.sizes.keys() - {"cell", "path", "t", "definition"})
 
 
 def _cell(record: store.Record) -> "xarray.Dataset":
@@ -114,9 +114,11 @@ def _cell(record: store.Record) -> "xarray.Dataset":
         axes = (f"{name}_{axis}" for axis in range(1, array.ndim))
         dimensions = ("cell", *DIMENSIONS.get(name, ("pair", *axes)))
         variables[name] = (dimensions, array[None], _attributes(name))
-    found = xarray.Dataset(variables, coordinates | _labels(record), ATTRIBUTES)
-    unlabelled = found.sizes.keys() - found.coords.keys()
-    return found.assign_coords({name: range(found.sizes[name]) for name in unlabelled})
+    dataset = xarray.Dataset(variables, coordinates | _labels(record), ATTRIBUTES)
+    unlabelled = dataset.sizes.keys() - dataset.coords.keys()
+    return dataset.assign_coords(
+        {name: range(dataset.sizes[name]) for name in unlabelled}
+    )
 
 
 def _measures(record: store.Record) -> dict[str, np.ndarray]:
@@ -144,51 +146,43 @@ def _attributes(name: str) -> dict[str, Any]:
 # --- the table -----------------------------------------------------------------------
 
 
-def tables(out: str | Path) -> Iterator[dict[str, np.ma.MaskedArray]]:
-    """The tidy table cell by cell: columns of ``pairs × paths`` rows, pair by pair.
+def rows(out: str | Path) -> Iterator[dict[str, Any]]:
+    """The tidy table: a row for each path of each pair, cell by cell.
 
     The cell's parameters, ``pair``, ``path``, a barrier by each definition, the losses
     at both ends, the overlap, and of both students what is measured of each. What a
-    cell does not have is masked.
+    cell does not have is None.
 
     Raises:
       StoreError: for a damaged cell.
       ValueError: as ``summary.require_students``.
     """
-    for record in store.records(out):
+    for record in store.read_each(out):
         summary.require_students(record)
-        yield _columns(record)
+        yield from _rows(record)
 
 
-def _columns(record: store.Record) -> dict[str, np.ma.MaskedArray]:
-    arrays, measures = record.arrays, _measures(record)
-    pairs, paths, _ = arrays["losses"].shape
-    columns = {
-        name: np.full(pairs * paths, value)
-        for name, value in summary.cell_columns(record.parameters).items()
-    }
-    columns["pair"] = np.repeat(np.arange(pairs), paths)
-    columns["path"] = np.tile(_labels(record)["path"], pairs)
-    for name, heights in zip(BARRIERS, measures["barrier"], strict=True):
-        columns[f"barrier_{name}"] = heights.ravel()
-    for name, t in (("loss_first", 0), ("loss_second", -1)):
-        columns[name] = arrays["losses"][..., t].ravel()
-    columns["overlap"] = np.repeat(arrays["overlap"], paths)
+def _rows(record: store.Record) -> Iterator[dict[str, Any]]:
+    measures, shared = _measures(record), summary.cell_columns(record.parameters)
+    names = [f"barrier_{definition}" for definition in BARRIERS]
+    for pair, losses in enumerate(measures["losses"]):
+        heights = measures["barrier"][:, pair]
+        overlap = {"overlap": measures["overlap"][pair]}
+        students = _of_students(measures, pair)
+        for path, label in enumerate(_labels(record)["path"]):
+            of_path = {"pair": pair, "path": label}
+            of_path |= dict(zip(names, heights[:, path], strict=True))
+            of_path |= {"loss_first": losses[path, 0], "loss_second": losses[path, -1]}
+            yield shared | of_path | overlap | students
+
+
+def _of_students(measures: dict[str, np.ndarray], pair: int) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
     for name, dimensions in DIMENSIONS.items():
         if dimensions == ("pair", "student"):
-            absent = np.ma.masked_all((pairs, 2), np.int32)
-            for student, which in enumerate(("first", "second")):
-                values = arrays.get(name, absent)[:, student]
-                if name == "status" and name in arrays:
-                    values = np.array(descent.STATUS)[values]
-                elif name == "status":
-                    values = np.ma.masked_all(pairs, "U9")
-                columns[f"{name}_{which}"] = values.repeat(paths)
-    return {name: _masked(column) for name, column in columns.items()}
-
-
-def _masked(column: np.ndarray) -> np.ma.MaskedArray:
-    missing = np.ma.getmaskarray(column)
-    if column.dtype.kind == "f":
-        missing = missing | np.isnan(np.ma.getdata(column))
-    return np.ma.masked_array(np.ma.getdata(column), missing)
+            both: Any = measures[name][pair] if name in measures else (None, None)
+            first, second = both
+            if name == "status" and name in measures:
+                first, second = descent.STATUS[first], descent.STATUS[second]
+            columns |= {f"{name}_first": first, f"{name}_second": second}
+    return columns

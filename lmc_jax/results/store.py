@@ -87,8 +87,9 @@ def cell_path(out: str | Path, parameters: Values) -> Path:
 def open_store(out: str | Path) -> Path:
     """Makes the directory `out` ready for `save`, and returns it.
 
-    Removes what writers left that died more than a day ago. Raises StoreError when
-    `out` is a file, cannot be created or written, or holds a cell of another schema.
+    Removes temporary files of writers that died more than a day ago. Raises StoreError
+    when `out` is a file, cannot be created or written, or holds a cell of another
+    schema.
     """
     try:
         cells = Path(out, "cells").absolute()
@@ -106,7 +107,7 @@ def open_store(out: str | Path) -> Path:
     except (OSError, ValueError) as error:  # ValueError: cannot name any file
         message = f"cannot use {str(out)!r} as the output directory: {error}"
         raise StoreError(message) from error
-    for path in paths(out):
+    for path in cell_files(out):
         with suppress(OSError, CorruptCell), path.open("rb") as file:  # `find` names it
             file.seek(-_SEAL, os.SEEK_END)
             if not file.read().startswith(_MARK % SCHEMA):
@@ -152,7 +153,7 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
     except OSError as error:
         raise CorruptCell(f"{name} cannot be read: {error.strerror}") from error
     if data[-_HEX:] != _digest(data):
-        raise CorruptCell(f"{name} is truncated, altered or no cell: wrong checksum")
+        raise CorruptCell(f"{name} is truncated, altered or not a cell: wrong checksum")
     if (mark := data[-_SEAL:-_HEX]) != _MARK % SCHEMA:
         other = f"{name} is sealed as {mark.decode(errors='replace')!r}"
         raise StoreError(f"{other}, not schema {SCHEMA}: use another output directory")
@@ -164,7 +165,7 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
         record = Record(meta["parameters"], arrays, meta["provenance"], path)
         right = fingerprint(record.parameters)
     except _UNPARSABLE as error:
-        raise CorruptCell(f"{name} is sealed but no cell: {error!r}") from error
+        raise CorruptCell(f"{name} is sealed but not a cell: {error!r}") from error
     if path.name not in (f"{right}.npz", f"{right}{WEIGHTS}"):
         raise CorruptCell(f"{name} holds a cell whose name is {right}.npz")
     wanted = "weights" if path.name.endswith(WEIGHTS) else "measurements"
@@ -186,7 +187,7 @@ def _header(start: bytes) -> tuple[np.dtype, tuple[int, ...]]:
     version = np.lib.format.read_magic(file)
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if version != (1, 0) or fortran or dtype.hasobject:
-        raise ValueError("no plain array of NumPy's format 1.0, rows first")
+        raise ValueError("not a plain array of NumPy's format 1.0, rows first")
     return dtype, shape
 
 
@@ -218,20 +219,20 @@ def find(out: str | Path, parameters: Values) -> Record | None:
     return read(path) if path.exists() else None
 
 
-def paths(out: str | Path, *, weights: bool = False) -> list[Path]:
+def cell_files(out: str | Path, *, weights: bool = False) -> list[Path]:
     """The files of all cells, or those of all weights, sorted by name."""
     files = Path(out, "cells").glob("[!.]*.npz")
     return sorted(path for path in files if path.name.endswith(WEIGHTS) == weights)
 
 
-def records(
+def read_each(
     out: str | Path, on_corrupt: Callable[[CorruptCell], object] | None = None
 ) -> Iterator[Record]:
     """The good cells, sorted by file name, one in memory at a time.
 
     Bad ones go to `on_corrupt` (a list's `append`, say); without it they are raised.
     """
-    for path in paths(out):
+    for path in cell_files(out):
         try:
             record = read(path)
         except CorruptCell as error:
@@ -266,7 +267,7 @@ def load(out: str | Path) -> list[Record]:
 
     Raises as `read`, and StoreError where there are no cells.
     """
-    if cells := list(records(out)):
+    if cells := list(read_each(out)):
         return cells
     raise StoreError(f"{str(out)!r} holds no cells: give the output of a sweep")
 
@@ -282,7 +283,9 @@ def _pack(
         for name in sorted(arrays):
             array = np.asarray(arrays[name], order="C")
             if not re.fullmatch(r"\w+(/\w+)*", name, re.ASCII):
-                raise StoreError(f"{name!r} is no array name: use letters, digits, _")
+                raise StoreError(
+                    f"{name!r} is not an array name: use letters, digits, _"
+                )
             if array.dtype.kind not in "biufcmMSU" or array.dtype.isbuiltin == 2:
                 fault = f"array {name!r} has dtype {array.dtype}"
                 raise StoreError(f"{fault}: convert it, for example to float32")

@@ -1,4 +1,4 @@
-"""The table of a sweep: one row a (cell, matching), rebuilt from stored cells."""
+"""The table of a sweep: one row per cell and matching, rebuilt from stored cells."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from lmc_jax.paths import barrier
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs, kept_pairs
-from lmc_jax.statistics import mean_interval, named, ratio_intervals
+from lmc_jax.statistics import mean_interval, named, ratio_interval
 from lmc_jax.students import descent
 
 RESAMPLES = 2000  # of the bootstrap; its own error is then a tenth of an interval
@@ -33,7 +33,7 @@ def rows(
 ) -> list[dict[str, Any]]:
     """Rows of ``summary.csv``, sorted by k, d, source, learning rate, m, matching.
 
-    Means are over ``pairs`` independent pairs of which neither run diverged, with 95%
+    Means are over ``pairs`` independent pairs in which neither run diverged, with 95%
     percentile-bootstrap intervals; ``normalized`` is the ratio of the mean permuted to
     the mean direct barrier. Fractions are over all runs, their intervals over pairs,
     and so are the median and the maximum of the final float64 loss. The matching
@@ -45,18 +45,18 @@ def rows(
     table = []
     for record in records:
         cell, arrays = record.parameters, record.arrays
-        found = barriers(record, definition)
+        heights = barriers(record, definition)
         shared = cell_columns(cell) | _run_columns(cell, arrays)
         overlap = arrays["overlap"][kept_pairs(arrays)] / cell["m"]
-        direct = np.broadcast_to(found[:, :1], found.shape)
-        means = _intervals(found)
-        ratios = ratio_intervals(found, direct, resamples=RESAMPLES)
+        direct = np.broadcast_to(heights[:, :1], heights.shape)
+        means = mean_interval(heights, resamples=RESAMPLES)
+        ratios = ratio_interval(heights, direct, resamples=RESAMPLES)
         for column, matching in enumerate(["direct", *cell["matchings"]]):
             row = {
                 **shared,
                 "matching": matching,
                 "barrier": definition,
-                "pairs": len(found),
+                "pairs": len(heights),
                 **named("barrier", means[column]),
                 **named("normalized", ratios[column]),
                 **named("overlap", mean_interval(overlap, resamples=RESAMPLES)),
@@ -68,9 +68,11 @@ def rows(
 def load(out: str | Path, definition: str = "lerp") -> dict[str, np.ndarray]:
     """The table of a sweep's output folder as NumPy columns.
 
+    >>> load("results/barrier_vs_width")["barrier_mean"]  # doctest: +SKIP
+
     Args:
       out: folder of a sweep, finished or not; nothing is written.
-      definition: of the barrier, one of ``interpolation.BARRIERS``.
+      definition: of the barrier, one of ``paths.BARRIERS``.
 
     Returns:
       Arrays ``[rows]`` by column name; see ``rows``.
@@ -106,7 +108,7 @@ def columns(table: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def cell_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """What the rows of a cell say of it: NaN or empty where its source has no such."""
+    """The columns that describe a cell: NaN or empty where its source has no value."""
     source = cell["source"]
     lr = source.get("lr", np.nan)
     return {
@@ -137,20 +139,16 @@ def _run_columns(
         "diverged_fraction": diverged,
         "zero_row_fraction": arrays["zero_rows"],
     }
-    found = _intervals(np.stack([share.mean(axis=1) for share in shares.values()], 1))
-    found[-1] /= cell["m"]
+    by_pair = np.stack([share.mean(axis=1) for share in shares.values()], axis=1)
+    intervals = mean_interval(by_pair, resamples=RESAMPLES)
+    intervals[-1] /= cell["m"]
     columns: dict[str, Any] = {}
-    for name, (mean, low, high) in zip(shares, found.tolist(), strict=True):
+    for name, (mean, low, high) in zip(shares, intervals.tolist(), strict=True):
         columns |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     return columns | {
         "loss_median": float(np.median(loss)),
         "loss_max": float(np.max(loss)),
     }
-
-
-def _intervals(values: np.ndarray) -> np.ndarray:
-    """Means of columns ``[n, c]`` with their intervals, ``[c, 3]``."""
-    return ratio_intervals(values, np.ones_like(values), resamples=RESAMPLES)
 
 
 def _order(row: Mapping[str, Any]) -> tuple:

@@ -1,8 +1,8 @@
 """One run of gradient descent; `jax.vmap` makes it many.
 
 A run is advanced a fixed number of steps at a time and then checked: by ``run`` until
-it ends, by a sweep so that the host can replace the runs that ended. A run that ended
-is frozen: it keeps its last finite weights and no longer disturbs or needs anything.
+it ends, by a sweep so that the host can replace runs that have ended. A run that has
+ended is frozen at its last finite weights.
 """
 
 import functools
@@ -21,7 +21,7 @@ from lmc_jax.students.optimizers import optimizer_named
 RUNNING, CONVERGED, EXHAUSTED, DIVERGED = range(4)
 STATUS = ("running", "converged", "exhausted", "diverged")
 
-# A student of this Frobenius norm is lost: global minima have norm at most sqrt(k).
+# Beyond this Frobenius norm a run has diverged: global minima have at most sqrt(k).
 NORM_BOUND = 1e6
 
 
@@ -29,7 +29,7 @@ class Run(NamedTuple):
     """State of one run.
 
     W: student ``[m, d]``. optimizer: optax state. step: int32, updates done.
-    status: int32, an index into ``STATUS``. held: int32, checks in a row below the
+    status: int32, an index into ``STATUS``. held: int32, looks in a row below the
     tolerance.
     """
 
@@ -41,7 +41,7 @@ class Run(NamedTuple):
 
 
 def start(W: Array, optimizer: optax.GradientTransformation) -> Run:
-    """A run at step 0 from the student ``W [m, d]``."""
+    """A run at step 0 from the student ``W [m, d]``, float32 or float64."""
     zero = jnp.zeros((), jnp.int32)
     return Run(W, optimizer.init(W), zero, zero + RUNNING, zero)
 
@@ -59,8 +59,14 @@ def advance(
 ) -> Run:
     """Up to ``updates`` optimiser steps, and none beyond step ``limit``.
 
+    >>> sgd = optimizer_named("sgd")(0.3)
+    >>> W = two_layer.init(jax.random.key(0), 6, 3, std=0.01)
+    >>> state = advance(start(W, sgd), 3, sgd, updates=50, limit=20)
+    >>> state.step.item(), STATUS[state.status]
+    (20, 'exhausted')
+
     Args:
-      run: state; left as it is unless running.
+      run: state; unchanged unless running.
       k: teacher width.
       optimizer: made by one of ``optimizers.OPTIMIZERS``; its learning rate may be
         traced.
@@ -113,17 +119,22 @@ def advance(
 
 
 def check(run: Run, loss: Array, tolerance: ArrayLike, hold: int = 1) -> Run:
-    """Marks a run ``CONVERGED`` whose loss is below the tolerance ``hold`` times.
+    """Marks a run ``CONVERGED`` once ``hold`` looks in a row find a small loss.
 
-    In a row, that is: near a minimum that is barely unstable a run may pass below the
-    tolerance before the instability has grown. A run at its step limit counts as
-    converged if its last check makes it so.
+    More than one, because near a barely unstable minimum a run may pass below the
+    tolerance before the instability has grown. A run at its step limit can still
+    converge at its last look.
+
+    >>> run = start(jnp.eye(2), optimizer_named("sgd")(0.1))
+    >>> run = check(run, 1e-9, 1e-6, hold=2)
+    >>> STATUS[run.status], STATUS[check(run, 1e-9, 1e-6, hold=2).status]
+    ('running', 'converged')
 
     Args:
       run: state, running or not.
-      loss: population loss of ``run.W``.
-      tolerance: least loss that does not count.
-      hold: checks in a row that must find less.
+      loss: population loss of ``run.W``, a scalar.
+      tolerance: a loss below it counts.
+      hold: looks in a row that must find one.
 
     Returns:
       The state with ``status`` and ``held`` brought up to date.
@@ -138,7 +149,7 @@ def check(run: Run, loss: Array, tolerance: ArrayLike, hold: int = 1) -> Run:
 class Trained(NamedTuple):
     """The end of a run.
 
-    weights: ``[m, d]``, the last that were bounded. status: int32, an index into
+    weights: ``[m, d]``, the last within ``NORM_BOUND``. status: int32, an index into
     ``STATUS``. steps: int32, updates done. history: float64 ``[looks]``, the population
     loss of the weights at every look, NaN beyond the end.
     """
@@ -184,7 +195,7 @@ def run(
       k: teacher width, at most d.
       lr: learning rate η.
       optimizer: one of ``optimizers.OPTIMIZERS``.
-      steps: most updates.
+      steps: maximal number of updates.
       tol: the run has converged once its float64 loss is below this.
       check_every: updates between two looks at the loss.
       batch: fresh inputs a step; 0 for the gradient of the population loss.
@@ -195,8 +206,8 @@ def run(
       The end of the run, its history of ``ceil(steps / check_every)`` looks.
 
     Raises:
-      ValueError: in one line, for what cannot be trained so, and for JAX without
-        float64.
+      ValueError: in one line, for settings that cannot be trained, and for JAX
+        without float64.
     """
     if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("losses need float64: call lmc_jax.configure() first")

@@ -27,6 +27,10 @@ def sample(
     Counts are 1 + Multinomial(m - k, 1/k) in random order; within a type the norms
     are Dirichlet(α): uniform on the simplex for α = 1, all equal for α = ∞.
 
+    >>> W = sample(jax.random.key(0), 6, 2, 3)
+    >>> W.shape, W.sum(axis=0).round(12).tolist()
+    ((6, 3), [1.0, 1.0, 0.0])
+
     Args:
       key: PRNG key.
       m: width, m >= k; may be traced when ``size`` is given.
@@ -37,7 +41,7 @@ def sample(
       dtype: of the result.
 
     Returns:
-      ``[size, d]``.
+      ``[size, d]``, not checked: give m >= k and d >= k.
     """
     rows = int(m) if size is None else size
     type_key, order_key, norm_key = jax.random.split(key, 3)
@@ -64,7 +68,10 @@ def sample(
 
 
 def types(W: Array, k: int, zero: ArrayLike = 0.0) -> Array:
-    """Type of each neuron: the teacher coordinate that carries its norm.
+    """Type of each neuron: the teacher coordinate that carries its norm (Lemma 2).
+
+    >>> types(jnp.array([[0.0, 1.0], [0.6, 0.0], [0.0, 0.0]]), 2).tolist()
+    [1, 0, 2]
 
     Args:
       W: ``[..., m, d]``.
@@ -80,7 +87,11 @@ def types(W: Array, k: int, zero: ArrayLike = 0.0) -> Array:
 
 
 def counts(kinds: Array, k: int) -> Array:
-    """Number of neurons of each type: types ``[..., m]`` to int32 ``[..., k]``."""
+    """Number of neurons of each type: types ``[..., m]`` to int32 ``[..., k]``.
+
+    >>> counts(jnp.array([1, 0, 1]), 3).tolist()
+    [1, 2, 0]
+    """
     return jnp.sum(
         kinds[..., None] == jnp.arange(k, dtype=kinds.dtype), axis=-2, dtype=jnp.int32
     )
@@ -91,12 +102,15 @@ def off_axis_share(W: Array, k: int) -> Array:
 
     1 - Σᵢ max(w_{i,τ(i)}, 0)² / Σᵢ |wᵢ|²: 0 on the set of global minima, at most 1.
 
+    >>> off_axis_share(jnp.array([[3.0, 0.0], [0.0, -4.0]]), 2).item()
+    0.64
+
     Args:
       W: ``[..., m, d]``.
       k: teacher width.
 
     Returns:
-      ``[...]``; 0 for the zero student.
+      ``[...]``, dtype of ``W``; 0 for the zero student.
     """
     on_axis = jnp.sum(jnp.square(jax.nn.relu(jnp.max(W[..., :k], axis=-1))), axis=-1)
     total = jnp.sum(jnp.square(W), axis=(-2, -1))
@@ -109,12 +123,15 @@ def distance(W: Array, k: int) -> Array:
     Each type's components are projected on the simplex; an upper bound of the
     distance to the whole set, tight near it.
 
+    >>> distance(jnp.array([[0.5, 0.0], [0.5, 0.0], [0.0, 1.3]]), 2).round(6).item()
+    0.3
+
     Args:
       W: ``[m, d]``.
       k: teacher width.
 
     Returns:
-      Scalar; ∞ when some type has no neuron (always so for m < k).
+      Scalar, dtype of ``W``; ∞ when some type has no neuron, as always for m < k.
     """
     kind = types(W, k)
     parts = jnp.max(W[:, :k], axis=-1)  # component along the type

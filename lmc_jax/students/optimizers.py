@@ -25,7 +25,7 @@ def optimizer_named(name: str) -> Optimizer:
     """The function from a learning rate, or a schedule of it, to the optimiser.
 
     Args:
-      name: one of ``OPTIMIZERS``; what is not given there has optax's defaults.
+      name: one of ``OPTIMIZERS``; other settings are optax's defaults.
 
     Raises:
       ValueError: for any other name.

@@ -37,7 +37,7 @@ def sharpness(W: Array, k: int, *, iterations: int = 64) -> Array:
     """Algebraically largest eigenvalue λ_max of the Hessian of the population loss.
 
     The most positive, not the largest in size: away from minima there are negative
-    ones. At least ½ where a neuron is left: the curvature along any single neuron
+    ones. At least ½ if any neuron is nonzero: the curvature along any single neuron
     (norms from 1e-150 to 1e100; shorter ones may count as zero, longer ones give NaN).
     The residual of f adds a term that grows as a neuron shrinks: near a minimum with a
     neuron shorter than 1e-10 the rounding of the weights decides it.

@@ -34,7 +34,7 @@ def init(
       key: PRNG key.
       m: width; may be traced when ``size`` is given.
       d: input dimension.
-      std: standard deviation of an entry; ``he_std(d)`` for He initialisation.
+      std: standard deviation of an entry; √(2/d) is He initialisation.
       size: rows of the result, at least m (default m). Rows from m on are zero,
         and the first m rows do not depend on ``size``.
       dtype: of the result.
@@ -49,11 +49,6 @@ def init(
         entries * jnp.asarray(std, dtype),
         0,
     )
-
-
-def he_std(d: int) -> float:
-    """Standard deviation sqrt(2/d) of He initialisation (He et al. 2015)."""
-    return (2 / d) ** 0.5
 
 
 def student(W: Array, x: Array) -> Array:

@@ -21,7 +21,7 @@ from lmc_jax.sweep.programs import padded_width
 ELEMENTS = {"cpu": 2**16, "gpu": 2**25, "tpu": 2**24}
 
 # Groups of cells whose programs are compiled before they are needed.
-AHEAD = 2
+GROUPS_AHEAD = 2
 
 
 def batch_shape(cell: Cell, halvings: int = 0) -> tuple[int, int]:
@@ -78,7 +78,7 @@ def compiled_ahead(
     with ThreadPoolExecutor(cores) as pool:
         ahead: list[list[Future]] = []
         for position, group in enumerate(groups):
-            for later in groups[len(ahead) : position + 1 + AHEAD]:
+            for later in groups[len(ahead) : position + 1 + GROUPS_AHEAD]:
                 lowered = _lowered(later[0], halvings())
                 ahead.append([pool.submit(program.compile) for program in lowered])
             wait(ahead[position])
@@ -99,8 +99,8 @@ def _lowered(cell: Cell, halvings: int) -> Iterator[jax.stages.Lowered]:
         draw = programs.sampler(cell.k, cell.d, size, cell.source)
         yield draw.lower(array(pairs, 2, 2, dtype="uint32"), widths)
     else:
-        spec = programs.any_lr(cell.source)
-        start, descend = programs.descender(cell.k, cell.d, size, spec)
+        source = programs.any_lr(cell.source)
+        start, descend = programs.descender(cell.k, cell.d, size, source)
         count = slots(cell, halvings)
         started = start.lower(array(count, dtype="int32"))
         yield started
@@ -121,8 +121,8 @@ def _lowered(cell: Cell, halvings: int) -> Iterator[jax.stages.Lowered]:
     measure = programs.measurer(cell.k, cell.pqi)
     yield measure.lower(students, widths, array(pairs, dtype="float64"))
     join = programs.joiner(cell.k, cell.matchings, cell.points)
-    found = {
+    on_host = {
         name: array(*perms.shape, dtype=perms.dtype)
         for name, perms in programs.unmoved(cell.matchings, pairs, size).items()
     }
-    yield join.lower(students, widths, found)
+    yield join.lower(students, widths, on_host)

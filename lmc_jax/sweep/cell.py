@@ -3,13 +3,13 @@
 The setting is that of the paper (Assumption 1), the sources are gradient descent and
 the uniform model of global minima (Assumption 3, Lemma 8).
 
-Making one checks nothing; ``Cell.validate`` raises ValueError for the cell and for its
-source.
+Making one checks nothing; ``Cell.validate`` checks the cell and its source.
 """
 
 import dataclasses
 import json
 import math
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
@@ -19,29 +19,20 @@ from lmc_jax.matching import MATCHINGS
 from lmc_jax.students.optimizers import optimizer_named
 
 PRECISIONS = ("float32", "float64")
-LARGEST = 2**15  # width or dimension
-MOST_POINTS = 10_001  # of a path
-MOST_PAIRS = 10**7  # of a cell, whose keys and results are held in memory
-MOST_INPUTS = 2**24  # of an update, held in memory at once
-_KINDS: dict[Any, tuple[type, str]] = {
-    int: (Integral, "an integer"),
-    float: (Real, "a number"),
-    str: (str, "a name"),
-}
+MAX_WIDTH = 2**15  # width or dimension
 
 
 @dataclasses.dataclass(frozen=True)
 class Descent:
     """Students trained from N(0, init_std²) entries on L = ½ E[(f - f*)²], x ~ N(0, I).
 
-    One update is W - η ∂L/∂W, ∂L/∂W ``[m, d]`` in closed form, or over a batch. Values
-    out of range are refused by ``Cell.validate``.
+    One update is W - η ∂L/∂W, ∂L/∂W ``[m, d]`` in closed form, or over a batch.
 
     Attributes:
       lr: learning rate η.
       optimizer: one of ``optimizers.OPTIMIZERS``.
       batch: fresh N(0, I) inputs a step (SGD); 0 for the population gradient (GD).
-      steps: most updates of a run.
+      steps: maximal number of updates of a run.
       tol: a run ends once its loss is below this.
       check_every: updates between two looks at the loss.
       hold: looks in a row that must find the loss below tol.
@@ -68,13 +59,23 @@ class Descent:
         """``sgd`` with a batch, else ``gd``."""
         return "sgd" if self.batch else "gd"
 
+    def validate(self) -> None:
+        """Raises ValueError, in one line, for what cannot be trained."""
+        optimizer_named(self.optimizer)
+        require_known("precision", self.precision, PRECISIONS)
+        for name in ("lr", "init_std"):
+            require_positive(name, getattr(self, name), self.precision)
+        require_positive("tol", self.tol)
+        require_integers(self, "steps", "check_every", "hold")
+        require_integers(self, "batch", least=0)
+        _require_zero_row(self.zero_row)
+
 
 @dataclasses.dataclass(frozen=True)
 class Minima:
     """Global minima drawn from the uniform model with Dirichlet(alpha) norms.
 
-    Float64, without error: the loss is 0 to rounding. They exist for m >= k, which
-    ``Cell.validate`` looks at, as it does at the values.
+    Float64, without error: the loss is 0 to rounding. They exist for m >= k.
 
     Attributes:
       alpha: concentration > 0 of the norms of a type; 1 is the paper's Assumption 3
@@ -95,6 +96,12 @@ class Minima:
         """alpha as a number: ∞ where it is "equal"."""
         return math.inf if self.alpha == "equal" else float(self.alpha)
 
+    def validate(self) -> None:
+        """Raises ValueError, in one line, for what cannot be drawn."""
+        if self.alpha != "equal":
+            require_positive("alpha", self.alpha)
+        _require_zero_row(self.zero_row)
+
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
@@ -104,12 +111,16 @@ class Cell:
     ½ E[(f - f*)²] with inputs x ~ N(0, I_d). Hashable; equal cells have the same
     numbers, bit for bit on CPU.
 
+    >>> cell = Cell(k=2, m=3, d=2, source=Minima(), pairs=4)
+    >>> cell.source.name, cell.parameters()["matchings"]
+    ('uniform', ['types_index', 'types_opposed'])
+
     Attributes:
       k: teacher width.
       m: student width.
       d: input dimension, at least k.
       source: where the students come from.
-      pairs: independent pairs; two fresh students a pair.
+      pairs: number of independent pairs, each of two fresh students.
       seed: root seed, a uint32.
       matchings: names in ``MATCHINGS``; the direct path is always measured.
       points: positions along the path, 0 and 1 included.
@@ -134,30 +145,18 @@ class Cell:
         return json.loads(json.dumps(parameters, default=lambda value: value.item()))
 
     def validate(self) -> None:
-        """Looks at every value.
+        """Checks every value.
 
         Raises:
           ValueError: in one line, for the first that cannot be computed as asked.
         """
-        _typed(self)
         if not isinstance(self.source, Descent | Minima):
             raise ValueError(f"source={self.source!r}: give a Descent or Minima")
-        _typed(self.source)
-        if not _tuple_of(str, self.matchings):
-            raise ValueError(f"matchings={self.matchings!r}: give a tuple of names")
-        if not _tuple_of(Real, self.pqi) or len(self.pqi) != 2:
-            raise ValueError(f"pqi={self.pqi!r}: give a tuple of two numbers")
-        for name in ("k", "m", "pairs"):
-            value = getattr(self, name)
-            if value < 1:
-                raise ValueError(f"{name}={value}: give {name} >= 1")
-        if self.pairs > MOST_PAIRS:
+        require_integers(self, "k", "m", "pairs")
+        require_integers(self, "seed", least=0, most=2**32 - 1)
+        if max(self.m, self.d) > MAX_WIDTH:
             raise ValueError(
-                f"pairs={self.pairs}: give at most {MOST_PAIRS}, and more seeds"
-            )
-        if max(self.m, self.d) > LARGEST:
-            raise ValueError(
-                f"m={self.m}, d={self.d}: give at most {LARGEST}, kernel matrices of "
+                f"m={self.m}, d={self.d}: give at most {MAX_WIDTH}, kernel matrices of "
                 "m × m must fit into memory"
             )
         if self.d < self.k:
@@ -165,8 +164,6 @@ class Cell:
                 f"k={self.k} > d={self.d}: the teacher's k orthonormal neurons need "
                 "an input dimension d >= k"
             )
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed={self.seed}: give a seed in 0 ... 4294967295")
         p, q = self.pqi
         if not 0 < p < q < math.inf:
             raise ValueError(f"pqi p={p}, q={q}: give 0 < p < q")
@@ -175,76 +172,43 @@ class Cell:
                 f"points={self.points}: give an odd number of at least 3, so that the "
                 "path has a midpoint"
             )
-        if self.points > MOST_POINTS:
-            raise ValueError(f"points={self.points}: give at most {MOST_POINTS}")
+        if not isinstance(self.matchings, tuple):
+            raise ValueError(f"matchings={self.matchings!r}: give a tuple of names")
         for name in self.matchings:
-            _known("matching", name, MATCHINGS)
+            require_known("matching", name, MATCHINGS)
         if len(set(self.matchings)) < len(self.matchings):
             raise ValueError(f"matching {','.join(self.matchings)} names one twice")
-        if isinstance(self.source, Minima):
-            _validate_minima(self.source, self)
-        else:
-            _validate_descent(self.source)
+        if isinstance(self.source, Minima) and self.m < self.k:
+            raise ValueError(
+                f"m={self.m} < k={self.k}: {self.source.name} minima exist for m >= k "
+                "only; choose larger m or the sources gd, sgd"
+            )
+        self.source.validate()
 
 
-def _typed(values: Cell | Descent | Minima) -> None:
-    for field in dataclasses.fields(values):
-        kind, words = _KINDS.get(field.type, (object, ""))
-        value = getattr(values, field.name)
-        if not isinstance(value, kind):
-            raise ValueError(f"{field.name}={value!r}: give {words}")
+def require_integers(
+    values: Any, *names: str, least: int = 1, most: int = 2**31 - 1
+) -> None:
+    """Raises ValueError for a field that is not an integer within the bounds."""
+    for name in names:
+        value = getattr(values, name)
+        if not isinstance(value, Integral):
+            raise ValueError(f"{name}={value!r}: give an integer")
+        if not least <= int(value) <= most:
+            bound = f"at least {least}" if int(value) < least else f"at most {most}"
+            raise ValueError(f"{name}={value}: give {bound}")
 
 
-def _tuple_of(kind: type, value: object) -> bool:
-    return isinstance(value, tuple) and all(isinstance(part, kind) for part in value)
+def require_known(what: str, name: str, known: Collection[str]) -> None:
+    """Raises ValueError for a name that is not among the known ones."""
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}: choose among {', '.join(known)}")
 
 
-def _known(what: str, name: str, names) -> None:
-    if name not in names:
-        raise ValueError(f"unknown {what} {name!r}: choose among {', '.join(names)}")
-
-
-def _validate_minima(source: Minima, cell: Cell) -> None:
-    if cell.m < cell.k:
-        raise ValueError(
-            f"m={cell.m} < k={cell.k}: {source.name} minima exist for m >= k only; "
-            "choose larger m or the sources gd, sgd"
-        )
-    if source.alpha != "equal":
-        if not isinstance(source.alpha, Real):
-            raise ValueError(f'alpha={source.alpha!r}: give a number or "equal"')
-        _positive("alpha", source.concentration)
-    _validate_zero_row(source)
-
-
-def _validate_descent(source: Descent) -> None:
-    optimizer_named(source.optimizer)
-    _known("precision", source.precision, PRECISIONS)
-    for name in ("lr", "tol", "init_std"):
-        _positive(name, getattr(source, name))
-    for name in ("lr", "init_std"):
-        within(source.precision, name, getattr(source, name))
-    for name in ("steps", "check_every", "hold"):
-        if getattr(source, name) < 1:
-            raise ValueError(f"{name}={getattr(source, name)}: give at least 1")
-    _validate_zero_row(source)
-    for name in ("steps", "check_every", "hold"):
-        if getattr(source, name) >= 2**31:
-            value = getattr(source, name)
-            raise ValueError(f"{name}={value}: give fewer than 2147483648")
-    if not 0 <= source.batch <= MOST_INPUTS:
-        raise ValueError(
-            f"batch={source.batch}: give 0 (population) to {MOST_INPUTS} inputs"
-        )
-
-
-def _validate_zero_row(source: Descent | Minima) -> None:
-    if not 0 <= source.zero_row < math.inf:
-        raise ValueError(f"zero_row={source.zero_row}: give a norm, 0 or more")
-
-
-def within(precision: str, name: str, value: float) -> None:
-    """Raises ValueError for a value that is 0 or infinite in this precision."""
+def require_positive(name: str, value: Any, precision: str = "float64") -> None:
+    """Raises ValueError unless a number is positive and finite in a precision."""
+    if not isinstance(value, Real) or not 0 < float(value) < math.inf:
+        raise ValueError(f"{name}={value!r}: give a positive finite number")
     with np.errstate(over="ignore", under="ignore"):
         rounded = float(np.dtype(precision).type(value))
     if not 0 < rounded < math.inf:
@@ -253,6 +217,6 @@ def within(precision: str, name: str, value: float) -> None:
         )
 
 
-def _positive(name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name}={value}: give a positive finite number")
+def _require_zero_row(value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"zero_row={value}: give a norm, 0 or more")

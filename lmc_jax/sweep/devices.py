@@ -1,8 +1,8 @@
 """The devices of all processes as one: batches split over them, results whole again.
 
-Every process runs the same program on the same data, and gives its own devices their
-share of each batch. What a process decides by must be known to all: whole results
-(``gathered``) or what the first process saw (``of_first``).
+Every process runs the same program on the same data, and its own devices compute their
+share of each batch. All must take the same decisions, so these rest on whole results
+(``gathered``) or on what the first process saw (``from_first_process``).
 """
 
 import contextlib
@@ -22,7 +22,7 @@ RUNS = PartitionSpec("runs")
 _KEPT: list[Any] = []
 
 
-class Elsewhere(RuntimeError):
+class FailedElsewhere(RuntimeError):
     """Another process could not do its share of a batch, and has said so."""
 
 
@@ -109,7 +109,7 @@ def joined() -> bool:
     return jax.distributed.is_initialized()
 
 
-def first() -> bool:
+def is_first_process() -> bool:
     """Whether this process is the one that writes, prints and draws."""
     return jax.process_index() == 0
 
@@ -124,7 +124,7 @@ def by_runs() -> NamedSharding:
     return NamedSharding(mesh(), RUNS)
 
 
-def split(tree: Any) -> Any:
+def scattered(tree: Any) -> Any:
     """NumPy arrays that every process has, as arguments of a program on the mesh."""
     if jax.process_count() == 1:
         return tree
@@ -140,13 +140,14 @@ def gathered(tree: Any) -> Any:
     """A tree of sharded arrays as whole NumPy arrays, in every process.
 
     Raises:
-      Elsewhere: where another process, in place of this call, says that it is not well.
+      FailedElsewhere: where another process, in place of this call, says that it
+        failed.
     """
     if jax.process_count() == 1:
         return jax.device_get(tree)
     jax.block_until_ready(tree)  # a lack of memory shows here, not in a collective
     if not all_well(True):
-        raise Elsewhere("another process could not do its share")
+        raise FailedElsewhere("another process could not do its share")
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
@@ -157,7 +158,7 @@ def all_well(well: bool) -> bool:
     return bool(multihost_utils.process_allgather(np.uint32(well)).all())
 
 
-def of_first(values: np.ndarray) -> np.ndarray:
+def from_first_process(values: np.ndarray) -> np.ndarray:
     """The first process's values, in every process."""
     if jax.process_count() == 1:
         return values

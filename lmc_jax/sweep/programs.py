@@ -22,7 +22,9 @@ from lmc_jax.sweep import devices
 from lmc_jax.sweep.cell import Descent, Minima
 from lmc_jax.sweep.devices import RUNS
 
-KEPT = 16  # programs of a kind: a sweep over many teachers must not keep them all
+MAX_PROGRAMS = (
+    16  # programs of a kind: a sweep over many teachers must not keep them all
+)
 
 
 def padded_width(m: int) -> int:
@@ -60,18 +62,18 @@ def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
     )
 
 
-@functools.lru_cache(KEPT)
+@functools.lru_cache(MAX_PROGRAMS)
 def sampler(k: int, d: int, size: int, source: Minima) -> jax.stages.Wrapped:
     """Program of key data ``[pairs, 2, 2]`` and widths ``[pairs]`` to global minima.
 
     Float64 ``[pairs, 2, size, d]``, rows from the width on zero.
     """
 
-    def one(key_data, m):
+    def draw(key_data, m):
         key = jax.random.wrap_key_data(key_data, impl=PRNG)
         return minima.sample(key, m, k, d, alpha=source.concentration, size=size)
 
-    return sharded(jax.vmap(jax.vmap(one, in_axes=(0, None))), effort=0)
+    return sharded(jax.vmap(jax.vmap(draw, in_axes=(0, None))), effort=0)
 
 
 def any_lr(source: Descent) -> Descent:
@@ -79,9 +81,9 @@ def any_lr(source: Descent) -> Descent:
     return dataclasses.replace(source, lr=1.0)
 
 
-@functools.lru_cache(KEPT)
+@functools.lru_cache(MAX_PROGRAMS)
 def descender(
-    k: int, d: int, size: int, spec: Descent
+    k: int, d: int, size: int, source: Descent
 ) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
     """Programs ``start(m) -> runs`` and ``descend(runs, *jobs) -> runs``.
 
@@ -89,10 +91,10 @@ def descender(
     compares the float64 population loss with the tolerance. Weights of runs are
     ``[size, padded_columns(d)]``.
     """
-    dtype, columns = jnp.dtype(spec.precision), padded_columns(d)
+    dtype, columns = jnp.dtype(source.precision), padded_columns(d)
 
     def optimizer(lr):
-        return optimizer_named(spec.optimizer)(lr.astype(dtype))
+        return optimizer_named(source.optimizer)(lr.astype(dtype))
 
     def idle(m):
         zero = jnp.zeros((size, columns), dtype)
@@ -100,7 +102,7 @@ def descender(
         return run._replace(status=run.status + descent.EXHAUSTED)
 
     def begin(run, init_key, m, lr, fresh):
-        W = two_layer.init(init_key, m, d, spec.init_std, size=size, dtype=dtype)
+        W = two_layer.init(init_key, m, d, source.init_std, size=size, dtype=dtype)
         W = jnp.pad(W, ((0, 0), (0, columns - d)))
         begun = descent.start(W, optimizer(lr))
         return jax.tree.map(lambda new, old: jnp.where(fresh, new, old), begun, run)
@@ -110,16 +112,16 @@ def descender(
             run,
             k,
             optimizer(lr),
-            updates=min(spec.check_every, spec.steps),
-            limit=spec.steps,
-            batch=spec.batch,
+            updates=min(source.check_every, source.steps),
+            limit=source.steps,
+            batch=source.batch,
             key=data_key,
             d=d,
         )
 
     def look(run):
         loss = two_layer.loss(run.W.astype(jnp.float64), k)
-        return descent.check(run, loss, spec.tol, spec.hold)
+        return descent.check(run, loss, source.tol, source.hold)
 
     def descend(runs, key_data, m, lr, fresh):
         keys = jax.vmap(jax.random.split)(jax.random.wrap_key_data(key_data, impl=PRNG))
@@ -129,14 +131,14 @@ def descender(
     return sharded(jax.vmap(idle), effort=0), sharded(descend)
 
 
-@functools.lru_cache(KEPT)
+@functools.lru_cache(MAX_PROGRAMS)
 def measurer(k: int, exponents: tuple[float, float]) -> jax.stages.Wrapped:
     """Program of pairs ``[n, 2, size, d]`` to measures of students and their counts.
 
     It takes their widths ``[n]`` and the norm of a zero row ``[n]`` too. Float64.
     """
 
-    def one(pair, m, zero_row):
+    def measure(pair, m, zero_row):
         counts = minima.counts(minima.types(pair, k, zero=zero_row), k)
         return {
             "pqi_flat": measures.pqi(
@@ -150,7 +152,7 @@ def measurer(k: int, exponents: tuple[float, float]) -> jax.stages.Wrapped:
             "distance": jax.vmap(lambda W: minima.distance(W, k))(pair),
         }
 
-    return sharded(jax.vmap(one), effort=0)
+    return sharded(jax.vmap(measure), effort=0)
 
 
 def unmoved(matchings: tuple[str, ...], n: int, size: int) -> dict[str, np.ndarray]:
@@ -160,21 +162,21 @@ def unmoved(matchings: tuple[str, ...], n: int, size: int) -> dict[str, np.ndarr
     return {name: stay.copy() for name in host}
 
 
-@functools.lru_cache(KEPT)
+@functools.lru_cache(MAX_PROGRAMS)
 def joiner(k: int, matchings: tuple[str, ...], points: int) -> jax.stages.Wrapped:
     """Program of pairs ``[n, 2, size, d]`` to paths, direct and after each matching.
 
-    It takes their widths ``[n]`` and what was found on the host too, permutations as
+    It takes their widths ``[n]`` and what was matched on the host too, permutations as
     ``unmoved``. Float64.
     """
 
-    def align(pair, m, found, name):
+    def align(pair, m, on_host, name):
         on_device = MATCHINGS[name].on_device
-        return on_device(pair, k, m) if on_device else found[name]
+        return on_device(pair, k, m) if on_device else on_host[name]
 
-    def one(pair, m, found):
+    def join(pair, m, on_host):
         direct = jnp.arange(pair.shape[1], dtype=jnp.int32)
-        aligned = [align(pair, m, found, name) for name in matchings]
+        aligned = [align(pair, m, on_host, name) for name in matchings]
         perms = jnp.stack([direct, *aligned])
         ts = paths.times(points)
         loss = functools.partial(two_layer.loss, k=k)
@@ -185,4 +187,4 @@ def joiner(k: int, matchings: tuple[str, ...], points: int) -> jax.stages.Wrappe
             "losses": jax.lax.map(lambda perm: along(pair[1][perm]), perms),
         }
 
-    return sharded(jax.vmap(one))
+    return sharded(jax.vmap(join))

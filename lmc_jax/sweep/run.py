@@ -18,8 +18,8 @@ from lmc_jax.matching import MATCHINGS, Matching
 from lmc_jax.sweep import devices, programs
 from lmc_jax.sweep.batches import batch_shape, compiled_ahead, pair_batch
 from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.pairs import Pair, sampled, trained
 from lmc_jax.sweep.programs import padded_width
-from lmc_jax.sweep.students import Pair, sampled, trained
 
 Save = Callable[[Cell, dict[str, np.ndarray], np.ndarray | None], None]
 
@@ -67,7 +67,7 @@ def sweep(
             halvings += 1
             halved(halvings)
             progress(-results.forget())
-        if number % programs.KEPT == 0:
+        if number % programs.MAX_PROGRAMS == 0:
             gc.collect()  # programs that were dropped are held in cycles
 
 
@@ -82,12 +82,12 @@ def _computed(
         for batch in _batches(pairs, pair_batch(group[0], halvings)):
             results.add(batch, _measured(batch, group[0], halvings))
             progress(len(batch))
-    except devices.Elsewhere:
+    except devices.FailedElsewhere:
         return False
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not devices.out_of_memory(error):
             raise
-        return devices.all_well(False)  # the others wait for word
+        return devices.all_well(False)  # tells the others, which wait
     return True
 
 
@@ -157,16 +157,16 @@ def _measured(
         for row, perm in zip(rows, _on_host(batch, MATCHINGS[name]), strict=False):
             row[: len(perm)] = perm
     zero = np.array([pair.cell.source.zero_row for pair in padded])
-    students, m, zero, perms = devices.split((students, m, zero, perms))
+    students, m, zero, perms = devices.scattered((students, m, zero, perms))
     measure = programs.measurer(cell.k, cell.pqi)
     join = programs.joiner(cell.k, cell.matchings, cell.points)
     measured, joined = devices.gathered(
         (measure(students, m, zero), join(students, m, perms))
     )
-    found = measured | joined
+    arrays = measured | joined
     if not isinstance(cell.source, Minima):
-        del found["certificate"]  # it bounds paths between global minima only
-    return {name: values[: len(batch)] for name, values in found.items()}
+        del arrays["certificate"]  # it bounds paths between global minima only
+    return {name: values[: len(batch)] for name, values in arrays.items()}
 
 
 def _on_host(batch: list[Pair], matching: Matching) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Predictions without free parameters: overlap, unmatched mass, certificates.
+"""Predictions without free parameters: overlap, and certificates of the barrier.
 
 Conventions: ``L(W) = ½ E[(f - f*)²]``, inputs ``x ~ N(0, I)``. m is the width of the
 student, k of the teacher, n the numbers of neurons of each type. The *uniform model*
@@ -13,7 +13,6 @@ from lmc_jax.theory.barrier import (
     certificate_rate,
     expected_certificate,
     spacing_order_statistics,
-    unmatched_mass,
 )
 from lmc_jax.theory.overlap import (
     CLT_MINIMUM_RATIO,
@@ -34,5 +33,4 @@ __all__ = [
     "expected_overlap_limit",
     "overlap_minimum",
     "spacing_order_statistics",
-    "unmatched_mass",
 ]

@@ -13,15 +13,15 @@ def widths(m: ArrayLike, k: int, *, integer: bool = True) -> Floats:
     """Widths m ``[...]`` as float64.
 
     Raises:
-      ValueError: in one line, for one below k, one that is no integer (or, with
-        ``integer=False``, not finite), or a k that is no integer >= 1.
+      ValueError: in one line, for one below k, one that is not an integer (or, with
+        ``integer=False``, not finite), or a k that is not an integer >= 1.
     """
     require(whole(k) & (k >= 1), k, "teacher width k must be an integer >= 1")
-    found = np.asarray(m, np.float64)
-    valid = whole(found) if integer else np.isfinite(found)
+    values = np.asarray(m, np.float64)
+    valid = whole(values) if integer else np.isfinite(values)
     kind = "an integer" if integer else "finite and"
-    require(valid & (found >= k), found, f"width m must be {kind} >= k = {k}")
-    return found
+    require(valid & (values >= k), values, f"width m must be {kind} >= k = {k}")
+    return values
 
 
 def whole(values: ArrayLike) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Unmatched mass of two minima of the uniform model, and what it bounds."""
+"""What Algorithm 1 leaves unmatched in two minima of the uniform model, and bounds."""
 
 import numpy as np
 import scipy  # its parts load when first used
@@ -10,7 +10,6 @@ from lmc_jax.theory.arguments import (
     over_widths,
     require,
     whole,
-    widths,
 )
 from lmc_jax.theory.overlap import expected_overlap
 
@@ -20,60 +19,43 @@ def spacing_order_statistics(n: int) -> Floats:
 
     E a₍ⱼ₎ = (1/n) Σ_{i=j}^{n} 1/i for n normalised Exp(1) draws (Rényi 1953).
 
+    >>> spacing_order_statistics(2).tolist()
+    [0.75, 0.25]
+
     Takes an integer n >= 1; returns ``[n]``, falling, with sum 1.
 
     Raises:
-      ValueError: for n < 1, or no integer.
+      ValueError: for n < 1, or not an integer.
     """
     require(whole(n) & (n >= 1), n, "number of neurons n must be an integer >= 1")
     return np.cumsum(1 / np.arange(n, 0, -1))[::-1] / n
 
 
-def unmatched_mass(m: ArrayLike, k: int) -> Floats:
-    """Expected mass E ρⱼ of one type that Algorithm 1 leaves unmatched, exact.
+def expected_certificate(m: ArrayLike, k: int) -> Floats:
+    """Expected upper bound ½ E[ρᵀ K ρ] of the midpoint's loss, exact (uniform model).
 
-    Uniform model. Algorithm 1 leaves the (n - n')₊ smallest of the n neurons of a type;
-    about (k - 1)/2m for m ≫ k.
+    Let ρ be half the mass of each type that a matching of equal types leaves unmatched
+    in two global minima, both added, and K = ½ on the diagonal and 1/2π off it. Then
+    L((W + W')/2) <= ½ ρᵀ K ρ for every such pair: the residual is Σⱼ ρⱼ relu(xⱼ) less
+    the leftover neurons, which lie between 0 and that sum by convexity of relu. Here
+    the matching is Algorithm 1's, which leaves the (n - n')₊ smallest of the n neurons
+    of a type. Falls like m⁻² for m ≫ k, faster than the O(m^-½) of Theorem 6.
 
-    Takes integers m ``[...]`` >= k; returns ``[...]``, in [0, 1), 0 for k = 1.
-
-    Raises:
-      ValueError: for m < k, or m or k that is no integer.
-    """
-
-    def one(width: int) -> float:
-        n, p = count_distribution(width, k)
-        mean, _ = _leftover_moments(n)
-        return float(p @ mean @ p)
-
-    return over_widths(one, m, k)
-
-
-def expected_certificate(m: ArrayLike, k: int, t: float = 0.5) -> Floats:
-    """Expected upper bound ½ E[ρ(t)ᵀ K ρ(t)] of L(W_t), exact in the uniform model.
-
-    Let ρ, ρ' be the masses of each type that a matching of equal types leaves unmatched
-    in two global minima, ρ(t) = (1-t) ρ + t ρ', and K = ½ on the diagonal and 1/2π off
-    it. Then L((1-t) W + t W') <= ½ ρ(t)ᵀ K ρ(t) for every such pair: the residual is
-    Σⱼ ρⱼ(t) relu(xⱼ) less the leftover neurons, which lie between 0 and that sum by
-    convexity of relu. Here the matching is Algorithm 1's. Falls like m⁻² for m ≫ k,
-    faster than the O(m^-½) of Theorem 6.
+    >>> expected_certificate([5, 10, 50], 5).round(4).tolist()
+    [0.0, 0.0307, 0.005]
 
     Args:
-      m: widths, m >= k.
+      m: widths ``[...]``, integers >= k.
       k: teacher width.
-      t: position on the path, in [0, 1].
 
     Returns:
-      Shape of ``m``.
+      ``[...]``, float64.
 
     Raises:
-      ValueError: for m < k, m or k that is no integer, or t outside [0, 1].
+      ValueError: for m < k, or m or k that is not an integer.
     """
-    require(0 <= t <= 1, t, "position t on the path must be in [0, 1]")
-    same, opposed = (1 - t) ** 2 + t**2, 2 * t * (1 - t)
 
-    def one(width: int) -> float:
+    def at_width(width: int) -> float:
         n, p = count_distribution(width, k)
         mean, square = _leftover_moments(n)  # [n, n']
         # Joint distribution of the counts of two types; given them, masses of different
@@ -82,38 +64,37 @@ def expected_certificate(m: ArrayLike, k: int, t: float = 0.5) -> Floats:
         joint = p[:, None] * scipy.stats.binom.pmf(
             n - 1, rest[:, None], 1 / max(k - 1, 1)
         )
-        own = p @ square @ p  # E ρᵢ²; ρᵢ ρ'ᵢ = 0, only one side has leftovers
-        pair = np.sum(joint * (mean @ joint @ mean.T))  # E ρᵢ ρⱼ
-        cross = np.sum(joint * (mean @ joint @ mean))  # E ρᵢ ρ'ⱼ
-        diagonal = k / 2 * same * own
-        off_diagonal = k * (k - 1) / (2 * np.pi) * (same * pair + opposed * cross)
+        own = p @ square @ p  # E ρᵢ² of one student; only one side has leftovers
+        pair = np.sum(joint * (mean @ joint @ mean.T))  # E ρᵢ ρⱼ of one student
+        cross = np.sum(joint * (mean @ joint @ mean))  # E ρᵢ ρ'ⱼ of both
+        diagonal = k / 4 * own
+        off_diagonal = k * (k - 1) / (4 * np.pi) * (pair + cross)
         return float(diagonal + off_diagonal) / 2
 
-    return over_widths(one, m, k)
+    return over_widths(at_width, m, k)
 
 
-def certificate_rate(m: ArrayLike, k: int, r: ArrayLike | None = None) -> Floats:
-    """The certificate when a share r of the mass of every type is matched.
+def certificate_rate(m: ArrayLike, k: int) -> Floats:
+    """The certificate under Theorem 6's assumption, ½ (1 - r)² (k/2 + k(k-1)/2π).
 
-    ½ (1 - r)² (k/2 + k(k-1)/2π): `expected_certificate` under the assumption of
-    Theorem 6. With r the overlap proportion it is O(m⁻¹); r → 1 as 1 - O(m^-½).
+    It assumes that a share r of the mass of every type is matched; here r is
+    `expected_overlap`, which makes it O(m⁻¹), as 1 - r is O(m^-½).
+
+    >>> certificate_rate([5, 10, 50], 5).round(4).tolist()
+    [0.0, 0.1607, 0.0644]
 
     Args:
-      m: widths, m >= k; used only where ``r`` is not given.
+      m: widths ``[...]``, integers >= k.
       k: teacher width.
-      r: matched share in [0, 1], broadcast with ``m``; default `expected_overlap`.
 
     Returns:
-      Common shape of ``m`` and ``r``.
+      ``[...]``, float64.
 
     Raises:
-      ValueError: for m < k, m or k that is no integer, or r outside [0, 1].
+      ValueError: for m < k, or m or k that is not an integer.
     """
-    m = widths(m, k)
-    r = expected_overlap(m, k) if r is None else np.asarray(r, np.float64)
-    require((r >= 0) & (r <= 1), r, "matched share r must be in [0, 1]")
-    m, r = np.broadcast_arrays(m, r)
-    return (1 - r) ** 2 * (k / 2 + k * (k - 1) / (2 * np.pi)) / 2
+    unmatched = 1 - expected_overlap(m, k)
+    return unmatched**2 * (k / 2 + k * (k - 1) / (2 * np.pi)) / 2
 
 
 def _leftover_moments(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -23,19 +23,22 @@ def expected_overlap(m: ArrayLike, k: int) -> Floats:
     E = 1 - (k/m) Σ_s P(s)(1 - P(s)), P the cdf of Binomial(m - k, 1/k); what Theorem 5
     approximates. Follows from 2 min(n, n') = n + n' - |n - n'|.
 
+    >>> expected_overlap([5, 11, 50], 5).round(4).tolist()
+    [1.0, 0.7606, 0.8495]
+
     Takes integers m ``[...]`` >= k; returns ``[...]``, 1 for m = k and for k = 1. To
     1e-12 up to m = 10^6, where 1 - E has six digits; to 1e-9 at 10^7.
 
     Raises:
-      ValueError: for m < k, or m or k that is no integer.
+      ValueError: for m < k, or m or k that is not an integer.
     """
 
-    def one(width: int) -> float:
+    def at_width(width: int) -> float:
         binomial = np.arange(width - k + 1), width - k, 1 / k
         below, above = scipy.special.bdtr(*binomial), scipy.special.bdtrc(*binomial)
         return 1 - k / width * float(below @ above)
 
-    return over_widths(one, m, k)
+    return over_widths(at_width, m, k)
 
 
 def expected_overlap_clt(m: ArrayLike, k: int) -> Floats:
@@ -43,6 +46,9 @@ def expected_overlap_clt(m: ArrayLike, k: int) -> Floats:
 
     The paper's approximation (Theorem 5, Appendix A.1), smallest at m = 2k, where it
     tends to 1 - 1/(2√π) ≈ 0.7179 as k → ∞.
+
+    >>> expected_overlap_clt([5, 10, 50], 5).round(4).tolist()
+    [1.0, 0.7477, 0.8486]
 
     Takes real m ``[...]`` >= k; returns ``[...]``.
 
@@ -60,6 +66,9 @@ def expected_overlap_limit(ratio: ArrayLike) -> Floats:
     their difference a Skellam variable (Skellam 1946). Smallest at
     `LIMIT_MINIMUM_RATIO`, value ≈ 0.7352.
 
+    >>> expected_overlap_limit([1, LIMIT_MINIMUM_RATIO, 10]).round(4).tolist()
+    [1.0, 0.7352, 0.8319]
+
     Takes ratios m/k ``[...]`` in [1, 1e8], beyond which SciPy's Bessel functions end;
     returns ``[...]``.
 
@@ -76,13 +85,16 @@ def expected_overlap_limit(ratio: ArrayLike) -> Floats:
 
 
 def overlap_minimum(k: int) -> int:
-    """Width m at which `expected_overlap` is smallest: 11, 46, 229 for k = 5, 20, 100.
+    """Width m at which `expected_overlap` is smallest, about 2.29 k for large k.
+
+    >>> [overlap_minimum(k) for k in (5, 20, 100)]
+    [11, 46, 229]
 
     Takes k >= 2 (for k = 1 the overlap is 1 at every width); returns the smallest such
     width (for k = 2 both 4 and 5 are).
 
     Raises:
-      ValueError: for k < 2, or no integer.
+      ValueError: for k < 2, or not an integer.
     """
     require(whole(k) & (k >= 2), k, "teacher width k must be an integer >= 2 here")
     # The overlap falls and then rises in m (Appendix A.1): bisect on its increments.
@@ -90,6 +102,6 @@ def overlap_minimum(k: int) -> int:
     while low < high:
         middle = (low + high) // 2
         here, after = expected_overlap([middle, middle + 1], k)
-        # A tie, up to rounding, is no fall.
+        # A tie, up to rounding, is not a fall.
         low, high = (low, middle) if after > here - 1e-14 else (middle + 1, high)
     return low

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer]
 
+DRAWS = 400  # resamples of an interval, simulations of a limit
+
 
 # --- tests ---------------------------------------------------------------------------
 
@@ -45,26 +47,22 @@ def ks_distance(shares: Floats) -> float:
     return float(scipy.stats.ks_1samp(shares.ravel(), marginal.cdf).statistic)
 
 
-def ks_interval(
-    shares: Floats, confidence: float = 0.95, resamples: int = 400, seed: int = 0
-) -> tuple[float, float, float]:
-    """``ks_distance`` with its percentile-bootstrap interval over runs.
+def ks_interval(shares: Floats) -> tuple[float, float, float]:
+    """``ks_distance`` with its 95% percentile-bootstrap interval over runs.
 
     Takes shares ``[runs, m]``; all NaN without runs.
     """
     runs = len(shares)
     if not runs:
         return np.nan, np.nan, np.nan
-    rng = np.random.default_rng(seed)
-    drawn = (shares[rng.integers(runs, size=runs)] for _ in range(resamples))
-    tail = (1 - confidence) / 2
+    rng = np.random.default_rng(0)
+    drawn = (shares[rng.integers(runs, size=runs)] for _ in range(DRAWS))
+    tail = (1 - 0.95) / 2
     low, high = np.quantile([ks_distance(s) for s in drawn], [tail, 1 - tail])
     return ks_distance(shares), float(low), float(high)
 
 
-def ks_limit(
-    runs: int, m: int, level: float = 0.01, draws: int = 400, seed: int = 0
-) -> float:
+def ks_limit(runs: int, m: int, level: float = 0.01) -> float:
     """The ``ks_distance`` that uniform points exceed with probability ``level``.
 
     Of points ``[runs, m]``. Simulated: coordinates of one point depend on each other,
@@ -72,8 +70,8 @@ def ks_limit(
     """
     if not runs:
         return np.nan
-    rng = np.random.default_rng(seed)
-    exact = [ks_distance(rng.dirichlet(np.ones(m), size=runs)) for _ in range(draws)]
+    rng = np.random.default_rng(0)
+    exact = [ks_distance(rng.dirichlet(np.ones(m), size=runs)) for _ in range(DRAWS)]
     return float(np.quantile(exact, 1 - level))
 
 
@@ -150,8 +148,8 @@ def exchanged(
 ) -> Floats:
     """The same students, all norms of a type from another type of as many neurons.
 
-    Arguments as of ``resampled``. Any type of any student may give: what is left is
-    how norms go together within a type, what is lost is how types go together.
+    Arguments as of ``resampled``. The giver may be any type of any student: this
+    keeps how norms go together within a type, and breaks how types go together.
 
     Returns:
       Global minima ``[..., m, k]``.

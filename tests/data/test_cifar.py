@@ -108,7 +108,7 @@ def test_incomplete_and_wrong_cifar_batches_are_refused(tmp_path, batches, name)
 )
 def test_binary_records_of_something_else_are_refused(monkeypatch, content, said):
     monkeypatch.setattr(formats, "CIFAR_BATCH", RECORDS)
-    with pytest.raises(formats.RecordError, match=said):
+    with pytest.raises(formats.FormatError, match=said):
         formats.cifar_binary(content)
 
 
@@ -182,7 +182,7 @@ def test_a_wrong_archive_is_refused_unopened(tmp_path, batches, monkeypatch):
     "content", [b"", b"\x80\x02garbage", pickle.dumps({"data": [1]}), pickle.dumps([])]
 )
 def test_pickles_of_something_else_are_refused(content):
-    with pytest.raises(formats.RecordError):
+    with pytest.raises(formats.FormatError):
         formats.cifar_pickle(content)
 
 

@@ -99,14 +99,14 @@ def test_the_root_is_the_flag_then_the_variable_then_the_cache(tmp_path, monkeyp
     assert datasets.data_root() == tmp_path / "variable"
     assert datasets.data_root(str(tmp_path / "flag")) == tmp_path / "flag"
     monkeypatch.setenv("LMC_JAX_DATA", str(tmp_path / "none"))
-    with pytest.raises(DataError, match=r"LMC_JAX_DATA=.* is no folder"):
+    with pytest.raises(DataError, match=r"LMC_JAX_DATA=.* is not a folder"):
         datasets.data_root()
 
 
 @pytest.mark.parametrize("root", ["d" * 300, "/d" * 3000, "~nobody-of-this-name/d"])
 def test_roots_that_cannot_be_are_one_line(root):
     for name in ("mnist", "mine"):
-        refused(name, root, f"--data_dir={root} is no folder")
+        refused(name, root, f"--data_dir={root} is not a folder")
 
 
 WHOLE = packed(arrays()[0])
@@ -114,7 +114,7 @@ DAMAGED = {
     "truncated:": WHOLE[:-7],
     "too long": WHOLE + b"\0",
     "within its header": WHOLE[:9],
-    "is no IDX file": b"P5 28 28",
+    "is not an IDX file": b"P5 28 28",
     "type 0x0d": b"\0\0\x0d" + WHOLE[3:],
     "100 axes": b"\0\0\x08\x64" + b"\0\0\0\1" * 100 + b"\0",
 }

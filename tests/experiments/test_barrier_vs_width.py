@@ -212,8 +212,8 @@ def test_more_widths_keep_the_cells_that_are_there(entrypoint, uniform):
 
 def test_damaged_cells_are_named_and_recomputed_to_the_same_arrays(entrypoint, uniform):
     before = state(uniform)
-    records = {path.name: store.read(path) for path in store.paths(uniform)}
-    truncated, altered = store.paths(uniform)
+    records = {path.name: store.read(path) for path in store.cell_files(uniform)}
+    truncated, altered = store.cell_files(uniform)
     truncated.write_bytes(truncated.read_bytes()[:-100])
     data = bytearray(altered.read_bytes())
     data[len(data) // 2] ^= 1
@@ -232,7 +232,7 @@ def test_damaged_cell_outside_the_grid_is_named_as_well(entrypoint, uniform):
     with restored(uniform):
         outside = next(
             path
-            for path in store.paths(uniform)
+            for path in store.cell_files(uniform)
             if store.read(path).parameters["m"] == 4
         )
         outside.write_bytes(b"no cell")
@@ -246,11 +246,11 @@ def test_damaged_cell_outside_the_grid_is_named_as_well(entrypoint, uniform):
 def test_weights_are_computed_for_cells_stored_without_and_then_kept(
     entrypoint, uniform
 ):
-    records = {path.name: store.read(path) for path in store.paths(uniform)}
+    records = {path.name: store.read(path) for path in store.cell_files(uniform)}
     with restored(uniform):
         arguments = [*UNIFORM, "--save_weights", f"--out={uniform}"]
         assert entrypoint(*arguments)[::2] == [0, ""]
-        for path in store.paths(uniform):
+        for path in store.cell_files(uniform):
             record = store.read(path)
             assert_same_arrays(record, records[path.name])
             W = store.read_weights(path).arrays["W"]
@@ -266,7 +266,7 @@ def test_damaged_weights_are_named_and_recomputed(entrypoint, uniform):
     with restored(uniform):
         arguments = [*UNIFORM, "--save_weights", f"--out={uniform}"]
         assert entrypoint(*arguments)[0] == 0
-        damaged = store.paths(uniform, weights=True)[0]
+        damaged = store.cell_files(uniform, weights=True)[0]
         expected = store.read(damaged)
         damaged.write_bytes(damaged.read_bytes()[:-1])
         status, _, stderr, _ = entrypoint(*arguments)

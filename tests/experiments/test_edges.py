@@ -72,7 +72,7 @@ def test_what_was_measured_is_read_again_and_a_damaged_file_measured_anew(
     monkeypatch.setattr(edges, "_measured", None)  # not called again
     assert edges.edges(record) == first
     monkeypatch.setattr(edges, "_measured", measured)
-    [kept] = store.paths(tmp_path / "curvature")
+    [kept] = store.cell_files(tmp_path / "curvature")
     kept.write_bytes(kept.read_bytes()[:-10])
     assert edges.edges(record) == first
     assert "measuring it again" in capsys.readouterr().err

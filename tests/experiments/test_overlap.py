@@ -144,12 +144,12 @@ def test_figure_is_written_in_both_formats(run):
 
 def test_a_rerun_computes_nothing_and_widths_may_be_given(run):
     out, done = run
-    before = {path: path.stat().st_mtime_ns for path in store.paths(out)}
+    before = {path: path.stat().st_mtime_ns for path in store.cell_files(out)}
     again = overlap(out, "--k=5", "--m=7,8", "--pairs=40")
     assert again.returncode == 0, again.stderr
     assert "compilation of jit(one)" in done.stderr
     assert "compilation of jit(one)" not in again.stderr
-    assert {path: path.stat().st_mtime_ns for path in store.paths(out)} == before
+    assert {path: path.stat().st_mtime_ns for path in store.cell_files(out)} == before
     lines = [row.split() for row in again.stdout.splitlines() if "uniform  5" in row]
     assert len(lines) == 2
     first = [row.split() for row in done.stdout.splitlines() if "uniform  5" in row]

@@ -97,7 +97,9 @@ def test_one_device_and_two_give_the_same_bits_at_equal_batches(tmp_path):
         flag = f"--xla_force_host_platform_device_count={devices}"
         asked = (*sweep, "--halvings=9", f"--out={out}")
         assert run(*asked, variables={"XLA_FLAGS": flag})[0] == 0
-        batches = {tuple(r.provenance["batch_per_device"]) for r in store.records(out)}
+        batches = {
+            tuple(r.provenance["batch_per_device"]) for r in store.read_each(out)
+        }
         assert batches == {(2, 2)}
         found.append(arrays(out))
     assert same_arrays(*found)
@@ -139,7 +141,7 @@ def test_batch_too_large_for_one_process_is_halved_in_all(tmp_path):
     assert run(*sweep, f"--out={alone}", variables=variables)[0] == 0
     assert same_arrays(arrays(out), arrays(alone))
     batches = [
-        {tuple(r.provenance["batch_per_device"]) for r in store.records(o)}
+        {tuple(r.provenance["batch_per_device"]) for r in store.read_each(o)}
         for o in (out, alone)
     ]
     assert batches == [{(4, 4)}, {(8, 8)}]

@@ -44,7 +44,7 @@ def run(*arguments, **options):
 
 
 def files(out):
-    return store.paths(out) + store.paths(out, weights=True)
+    return store.cell_files(out) + store.cell_files(out, weights=True)
 
 
 def arrays(out):
@@ -182,7 +182,10 @@ def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
     sweep = (*SWEEP, "--save_weights", f"--out={tmp_path}")
     assert run(*sweep)[0] == 0
     assert verify(tmp_path) == (0, "8 of 8 files are sound\n", "")
-    cell, weights = store.paths(tmp_path)[0], store.paths(tmp_path, weights=True)[1]
+    cell, weights = (
+        store.cell_files(tmp_path)[0],
+        store.cell_files(tmp_path, weights=True)[1],
+    )
     cell.write_bytes(cell.read_bytes()[:-1])
     data = bytearray(weights.read_bytes())
     data[100] ^= 1
@@ -219,7 +222,7 @@ def test_files_that_are_mixed_up_are_named_and_mended(tmp_path):
     sweep = (*SWEEP, "--save_weights", f"--out={tmp_path}")
     assert run(*sweep)[0] == 0
     before = arrays(tmp_path)
-    weights = store.paths(tmp_path, weights=True)[0]
+    weights = store.cell_files(tmp_path, weights=True)[0]
     cell = weights.with_name(weights.name.replace(store.WEIGHTS, ".npz"))
     cell.write_bytes(weights.read_bytes())
     status, out, err = verify(tmp_path)

@@ -210,7 +210,7 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     assert limit["holds"] is True
     assert (sampled["paper"], sampled["holds"], sampled["n"]) == ("Lemma 8", True, 20)
 
-    files = {path: path.stat().st_mtime_ns for path in store.paths(tmp_path)}
+    files = {path: path.stat().st_mtime_ns for path in store.cell_files(tmp_path)}
     again = check("uniformity", tmp_path, *TINY, *tiny, "--init_std=0.1")
     assert again == (content, table)
     assert {path: path.stat().st_mtime_ns for path in files} == files

@@ -1,7 +1,6 @@
 """What every matching keeps: one signature, bad input, planted and odd students."""
 
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +30,6 @@ MATCHERS = {
     },
     "weights": match_weights,
     "activations": match_activations,
-    "activations over data": functools.partial(match_activations, x=INPUTS),
     "exhaustive": functools.partial(match_exhaustive, k=K),
     "refine": functools.partial(match_refine, k=K, restarts=2),
     "refine barrier": functools.partial(match_refine, k=K, definition="lerp"),
@@ -88,29 +86,15 @@ def test_float32_students_are_matched_as_their_float64_values(match):
 
 @EVERY
 def test_unequal_widths_are_one_clear_line(match):
-    with pytest.raises(ValueError, match="needs equal widths") as caught:
+    with pytest.raises(ValueError, match="padded with zero rows") as caught:
         match([[np.ones((5, D)), np.ones((6, D))]])
-    assert "(5, 4), (6, 4)" in str(caught.value)
-    assert "pad the narrower" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-@EVERY
-def test_the_pair_that_is_unequal_is_the_one_named(match):
-    even = [np.ones((4, D)), np.ones((4, D))]
-    with pytest.raises(ValueError, match=r"\(4, 4\), \(5, 4\).*equal widths"):
-        match([even, [np.ones((4, D)), np.ones((5, D))]])
-    with pytest.raises(ValueError, match=r"\(4, 4\), \(4, 3\).*same input dimension"):
-        match([even, [np.ones((4, D)), np.ones((4, D - 1))]])
-    with pytest.raises(ValueError, match="match each shape on its own"):
-        match([even, [np.ones((5, D)), np.ones((5, D))]])
-
-
-@pytest.mark.parametrize("k", [0, -1, D + 1, "2", 2.0, None, True, [2]])
+@pytest.mark.parametrize("k", [0, -1, D + 1])
 @pytest.mark.parametrize("match", [match_types, match_refine, match_exhaustive])
 def test_teachers_that_do_not_fit_are_one_clear_line(match, k):
-    said = re.escape(f"k={k!r}: give 1 <= k <= d = {D}, an integer")
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=f"k={k}: give 1 <= k <= d = {D}"):
         match(np.ones((1, 2, 4, D)), k)
 
 
@@ -147,23 +131,12 @@ def test_swap_descent_is_not_below_the_optimum_at_any_scale(scale):
 
 
 @EVERY
-@pytest.mark.parametrize("size", [1e151, 1e160, 1e200, 1e300])
-def test_weights_whose_squares_overflow_are_one_clear_line(match, size):
-    students = np.ones((2, 2, 5, D))
-    students[1, 1, 3, 0] = -size
-    with pytest.raises(ValueError, match=r"give at most 1e\+150") as caught:
-        match(students)
-    assert "\n" not in str(caught.value)
-
-
-@EVERY
 @pytest.mark.parametrize(
     "students",
     [
         {"W": np.ones((1, 2, 5, D))},
         None,
         "students",
-        [["a", "b"]],
         3j * np.ones((1, 2, 5, D)),
         np.full((1, 2, 5, D), None),
         lambda x: x,
@@ -181,16 +154,6 @@ def test_students_of_every_real_dtype_are_matched(match, dtype):
     students = np.random.default_rng(2).integers(0, 2, (2, 2, 5, D)).astype(dtype)
     perm, _ = match(students)
     np.testing.assert_array_equal(perm, match(students.astype(np.float64))[0])
-
-
-@EVERY
-@pytest.mark.parametrize(
-    "given", [jax.random.key(0), len, {"W": 1}, [1, [2, 3]], [["a", INPUTS], ["b"]]]
-)
-def test_students_that_are_no_arrays_are_one_clear_line(match, given):
-    with pytest.raises(ValueError, match=r"give \[pairs, 2, m, d\]") as caught:
-        match(given)
-    assert "\n" not in str(caught.value)
 
 
 @EVERY
@@ -238,7 +201,7 @@ def test_planted_permutations_of_distinct_neurons_are_recovered(m, kind):
         W[:, 1::2] = W[:, ::2] + 1e-8 * W[:, 1::2]
     assert all(len(np.unique(student, axis=0)) == m for student in W)
     pairs, expected = planted(rng, W)
-    names = ["weights", "activations", "activations over data"]
+    names = ["weights", "activations"]
     for name in [*names, *(f"types {leftovers}" for leftovers in LEFTOVERS)]:
         perm, _ = MATCHERS[name](pairs)
         np.testing.assert_array_equal(perm, expected, err_msg=name)
@@ -296,7 +259,6 @@ def test_neurons_that_no_correlation_tells_apart_are_recovered(draw):
     x = rng.normal(size=(2000, pairs.shape[-1]))
     for name, perm in (
         ("closed form", match_activations(pairs)[0]),
-        ("over data", match_activations(pairs, x)[0]),
         ("of a network", by_data(pairs, x)),
         ("weights", match_weights(pairs)[0]),
         ("types", match_types(pairs, pairs.shape[-1])[0]),
@@ -308,7 +270,6 @@ def test_rounding_of_many_inputs_tells_no_neurons_apart():
     rng = np.random.default_rng(13)
     pairs, expected = planted(rng, np.asarray(uniform_minima(2, 16)))
     x = rng.normal(size=(60_000, D))
-    np.testing.assert_array_equal(match_activations(pairs, x)[0], expected)
     np.testing.assert_array_equal(by_data(pairs, x), expected)
 
 
@@ -318,22 +279,20 @@ def test_neurons_dead_on_all_inputs_are_recovered():
     W[:, ::2] = -np.abs(W[:, ::2])
     pairs, expected = planted(rng, W)
     x = rng.random((300, D)) + 0.1
-    np.testing.assert_array_equal(match_activations(pairs, x)[0], expected)
     np.testing.assert_array_equal(by_data(pairs, x), expected)
 
 
-@pytest.mark.parametrize("over", [None, INPUTS])
-def test_alike_neurons_cost_no_correlation(over):
+def test_alike_neurons_cost_no_correlation():
     """Of other students, to which they do not stand alike."""
     students = np.random.default_rng(15).normal(size=(6, 2, 6, D))
     students[:, 0, 3:] = 2 * students[:, 0, :3]
     students[:3, 0, 3:] += 1e-7 * students[:3, 0, :3, ::-1]
     nudged = students + 1e-9 * np.random.default_rng(16).normal(size=students.shape)
-    value, other = (match_activations(W, over)[1].value for W in (students, nudged))
+    value, other = (match_activations(W)[1].value for W in (students, nudged))
     np.testing.assert_allclose(value, other, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", [*MATCHERS][1:7])
+@pytest.mark.parametrize("name", [*MATCHERS][1:6])
 def test_planted_permutations_are_recovered_up_to_equal_neurons(name):
     rng = np.random.default_rng(5)
     W = oracles.minimum(rng, [3, 2, 1], D)

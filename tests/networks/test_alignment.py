@@ -11,7 +11,6 @@ from lmc_jax.networks import NORMS, cnn, mlp
 from lmc_jax.networks.alignment import align_activations, align_weights
 from lmc_jax.networks.alignment.activations import correlations
 from lmc_jax.networks.alignment.distances import squares
-from lmc_jax.networks.merging import merge
 from lmc_jax.networks.permutations import Tiled, group_sizes, permute
 from lmc_jax.networks.repair import repair
 from lmc_jax.paths import lerp
@@ -163,7 +162,7 @@ def test_objective_rises_and_is_that_of_the_permuted_weights():
 def test_no_group_alone_could_do_better(seed):
     network = cnn((4, 4, 1), (4,), (3,), 2)
     first, second = drawn(network, seed), drawn(network, seed + 50)
-    perms, _ = align_weights(first, second, network.spec, seed=seed)
+    perms, _ = align_weights(first, second, network.spec)
     reached = inner(first, permute(second, network.spec, perms), network.spec)
     for group, units in group_sizes(first, network.spec).items():
         for other in itertools.permutations(range(units)):
@@ -356,50 +355,22 @@ def test_batch_statistics_taken_anew_standardise_every_unit():
     )
 
 
-def test_networks_in_other_orders_merge_into_their_reference():
-    network = mlp((20, 16, 12, 5))
-    weights = drawn(network, 13)
-    others = [planted(network, weights, seed)[0] for seed in (1, 2, 3)]
-    merged, merging = merge(
-        weights, others, network.spec, lambda a, b: align_weights(a, b, network.spec)
-    )
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b), merged, weights)
-    assert all(info.converged for info in merging.info)
-    assert len(merging.perms) == 3
-
-
-def test_means_stay_in_the_range_of_the_weights():
-    large = {"a": np.full(3, 60_000, np.float16), "steps": np.array([7, 7])}
-    other = {"a": np.full(3, 30_000, np.float16), "steps": np.array([9, 9])}
-    spec = {"a": (None,), "steps": (None,)}
-    merged, _ = merge(large, [other, other], spec, lambda *_: ({}, None))
-    np.testing.assert_allclose(merged["a"], 40_000, rtol=1e-3)
-    assert merged["a"].dtype == np.float16
-    np.testing.assert_array_equal(merged["steps"], large["steps"])
-
-
 def test_what_cannot_be_aligned_is_refused_in_one_line():
     network = mlp((3, 4, 2))
     first, other = drawn(network, 0), drawn(mlp((5, 4, 2)), 0)
     broken = jax.tree.map(np.copy, first)
     broken["hidden1"]["bias"][0] = np.nan
-    square, empty = {"W": np.zeros((3, 3))}, {"W": np.zeros((0, 3))}
+    square = {"W": np.zeros((3, 3))}
     turned = {"W": np.full((3, 3), 1j)}
     for arguments, said in (
         ((first, other, network.spec), "only equal shapes"),
         ((first, broken, network.spec), "NaN or infinity"),
         ((square, square, {"W": ("g", "g")}), "twice"),
-        ((empty, empty, {"W": ("g", None)}), "no units"),
         ((turned, turned, {"W": ("g", None)}), "complex"),
         ((square, square, {"W": ("g", Tiled("g"))}), "twice"),
     ):
         with pytest.raises(ValueError, match=said) as caught:
             align_weights(*arguments)
         assert "\n" not in str(caught.value)
-    huge = jax.tree.map(lambda leaf: 1e160 * leaf, first)
-    with pytest.raises(ValueError, match=r"at most 1e\+150"):
-        align_weights(first, huge, network.spec)
-    with pytest.raises(ValueError, match=r"leave_out=\['none'\]: give paths"):
-        align_weights(first, first, network.spec, leave_out=["none"])
     with pytest.raises(ValueError, match="not finite"):
         align_activations(network.hidden, first, broken, np.ones((5, 3)))

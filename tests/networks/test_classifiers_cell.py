@@ -8,7 +8,14 @@ import pytest
 
 from lmc_jax.data.datasets import Dataset
 from lmc_jax.networks.alignment import align_weights
-from lmc_jax.networks.cell import CLASSES, Cell, align, orders, run, samples
+from lmc_jax.networks.cell import (
+    CLASSES,
+    ClassifierCell,
+    align,
+    compute,
+    orders,
+    samples,
+)
 from lmc_jax.networks.permutations import group_sizes, leaves, permute
 from lmc_jax.networks.training import Training
 
@@ -31,7 +38,7 @@ def images(count, seed):
 
 
 DATA = Dataset("bright", *images(120, 0), *images(50, 1), digest="of bright")
-MLP = Cell(
+MLP = ClassifierCell(
     data=DATA.name,
     digest=DATA.digest,
     train_images=100,
@@ -48,7 +55,7 @@ MLP = Cell(
 @pytest.fixture(scope="module")
 def measured():
     with jax.numpy_dtype_promotion("standard"):
-        return run(MLP, DATA)
+        return compute(MLP, DATA)
 
 
 def one(weights, *at):
@@ -103,17 +110,20 @@ def test_paths_share_their_ends_and_networks_learnt_something(measured):
 
 def test_a_cell_goes_on_from_a_checkpoint_to_the_same_bits(measured):
     kept, done = [], []
-    again = run(MLP, DATA, keep=kept.append, progress=done.append)
+    again = compute(MLP, DATA, keep=kept.append, progress=done.append)
     assert [fits.step for fits in kept] == [10, 20, 30]
     assert sum(done) == 2 * MLP.pairs * MLP.training.steps
-    resumed = run(MLP, DATA, fits=kept[0])
+    resumed = compute(MLP, DATA, state=kept[0])
     for found in (again, resumed):
         jax.tree.map(np.testing.assert_array_equal, found, measured)
 
 
 def test_fewer_pairs_are_the_first_of_more(measured):
     """So that a larger run extends a smaller one."""
-    (alone, _), (several, _) = run(dataclasses.replace(MLP, pairs=1), DATA), measured
+    (alone, _), (several, _) = (
+        compute(dataclasses.replace(MLP, pairs=1), DATA),
+        measured,
+    )
     np.testing.assert_allclose(alone["losses"], several["losses"][:1], rtol=1e-6)
 
 
@@ -137,7 +147,7 @@ def test_a_cnn_with_normalisation_keeps_its_function_in_every_order(norm):
     cell = dataclasses.replace(
         MLP, architecture="cnn", width=2, layers=2, norm=norm, repaired=norm == "layer"
     )
-    arrays, weights = run(cell, DATA)
+    arrays, weights = compute(cell, DATA)
     losses = arrays["losses"]
     names = orders(cell.parameters())
     repaired = ["weights_repaired", "activations_repaired"]
@@ -188,7 +198,7 @@ def test_exact_copies_of_narrow_and_deep_networks_are_found():
 
 
 def test_every_setting_is_in_the_parameters():
-    for field in dataclasses.fields(Cell):
+    for field in dataclasses.fields(ClassifierCell):
         value = getattr(MLP, field.name)
         assert MLP.parameters()[field.name] == (
             dataclasses.asdict(value) if field.name == "training" else value
@@ -200,14 +210,17 @@ def test_every_setting_is_in_the_parameters():
     [
         ({"train_images": 121}, "train_images=121: bright has 120"),
         ({"test_images": 0}, "test_images=0: bright has 50"),
-        ({"points": 1}, "points=1: a path has at least 2"),
+        ({"points": 1}, "points=1: give at least 2"),
         ({"pairs": 0}, "pairs=0: give at least 1"),
-        ({"seed": 2**32}, "seed=4294967296: give 0 to 4294967295"),
+        ({"seed": 2**32}, "seed=4294967296: give at most 4294967295"),
         ({"layers": 1}, "layers=1: give at least 2"),
-        ({"architecture": "gru"}, "architecture 'gru': choose mlp, cnn"),
-        ({"alignments": ("luck",)}, "alignment 'luck': choose weights, activations"),
+        ({"architecture": "gru"}, "architecture 'gru': choose among mlp, cnn"),
+        (
+            {"alignments": ("luck",)},
+            "alignment 'luck': choose among weights, activations",
+        ),
         ({"alignments": (), "repaired": True}, "repair without an alignment"),
-        ({"width": 0}, "give at least three sizes of 1"),
+        ({"width": 0}, "width=0: give at least 1"),
         ({"norm": "group"}, "a norm among none, layer, batch"),
         ({"norm": "batch", "repaired": True}, "leave repair out"),
         ({"architecture": "cnn", "layers": 4}, "multiples of 8"),

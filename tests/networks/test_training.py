@@ -88,7 +88,7 @@ def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(
     out = store.open_store(tmp_path)
     path = store.save(out, {"cell": 1}, pack(kept[1]), {})
     fits = unpack(NETWORK, training, store.read(path).arrays)
-    resumed = train(NETWORK, training, keys(2), SAMPLES, fits=fits)
+    resumed = train(NETWORK, training, keys(2), SAMPLES, state=fits)
     jax.tree.map(np.testing.assert_array_equal, resumed.weights, whole.weights)
     np.testing.assert_array_equal(resumed.history, whole.history)
 
@@ -108,7 +108,7 @@ def test_a_checkpoint_of_another_optimiser_is_refused():
         ({"lr": float("nan")}, "lr=nan"),
         ({"batch": 91}, "at most the 90 training images"),
         ({"steps": 3, "looks": 4}, "looks=4: give at most steps=3"),
-        ({"schedule": "step"}, "choose constant, linear, cosine"),
+        ({"schedule": "step"}, "choose among constant, linear, cosine"),
         ({"optimizer": "gradient"}, "'gradient': choose among sgd, momentum, nes"),
     ],
 )

@@ -51,7 +51,7 @@ def test_only_old_temporary_files_are_removed(out):
         os.utime(path, (0, time.time() - 2 * store._DAY))
     store.open_store(out)
     assert set(temporary_files(out)) == {young, mine}
-    assert store.paths(out) == []
+    assert store.cell_files(out) == []
 
 
 @pytest.mark.parametrize("step", ["fsync", "open"])  # of the file, the directory
@@ -130,8 +130,8 @@ def test_kill_at_any_moment_loses_no_finished_cell(out):
         for path in finished:
             m = store.read(path).parameters["m"]
             assert (found(store.read_weights(path)).arrays["W"] == m).all()
-        assert {str(path) for path in store.paths(out)} >= set(finished)
-        for record in store.records(out):
+        assert {str(path) for path in store.cell_files(out)} >= set(finished)
+        for record in store.read_each(out):
             assert (record.arrays["x"] == record.parameters["m"]).all()
 
 
@@ -156,7 +156,7 @@ def test_two_writers_of_the_same_cells(out):
             writer.stdout.readline()
         deadline = time.monotonic() + 1.0
         while time.monotonic() < deadline:
-            for record in store.records(out):
+            for record in store.read_each(out):
                 assert (record.arrays["x"] == record.parameters["m"]).all()
             store.open_store(out)
         assert all(writer.poll() is None for writer in writers)

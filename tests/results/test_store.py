@@ -143,8 +143,8 @@ def test_weights_lie_beside_their_cell(out):
     path = store.save(out, {"m": 2}, ARRAYS, PROVENANCE, {"W": np.ones((2, 3))})
     assert store.read_weights(bare) is None
     assert same(found(store.read_weights(path)).arrays["W"], np.ones((2, 3)))
-    assert store.paths(out) == sorted([bare, path])
-    (weights,) = store.paths(out, weights=True)
+    assert store.cell_files(out) == sorted([bare, path])
+    (weights,) = store.cell_files(out, weights=True)
     assert len(store.load(out)) == 2
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(store.CorruptCell, match="weights"):
@@ -156,9 +156,9 @@ def test_weights_lie_beside_their_cell(out):
     [
         ({"x": np.array([{}], dtype=object)}, "'x' has dtype object"),
         ({"x": np.zeros(1, dtype=[("a", "f4")])}, "'x' has dtype"),
-        ({"../x": np.zeros(1)}, "'../x' is no array name"),
-        ({"meta.json": np.zeros(1)}, "is no array name"),
-        ({"": np.zeros(1)}, "is no array name"),
+        ({"../x": np.zeros(1)}, "'../x' is not an array name"),
+        ({"meta.json": np.zeros(1)}, "is not an array name"),
+        ({"": np.zeros(1)}, "is not an array name"),
     ],
 )
 def test_refused_arrays(out, arrays, message):
@@ -166,7 +166,7 @@ def test_refused_arrays(out, arrays, message):
         store.save(out, PARAMETERS, ARRAYS, PROVENANCE, weights=arrays)
     with pytest.raises(store.StoreError, match=message):
         store.save(out, PARAMETERS, arrays, PROVENANCE)
-    assert not [*store.paths(out), *store.paths(out, weights=True)]
+    assert not [*store.cell_files(out), *store.cell_files(out, weights=True)]
 
 
 def test_custom_dtypes_are_refused_not_reinterpreted(out):
@@ -216,7 +216,7 @@ def test_refused_values(out, value):
         store.fingerprint({"x": value})
     with pytest.raises(store.StoreError, match="provenance " + message):
         store.save(out, PARAMETERS, ARRAYS, {"x": value})
-    assert not store.paths(out)
+    assert not store.cell_files(out)
 
 
 # What is damaged never comes out.
@@ -284,7 +284,7 @@ def test_forged_seals_crash_nothing(out):
 def test_members_that_are_no_plain_arrays_are_refused(array):
     member = io.BytesIO()
     np.lib.format.write_array(member, array)
-    with pytest.raises(ValueError, match="no plain array"):
+    with pytest.raises(ValueError, match="not a plain array"):
         store._array(member.getvalue())
 
 
@@ -297,7 +297,7 @@ def test_foreign_and_misnamed_files_are_named(out):
     (cells / "notes.txt").write_text("ignored")
     store.open_store(out)
     corrupt: list[store.CorruptCell] = []
-    (record,) = store.records(out, corrupt.append)
+    (record,) = store.read_each(out, corrupt.append)
     assert record.parameters == {"m": 1}
     messages = [str(error) for error in corrupt]
     faults = ["0123.npz' is truncated", "copy.npz' holds a cell", "folder.npz' cannot"]
@@ -317,7 +317,7 @@ def test_a_stray_copy_is_no_second_cell(out, suffix):
         store.CorruptCell, match=f"holds a cell whose name is {good.stem}"
     ):
         store.read(copy)
-    assert len(list(store.records(out, lambda error: None))) == 1
+    assert len(list(store.read_each(out, lambda error: None))) == 1
 
 
 def test_another_schema_is_refused(out, monkeypatch):

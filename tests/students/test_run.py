@@ -1,7 +1,6 @@
 """One student trained to its end: against a plain loop, alone and by vmap."""
 
 import dataclasses
-import doctest
 import inspect
 
 import jax
@@ -152,12 +151,3 @@ def test_what_cannot_be_trained_is_refused_in_one_line(changes, reason):
 def test_float64_is_asked_for():
     with jax.enable_x64(False), pytest.raises(ValueError, match="configure"):
         descent.run(students(1, jnp.float32)[0], K, lr=0.1)
-
-
-def test_example_is_right():
-    names = vars(descent).copy()
-    example = doctest.DocTestParser().get_doctest(
-        descent.run.__doc__, names, "run", None, 0
-    )
-    assert len(example.examples) == 4
-    assert not doctest.DocTestRunner().run(example).failed

@@ -303,11 +303,6 @@ def test_init_is_normal_with_the_given_std(dtype):
     oracles.assert_mean(draws**4, 3)
 
 
-def test_he_std():
-    assert two_layer.he_std(8) == 0.5
-    assert two_layer.he_std(50) == pytest.approx(0.2, rel=1e-15)
-
-
 @pytest.mark.parametrize(
     ("m", "d", "size"), [(1, 1, 7), (5, 3, 6), (6, 4, 6), (7, 5, 64)]
 )

@@ -17,8 +17,8 @@ from lmc_jax.results import store
 from lmc_jax.students import descent
 from lmc_jax.sweep import batches
 from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.pairs import run_keys
 from lmc_jax.sweep.run import padded_width, sweep
-from lmc_jax.sweep.students import run_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 GD64 = Descent(lr=0.5, steps=400, check_every=100, init_std=0.3, precision="float64")
@@ -133,8 +133,8 @@ def test_resumed_sweep_stores_the_bytes_of_an_uninterrupted_one(tmp_path):
     assert run(tmp_path / "halves", cells[: len(cells) // 2]) == len(cells) // 2
     assert run(tmp_path / "halves", cells) == len(cells) - len(cells) // 2
     for weights in (False, True):
-        whole = store.paths(tmp_path / "whole", weights=weights)
-        halves = store.paths(tmp_path / "halves", weights=weights)
+        whole = store.cell_files(tmp_path / "whole", weights=weights)
+        halves = store.cell_files(tmp_path / "halves", weights=weights)
         assert len(whole) == len(cells)
         assert [p.name for p in halves] == [p.name for p in whole]
         assert [p.read_bytes() for p in halves] == [p.read_bytes() for p in whole]

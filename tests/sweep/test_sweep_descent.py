@@ -12,7 +12,7 @@ from test_sweep import BASE, GD32, GD64, assert_same_bits, swept
 from lmc_jax import environment
 from lmc_jax.students import descent, two_layer
 from lmc_jax.sweep.cell import Cell, Descent
-from lmc_jax.sweep.students import run_keys
+from lmc_jax.sweep.pairs import run_keys
 
 
 def plain_descent(cell, key):

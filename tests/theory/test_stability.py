@@ -1,6 +1,7 @@
 """Linear stability against full matrices, Lanczos, enumeration, finite differences."""
 
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ def test_sharpness_is_that_of_the_loss():
     assert spectrum[-1] == pytest.approx(
         stability.gauss_newton_sharpness([3, 1, 2]), rel=1e-3
     )
-    reduced = np.linalg.eigvalsh(stability.gauss_newton([3, 1, 2], d))
+    reduced = np.linalg.eigvalsh(oracles.gauss_newton([3, 1, 2], d))
     np.testing.assert_allclose(spectrum[-k * d :], reduced, atol=2e-3)
     np.testing.assert_allclose(spectrum[: -k * d], 0, atol=2e-3)
 
@@ -47,14 +48,14 @@ def test_gauss_newton_sampled():
     estimate = features.T @ features / size
     # Every entry is a mean of products with standard deviation < 3 · √3.
     np.testing.assert_allclose(
-        stability.gauss_newton(n, d), estimate, atol=4.5 * 3 * np.sqrt(3 / size)
+        oracles.gauss_newton(n, d), estimate, atol=4.5 * 3 * np.sqrt(3 / size)
     )
 
 
 @PROPERTY
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=5), st.integers(0, 2))
 def test_sharpness_against_the_full_matrix(counts, more):
-    matrix = stability.gauss_newton(counts, len(counts) + more)
+    matrix = oracles.gauss_newton(counts, len(counts) + more)
     np.testing.assert_array_equal(matrix, matrix.T)
     spectrum = np.linalg.eigvalsh(matrix)
     scale = 1 + sum(counts)
@@ -172,10 +173,7 @@ def test_zero_fraction_staircase():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: stability.gauss_newton([1, 2, 3], 2), "k <= d = 2"),
-        (lambda: stability.gauss_newton([[1, 2]], 2), r"got shape \[1, 2\]"),
-        (lambda: stability.gauss_newton_sharpness([1, -1]), "from 0 to 1e.100, got -1"),
-        (lambda: stability.gauss_newton_sharpness([1e300, 1]), "got 1e.300"),
+        (lambda: stability.gauss_newton_sharpness([1, -1]), "counts .*, got -1"),
         (lambda: stability.gauss_newton_sharpness([np.nan, 1]), "got nan"),
         (lambda: stability.gauss_newton_sharpness(3), r"counts must be \[..., k\]"),
         (lambda: stability.balanced_sharpness(0), "teacher width k .* got 0"),

@@ -15,7 +15,7 @@ import numpy as np
 import scipy  # its parts load when first used
 from jax import Array
 
-from lmc_jax.matching.alike import ALIKE, STILL, dealt, labels
+from lmc_jax.matching.alike import ALIKE, CONSTANT, break_ties, tie_labels
 from lmc_jax.networks.alignment.distances import counted, of_group, scaled
 from lmc_jax.networks.permutations import Spec, group_axes
 from lmc_jax.numerics import matmul
@@ -45,7 +45,7 @@ def align_activations(
       x: examples ``[n, ...]``.
       spec: permutation specification of the same groups. With it units alike, whose
         activations are equal up to a factor or do not vary, are paired by the least
-        distance of their weights (``alike.dealt``), group after group until none
+        distance of their weights (``alike.break_ties``), group after group until none
         falls: with several such groups a local optimum.
 
     Returns:
@@ -82,11 +82,13 @@ def _undecided(gains: np.ndarray, perm: np.ndarray) -> bool:
 
 
 def _tell_apart(perms, gains, own, first, second, spec) -> None:
-    """Deals the partners of alike units again, in place."""
-    found = {group: (labels(own[0][group]), labels(own[1][group])) for group in perms}
+    """Breaks ties between alike units, in place."""
+    labelled = {
+        group: (tie_labels(own[0][group]), tie_labels(own[1][group])) for group in perms
+    }
     alike = {
         group: both
-        for group, both in found.items()
+        for group, both in labelled.items()
         if any(np.bincount(side).max() > 1 for side in both)
     }
     if not alike:
@@ -96,22 +98,22 @@ def _tell_apart(perms, gains, own, first, second, spec) -> None:
         path: [tiled.group for _, tiled in group_axes(spec[path])] for path in ours
     }
 
-    def deal(group, most):
+    def rematch(group, most):
         """By the arrays with one axis of the group, and of at most ``most`` in all."""
         paths = [p for p, over in groups.items() if over.count(group) == 1]
         paths = [path for path in paths if len(groups[path]) <= most]
         costs = of_group(group, paths, ours, theirs, spec, perms)
-        perms[group] = dealt(
+        perms[group] = break_ties(
             perms[group], gains[group], alike[group], lambda i, j: costs[np.ix_(i, j)]
         )
 
     for group in alike:  # first by what depends on no other group
-        deal(group, 1)
+        rematch(group, 1)
     every = max(map(len, groups.values()))
     for _ in range(SWEEPS):
         before = dict(perms)
         for group in alike:
-            deal(group, every)
+            rematch(group, every)
         if all(np.array_equal(before[group], perms[group]) for group in alike):
             break
 
@@ -127,16 +129,16 @@ def correlations(
     Raises:
       ValueError: for activations that are not finite, or differ in shape.
     """
-    found = {}
+    gains = {}
     for group, moments in _moments(activations, first, second, x).items():
         cross, means, squares = map(np.asarray, moments)
         if not all(np.isfinite(moment).all() for moment in (cross, means, squares)):
             raise ValueError(f"group {group!r} has activations that are not finite")
         variances = squares - means**2
-        varies = variances > STILL * squares
+        varies = variances > CONSTANT * squares
         deviations = np.sqrt(np.where(varies, variances, np.inf))
-        found[group] = (cross - np.outer(*means)) / np.outer(*deviations)
-    return found
+        gains[group] = (cross - np.outer(*means)) / np.outer(*deviations)
+    return gains
 
 
 @functools.partial(jax.jit, static_argnums=0)

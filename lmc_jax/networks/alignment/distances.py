@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lmc_jax.networks.permutations import Spec, group_axes, leaves, reorder, split
-from lmc_jax.numerics import LARGEST
+from lmc_jax.networks.permutations import Spec, group_axes, leaves, reorder, split_axis
 
 NEAR = 0.01  # of |a|² + |b|²: below it a squared distance is summed from differences
 
@@ -21,22 +20,20 @@ def counted(
     """The arrays with permuted axes, in float64.
 
     Raises:
-      ValueError: for arrays that are not real, not finite or beyond 1e150.
+      ValueError: for arrays that are not real or not finite.
     """
-    found = {
+    permuted = {
         path: array
         for path, array in leaves(weights).items()
         if any(spec[path]) and path not in leave_out
     }
-    for path, array in found.items():
+    for path, array in permuted.items():
         if np.iscomplexobj(array):
             raise ValueError(f"array {path!r} is complex: give real weights")
-    arrays = {path: np.asarray(array, np.float64) for path, array in found.items()}
+    arrays = {path: np.asarray(array, np.float64) for path, array in permuted.items()}
     for path, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"array {path!r} holds NaN or infinity: nothing to align")
-        if np.abs(array).max(initial=0) > LARGEST:
-            raise ValueError(f"array {path!r}: give weights of at most {LARGEST:g}")
     return arrays
 
 
@@ -57,12 +54,12 @@ def squares(first: np.ndarray, second: np.ndarray, near: float = NEAR) -> np.nda
     ``near`` of |a|² + |b|².
     """
     sums = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1)
-    found = sums - 2 * (first @ second.T)
-    close = found < near * sums
+    distances = sums - 2 * (first @ second.T)
+    close = distances < near * sums
     for row in np.flatnonzero(close.any(axis=1)):
         gaps = second[close[row]] - first[row]
-        found[row, close[row]] = np.square(gaps).sum(axis=1)
-    return found
+        distances[row, close[row]] = np.square(gaps).sum(axis=1)
+    return distances
 
 
 def of_group(
@@ -89,7 +86,7 @@ def of_group(
     """
     units = len(perms[group])
     others = {name: perm for name, perm in perms.items() if name != group}
-    found = np.zeros((units, units))
+    total = np.zeros((units, units))
     for path in paths:
         entries = spec[path]
         axis, inner = next(
@@ -98,14 +95,14 @@ def of_group(
             if tiled.group == group
         )
         rows = [
-            np.moveaxis(split(array, axis, units, inner), axis + 1, 0)
+            np.moveaxis(split_axis(array, axis, units, inner), axis + 1, 0)
             for array in (ours[path], reorder(theirs[path], entries, others))
         ]
         first, second = (row.reshape(units, -1) for row in rows)
         if not in_order:
             first, second = np.sort(first), np.sort(second)
-        found += squares(first, second, NEAR if in_order else 0)  # sorted: all near
-    return found
+        total += squares(first, second, NEAR if in_order else 0)  # sorted: all near
+    return total
 
 
 def distance(

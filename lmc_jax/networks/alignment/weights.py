@@ -18,15 +18,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmc_jax.matching.alike import nearer
+from lmc_jax.matching.alike import improved
 from lmc_jax.networks.alignment.distances import counted, distance, of_group, scaled
 from lmc_jax.networks.permutations import Spec, group_axes, group_sizes, reorder
 
 SORTED = 1e-6  # weight of sorted numbers in the first pass: they break ties
 SWEEPS = 200  # over all groups; a few dozen are needed, the distance only falls
 
+Order = dict[str, np.ndarray]  # permutations int32 [units] by group
 
-class Descent(NamedTuple):
+
+class CoordinateDescent(NamedTuple):
     """How a coordinate descent went.
 
     objective: Σ ⟨A, π(B)⟩ at the start, at least that of the given order, and after
@@ -38,14 +40,31 @@ class Descent(NamedTuple):
     converged: bool
 
 
+class _Pair(NamedTuple):
+    """Two networks A and B, their arrays with permuted axes by path.
+
+    groups: by path, the groups that an array runs over.
+    """
+
+    ours: dict[str, np.ndarray]
+    theirs: dict[str, np.ndarray]
+    spec: Spec
+    groups: dict[str, set[str]]
+
+    def costs(self, group: str, paths: list[str], perms: Order, **options: Any):
+        """``of_group`` in some arrays."""
+        return of_group(
+            group, paths, self.ours, self.theirs, self.spec, perms, **options
+        )
+
+    def distance(self, perms: Order) -> float:
+        """Squared distance of A from B with its units permuted."""
+        return distance(self.ours, self.theirs, self.spec, perms)
+
+
 def align_weights(
-    first: Any,
-    second: Any,
-    spec: Spec,
-    *,
-    leave_out: Collection[str] = (),
-    seed: int = 0,
-) -> tuple[dict[str, np.ndarray], Descent]:
+    first: Any, second: Any, spec: Spec, *, leave_out: Collection[str] = ()
+) -> tuple[Order, CoordinateDescent]:
     """Permutations of the second network that bring its weights near the first's.
 
     A local optimum, never farther than the given order, found from a first pass over
@@ -57,23 +76,17 @@ def align_weights(
       second: the same structure.
       spec: its permutation specification; no array may run over a group twice.
       leave_out: paths of arrays that do not count, such as running statistics.
-      seed: of the order of the groups.
 
     Returns:
       ``(perms, info)``: int32 ``[units]`` by group.
 
     Raises:
-      ValueError: for a specification that does not fit, unknown paths to leave out,
-        and weights that are not real, not finite or beyond 1e150.
+      ValueError: for a specification that does not fit, arrays of different shapes, and
+        weights that are not real or not finite.
       ArithmeticError: should the distance ever rise, which would be a fault here.
     """
     sizes = group_sizes(first, spec)
     group_sizes(second, spec)
-    unknown = sorted(set(leave_out) - set(spec))
-    if unknown:
-        raise ValueError(
-            f"leave_out={unknown}: give paths of the network, {', '.join(spec)}"
-        )
     (ours, power), (theirs, other_power) = (
         scaled(counted(weights, spec, leave_out)) for weights in (first, second)
     )
@@ -83,71 +96,76 @@ def align_weights(
                 f"array {path!r} is {array.shape} in the first network and "
                 f"{theirs[path].shape} in the second: only equal shapes are aligned"
             )
-    uses: dict[str, list[str]] = {group: [] for group in sizes}
-    for path in ours:
-        for _, (group, _) in group_axes(spec[path]):
-            if path in uses[group]:
-                raise ValueError(
-                    f"array {path!r} runs over group {group!r} twice: weight matching "
-                    "by assignments needs each group once in an array"
-                )
-            uses[group].append(path)
-    given = {group: np.arange(units, dtype=np.int32) for group, units in sizes.items()}
-    perms = dict(given)
-    groups = {path: {name for _, (name, _) in group_axes(spec[path])} for path in ours}
-    for group, paths in _anchored(ours, groups, set(sizes)):
-        rest = [path for path in uses[group] if path not in paths]
-        costs = of_group(group, paths, ours, theirs, spec, perms)
-        costs += SORTED * of_group(
-            group, rest, ours, theirs, spec, perms, in_order=False
-        )
-        perms[group], _ = nearer(costs, perms[group])
-    begin, other = (distance(ours, theirs, spec, order) for order in (given, perms))
-    if other > begin:
-        perms = given
-    known: dict[str, np.ndarray] = {}  # distances that stay: in arrays of one group
-    moving: dict[str, list[str]] = {}
-    neighbours: dict[str, set[str]] = {}
-    for group, paths in uses.items():
-        alone = [path for path in paths if len(groups[path]) == 1]
-        known[group] = of_group(group, alone, ours, theirs, spec, perms)
-        moving[group] = [path for path in paths if path not in alone]
-        neighbours[group] = set().union(*(groups[path] for path in paths)) - {group}
-    rng = np.random.default_rng(seed)
-    moved = {path: reorder(theirs[path], spec[path], perms) for path in ours}
-    objective = [sum(float(np.vdot(ours[path], moved[path])) for path in ours)]
-    unsettled = set(perms)  # groups whose neighbours moved since their assignment
-    for _ in range(SWEEPS):
-        for group in rng.permutation(sorted(unsettled)):
-            unsettled.discard(group)
-            costs = known[group] + of_group(
-                group, moving[group], ours, theirs, spec, perms
+        over = [group for _, (group, _) in group_axes(spec[path])]
+        if len(set(over)) < len(over):
+            raise ValueError(
+                f"array {path!r} runs over a group twice: weight matching by "
+                "assignments needs each group once in an array"
             )
-            perms[group], fall = nearer(costs, perms[group])
-            if fall:
-                objective.append(objective[-1] + fall / 2)
-                unsettled |= neighbours[group]
-        if not unsettled:
-            break
-    if not distance(ours, theirs, spec, perms) <= (1 + 1e-9) * min(begin, other):
+    groups = {path: {name for _, (name, _) in group_axes(spec[path])} for path in ours}
+    pair = _Pair(ours, theirs, spec, groups)
+    given = {group: np.arange(units, dtype=np.int32) for group, units in sizes.items()}
+    start = _first_pass(pair, given)
+    least = min(start, given, key=pair.distance)
+    perms, objective, converged = _descended(pair, least)
+    if not pair.distance(perms) <= (1 + 1e-9) * pair.distance(least):
         raise ArithmeticError("the descent ended farther than it started")
-    return perms, Descent(np.ldexp(objective, power + other_power), not unsettled)
+    products = np.ldexp(objective, power + other_power)
+    return perms, CoordinateDescent(products, converged)
 
 
-def _anchored(
-    arrays: dict[str, np.ndarray], groups: dict[str, set[str]], left: set[str]
-) -> Iterator[tuple[str, list[str]]]:
+def _first_pass(pair: _Pair, given: Order) -> Order:
+    """Each group matched by the arrays over it and over groups matched before."""
+    perms = dict(given)
+    for group, paths in _anchored(pair, set(given)):
+        rest = [
+            path
+            for path, over in pair.groups.items()
+            if group in over and path not in paths
+        ]
+        costs = pair.costs(group, paths, perms)
+        costs += SORTED * pair.costs(group, rest, perms, in_order=False)
+        perms[group], _ = improved(costs, perms[group])
+    return perms
+
+
+def _anchored(pair: _Pair, left: set[str]) -> Iterator[tuple[str, list[str]]]:
     """Groups, and the arrays that run over one and over groups before it only.
 
     Next is always the group for which these arrays hold the most numbers.
     """
     while left:
         paths = {
-            group: [
-                p for p in groups if group in groups[p] and groups[p] & left == {group}
-            ]
+            group: [p for p, over in pair.groups.items() if over & left == {group}]
             for group in sorted(left)
         }
-        group = max(paths, key=lambda name: sum(arrays[p].size for p in paths[name]))
+        group = max(paths, key=lambda name: sum(pair.ours[p].size for p in paths[name]))
         yield group, paths[group]
         left = left - {group}
+
+
+def _descended(pair: _Pair, start: Order) -> tuple[Order, list[float], bool]:
+    """Where a descent over the groups ends, its objectives, whether it converged."""
+    perms = dict(start)
+    known, moving, neighbours = {}, {}, {}
+    for group in perms:
+        paths = [path for path, over in pair.groups.items() if group in over]
+        alone = [path for path in paths if len(pair.groups[path]) == 1]
+        known[group] = pair.costs(group, alone, perms)  # whatever the other groups do
+        moving[group] = [path for path in paths if path not in alone]
+        neighbours[group] = set().union(*(pair.groups[p] for p in paths)) - {group}
+    moved = {p: reorder(b, pair.spec[p], perms) for p, b in pair.theirs.items()}
+    objective = [sum(float(np.vdot(a, moved[p])) for p, a in pair.ours.items())]
+    rng = np.random.default_rng(0)
+    unsettled = set(perms)  # groups whose neighbours moved since their assignment
+    for _ in range(SWEEPS):
+        for group in rng.permutation(sorted(unsettled)):
+            unsettled.discard(group)
+            costs = known[group] + pair.costs(group, moving[group], perms)
+            perms[group], fall = improved(costs, perms[group])
+            if fall:
+                objective.append(objective[-1] + fall / 2)
+                unsettled |= neighbours[group]
+        if not unsettled:
+            break
+    return perms, objective, not unsettled

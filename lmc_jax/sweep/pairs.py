@@ -1,7 +1,7 @@
-"""Pairs of students of cells, in batches: sampled, or trained in slots.
+"""Pairs of students of cells: sampled in batches, or trained in slots.
 
-A slot whose run ended is given the next run, so that ended runs cost nothing and every
-batch keeps one shape.
+A slot whose run has ended takes the next run, so that ended runs cost nothing and every
+batch keeps its shape.
 """
 
 import functools
@@ -67,7 +67,7 @@ def sampled(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
             part = range(begin, min(begin + batch, cell.pairs))
             rows = np.minimum(np.arange(begin, begin + batch), cell.pairs - 1)
             widths = np.full(batch, cell.m, np.int32)
-            drawn = draw(*devices.split((keys[rows], widths)))
+            drawn = draw(*devices.scattered((keys[rows], widths)))
             students = devices.gathered(drawn)
             for number, both in zip(part, students, strict=False):
                 yield Pair(cell, number, both, {})
@@ -76,7 +76,7 @@ def sampled(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
 def trained(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
     """Pairs of trained students, of cells of one program, in the order they end."""
     work = _Slots(group, halvings)
-    alone: dict[tuple[Cell, int], _End] = {}  # whose other is still to end
+    alone: dict[tuple[Cell, int], _End] = {}  # whose partner still runs
     while work.filled():
         for end in work.descended():
             pair = end.run.cell, end.run.number
@@ -118,9 +118,9 @@ class _Slots:
 
     def __init__(self, group: Sequence[Cell], halvings: int):
         first = group[0]
-        spec = programs.any_lr(_source(first))
+        source = programs.any_lr(_descent(first))
         start, self.descend = programs.descender(
-            first.k, first.d, padded_width(first.m), spec
+            first.k, first.d, padded_width(first.m), source
         )
         self.count = slots(first, halvings)
         self.jobs = Jobs(
@@ -131,7 +131,7 @@ class _Slots:
         )
         self.queue = _runs(group)
         self.under_way: dict[int, _Run] = {}
-        self.states = start(devices.split(self.jobs.m))
+        self.states = start(devices.scattered(self.jobs.m))
 
     def filled(self) -> bool:
         """Gives the free slots runs of the queue; False when no run is under way."""
@@ -141,13 +141,13 @@ class _Slots:
             self.under_way[slot] = run
             self.jobs.key_data[slot] = run.key_data
             self.jobs.m[slot] = run.cell.m
-            self.jobs.lr[slot] = _source(run.cell).lr
+            self.jobs.lr[slot] = _descent(run.cell).lr
             self.jobs.fresh[slot] = True
         return bool(self.under_way)
 
     def descended(self) -> Iterator[_End]:
         """A round of descent, and the runs that ended in it, whose slots are free."""
-        self.states = self.descend(self.states, *devices.split(self.jobs))
+        self.states = self.descend(self.states, *devices.scattered(self.jobs))
         status, steps = devices.gathered((self.states.status, self.states.step))
         ended = [slot for slot in self.under_way if status[slot] != descent.RUNNING]
         if not ended:
@@ -167,6 +167,6 @@ def _runs(group: Sequence[Cell]) -> Iterator[_Run]:
                 yield _Run(cell, number, role, key_data)
 
 
-def _source(cell: Cell) -> Descent:
+def _descent(cell: Cell) -> Descent:
     assert isinstance(cell.source, Descent)
     return cell.source
