@@ -7,9 +7,17 @@ import sys
 import numpy as np
 import pytest
 from cases import CLASSIFIERS
-from helpers import assert_one_line, command, start, times, wait_for
+from helpers import (
+    arrays,
+    assert_one_line,
+    command,
+    same_arrays,
+    start,
+    times,
+    wait_for,
+)
 
-from experiments.lib import peaks
+from experiments.lib import classifiers, peaks
 from lmc_jax.results import store
 
 
@@ -148,6 +156,41 @@ def test_peak_is_placed_among_the_widths_of_the_paper(peak, place, holds):
         assert last.holds is holds
 
 
+class Killed(BaseException):
+    """The end of a process, in this one."""
+
+
+def test_training_that_was_stopped_goes_on_from_its_last_look(
+    data, tmp_path, monkeypatch
+):
+    few = ("mnist_mlp", data, tmp_path, "--data=easy", "--widths=3", "--align=")
+    real, begun = classifiers.run, []
+
+    def once(*arguments, fits, keep, **rest):
+        begun.append(fits.step if fits else 0)
+
+        def last(fits):
+            keep(fits)
+            if begun == [0]:
+                raise Killed
+
+        return real(*arguments, fits=fits, keep=last, **rest)
+
+    monkeypatch.setattr(classifiers, "run", once)
+    with pytest.raises(Killed):
+        run(*few)
+    assert not list(tmp_path.glob("cells/*.npz"))
+    assert run(*few).returncode == 0
+    assert begun == [0, 3]
+    [stopped] = arrays(tmp_path).values()
+    monkeypatch.undo()
+    [cell] = store.paths(tmp_path)
+    cell.unlink()
+    assert run(*few).returncode == 0
+    assert same_arrays({"": stopped}, {"": store.read(cell).arrays})
+
+
+@pytest.mark.slow
 def test_training_that_was_killed_goes_on_to_the_same_bits(data, tmp_path):
     long = ["--data=easy", "--widths=3", "--steps=3000", "--looks=30", "--align="]
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -77,6 +77,13 @@ def test_round_trip(tmp_path_factory, parameters, provenance, arrays):
     assert path.read_bytes() == first
 
 
+def test_weights_are_on_the_disk_before_the_cell_that_stands_for_them(out, monkeypatch):
+    written = []
+    monkeypatch.setattr(store, "write_atomic", lambda path, _: written.append(path))
+    path = store.save(out, PARAMETERS, ARRAYS, PROVENANCE, {"W": np.ones(3)})
+    assert written == [path.with_suffix(store.WEIGHTS), path]
+
+
 def test_equal_arrays_give_equal_bytes_in_any_memory_order(out):
     array = np.arange(6.0).reshape(2, 3)
     path = store.save(out, PARAMETERS, {"x": array}, PROVENANCE)
