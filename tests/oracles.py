@@ -3,6 +3,9 @@
 Students are ``W [m, d]``, one neuron a row; k is the teacher's width.
 """
 
+from itertools import product
+from math import factorial
+
 import mpmath
 import numpy as np
 
@@ -180,3 +183,10 @@ def gauss_newton(counts, d):
     blocks += (swap + keep) / (2 * np.pi)
     root = np.repeat(np.sqrt(n), d)
     return np.multiply.outer(root, root) * blocks.reshape(root.size, root.size)
+
+
+def count_vectors(m, k):
+    """All n >= 1 with sum m [vectors, k] and their uniform-model probabilities."""
+    extra = [s for s in product(range(m - k + 1), repeat=k) if sum(s) == m - k]
+    ways = [factorial(m - k) / np.prod([factorial(i) for i in s]) for s in extra]
+    return np.array(extra) + 1, np.array(ways) / float(k) ** (m - k)

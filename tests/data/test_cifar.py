@@ -7,9 +7,7 @@ import tarfile
 
 import numpy as np
 import pytest
-from test_datasets import mirror as mirror
-from test_datasets import refused
-from test_datasets import small as small
+from helpers import refused
 
 from lmc_jax.data import datasets, formats
 from lmc_jax.data.datasets import load

@@ -1,65 +1,17 @@
 """Data sets: what is read, what is refused, what is fetched."""
 
 import gzip
-import hashlib
-import http.server
-import struct
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import IDX_FILES, idx, images, write_images
+from helpers import refused
 
-from lmc_jax.data import datasets, download
-from lmc_jax.data.datasets import IDX_SHAPES, DataError, load
+from lmc_jax.data import datasets
+from lmc_jax.data.datasets import DataError, load
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-FILES = tuple(IDX_SHAPES)
-TINY = ((12, 4, 4), (12,), (5, 4, 4), (5,))
-
-
-def packed(array):
-    """The array as an IDX file."""
-    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return head + array.astype(np.uint8).tobytes()
-
-
-def arrays(shapes=TINY):
-    rng = np.random.default_rng(0)
-    tops = (256, 10, 256, 10)
-    drawn = [rng.integers(t, size=s) for t, s in zip(tops, shapes, strict=True)]
-    return [array.astype(np.uint8) for array in drawn]
-
-
-def write(root, name, contents, zipped=False):
-    (root / name).mkdir(exist_ok=True)
-    for file, content in zip(FILES, contents, strict=True):
-        path = root / name / (f"{file}.gz" if zipped else file)
-        path.write_bytes(gzip.compress(content) if zipped else content)
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """MNIST as a published data set of a few images."""
-    contents = [packed(array) for array in arrays()]
-    monkeypatch.setitem(
-        datasets.IDX_CONTENT,
-        "mnist",
-        tuple(hashlib.sha256(content).hexdigest() for content in contents),
-    )
-    for file, shape in zip(FILES, TINY, strict=True):
-        monkeypatch.setitem(datasets.IDX_SHAPES, file, shape)
-    return contents
-
-
-def refused(name, root, *said):
-    with pytest.raises(DataError) as caught:
-        load(name, str(root))
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in said:
-        assert part in message, message
-
 
 # --- IDX -----------------------------------------------------------------------------
 
@@ -67,9 +19,9 @@ def refused(name, root, *said):
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("name", ["mnist", "mine"])
 def test_idx_files_are_read_raw_and_gzipped(tmp_path, small, name, zipped):
-    write(tmp_path, name, small, zipped)
+    write_images(tmp_path, name, small, zipped)
     found = load(name, str(tmp_path))
-    for array, expected in zip(found[1:5], arrays(), strict=True):
+    for array, expected in zip(found[1:5], images(), strict=True):
         assert array.dtype == (np.uint8 if expected.ndim == 3 else np.int32)
         np.testing.assert_array_equal(array.reshape(expected.shape), expected)
     assert found.train_images.shape == (12, 4, 4, 1)
@@ -77,8 +29,8 @@ def test_idx_files_are_read_raw_and_gzipped(tmp_path, small, name, zipped):
 
 
 def test_colour_images_of_ones_own_keep_their_channels(tmp_path):
-    write(
-        tmp_path, "mine", map(packed, arrays(((9, 4, 4, 3), (9,), (3, 4, 4, 3), (3,))))
+    write_images(
+        tmp_path, "mine", map(idx, images(((9, 4, 4, 3), (9,), (3, 4, 4, 3), (3,))))
     )
     assert load("mine", str(tmp_path)).test_images.shape == (3, 4, 4, 3)
 
@@ -109,7 +61,7 @@ def test_roots_that_cannot_be_are_one_line(root):
         refused(name, root, f"--data_dir={root} is not a folder")
 
 
-WHOLE = packed(arrays()[0])
+WHOLE = idx(images()[0])
 DAMAGED = {
     "truncated:": WHOLE[:-7],
     "too long": WHOLE + b"\0",
@@ -122,18 +74,18 @@ DAMAGED = {
 
 @pytest.mark.parametrize("said", DAMAGED)
 def test_damaged_idx_files_are_refused_by_name(tmp_path, said):
-    write(tmp_path, "mine", [DAMAGED[said], *map(packed, arrays()[1:])])
-    refused("mine", tmp_path, said, str(tmp_path / "mine" / FILES[0]))
+    write_images(tmp_path, "mine", [DAMAGED[said], *map(idx, images()[1:])])
+    refused("mine", tmp_path, said, str(tmp_path / "mine" / IDX_FILES[0]))
 
 
 def test_gzip_is_known_without_its_ending(tmp_path, small):
-    write(tmp_path, "mnist", map(gzip.compress, small))
-    assert len(load("mnist", str(tmp_path)).train_images) == len(arrays()[0])
+    write_images(tmp_path, "mnist", map(gzip.compress, small))
+    assert len(load("mnist", str(tmp_path)).train_images) == len(images()[0])
 
 
 def test_damaged_gzip_files_are_refused_by_name(tmp_path, small):
-    write(tmp_path, "mnist", small, zipped=True)
-    path = tmp_path / "mnist" / f"{FILES[2]}.gz"
+    write_images(tmp_path, "mnist", small, zipped=True)
+    path = tmp_path / "mnist" / f"{IDX_FILES[2]}.gz"
     whole = path.read_bytes()
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
@@ -143,12 +95,12 @@ def test_damaged_gzip_files_are_refused_by_name(tmp_path, small):
 
 
 def test_published_sets_must_have_their_count_and_their_content(tmp_path, small):
-    other = arrays()[0]
+    other = images()[0]
     other[3, 2, 1] ^= 1
-    write(tmp_path, "mnist", [packed(other), *small[1:]])
-    refused("mnist", tmp_path, FILES[0], "its sha256 is", "not the published file")
-    write(tmp_path, "mnist", [packed(other[:-1]), *small[1:]])
-    refused("mnist", tmp_path, FILES[0], "(11, 4, 4)", "(12, 4, 4)")
+    write_images(tmp_path, "mnist", [idx(other), *small[1:]])
+    refused("mnist", tmp_path, IDX_FILES[0], "its sha256 is", "not the published file")
+    write_images(tmp_path, "mnist", [idx(other[:-1]), *small[1:]])
+    refused("mnist", tmp_path, IDX_FILES[0], "(11, 4, 4)", "(12, 4, 4)")
 
 
 @pytest.mark.parametrize(
@@ -161,14 +113,14 @@ def test_published_sets_must_have_their_count_and_their_content(tmp_path, small)
     ],
 )
 def test_counts_and_shapes_that_do_not_fit_are_refused(tmp_path, shapes, said):
-    write(tmp_path, "mine", map(packed, arrays(shapes)))
+    write_images(tmp_path, "mine", map(idx, images(shapes)))
     refused("mine", tmp_path, said, str(tmp_path / "mine"))
 
 
 def test_missing_files_and_unknown_names_are_refused(tmp_path):
-    write(tmp_path, "mine", map(packed, arrays()))
-    (tmp_path / "mine" / FILES[1]).unlink()
-    refused("mine", tmp_path, f"{FILES[1]} is missing", "put into", *FILES)
+    write_images(tmp_path, "mine", map(idx, images()))
+    (tmp_path / "mine" / IDX_FILES[1]).unlink()
+    refused("mine", tmp_path, f"{IDX_FILES[1]} is missing", "put into", *IDX_FILES)
     refused("minst", tmp_path, "unknown data set 'minst'", "mnist, fashion-mnist")
     for name in ("../mine", "..", ".", "", "mine/", str(tmp_path / "mine")):
         refused(name, tmp_path, f"data set {name!r}: give a name", "not a path")
@@ -190,34 +142,9 @@ def test_the_data_beside_the_project_is_read(name):
 # --- downloads -----------------------------------------------------------------------
 
 
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A folder served on loopback in place of the mirrors."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=str(folder))
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}/"
-    for name in datasets.KNOWN:
-        monkeypatch.setitem(download.MIRRORS, name, (url,))
-    yield folder
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_missing_files_are_downloaded_checked_and_kept(tmp_path, small, mirror):
     (tmp_path / "root").mkdir()
-    for file, content in zip(FILES, small, strict=True):
+    for file, content in zip(IDX_FILES, small, strict=True):
         (mirror / f"{file}.gz").write_bytes(gzip.compress(content, mtime=5))
     first = load("mnist", str(tmp_path / "root"))
     for path in mirror.iterdir():
@@ -230,7 +157,7 @@ def test_wrong_content_is_not_kept_and_the_line_says_how_to_get_it(
     tmp_path, small, mirror
 ):
     (tmp_path / "root").mkdir()
-    (mirror / f"{FILES[0]}.gz").write_bytes(gzip.compress(small[0] + b"x"))
-    parts = (f"mnist: {FILES[0]} is missing", "does not match", "--data_dir")
+    (mirror / f"{IDX_FILES[0]}.gz").write_bytes(gzip.compress(small[0] + b"x"))
+    parts = (f"mnist: {IDX_FILES[0]} is missing", "does not match", "--data_dir")
     refused("mnist", tmp_path / "root", *parts, str(tmp_path / "root" / "mnist"))
     assert not [*(tmp_path / "root" / "mnist").iterdir()]

@@ -1,19 +1,13 @@
 """The rate of the permuted barrier: its fit, its verdicts, a second dimension."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
+from helpers import assert_one_line, command
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def python(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True
-    )
+from experiments.claims.barrier_rate import _dimension, fit
+from lmc_jax.statistics import mean_interval
 
 
 @pytest.mark.parametrize(
@@ -26,16 +20,13 @@ def python(*arguments: str) -> subprocess.CompletedProcess:
 )
 def test_bad_settings_are_refused_in_one_line(setting, reason, tmp_path):
     settings = (*setting.split(), f"--out={tmp_path}/out")
-    done = python("-m", "experiments.barrier_rate", *settings)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    assert reason in line
+    assert_one_line(command("barrier_rate", *settings), reason)
     assert not (tmp_path / "out").exists()
 
 
 def test_verdicts_and_the_second_dimension(tmp_path):
-    done = python(
-        *("-m", "experiments.barrier_rate", "--k=2", "--m_over_k=1,2,4,8,12"),
+    done = command(
+        *("barrier_rate", "--k=2", "--m_over_k=1,2,4,8,12"),
         *("--pairs=30", "--matching=types_index", "--d=5", f"--out={tmp_path}"),
     )
     assert done.returncode == 0, done.stderr
@@ -60,41 +51,26 @@ def test_verdicts_and_the_second_dimension(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("shift", "holds"), [(1.0, True), (3.0, False)])
-def test_dimensions_are_told_apart_by_intervals(shift, holds):
-    code = f"""
-import numpy as np
-from experiments.claims.barrier_rate import _dimension
-from lmc_jax.statistics import mean_interval
-rng = np.random.default_rng(1)
-
-def curve(d, shift):
+def curve(rng, d, shift, widths=(10, 20, 40, 100), pairs=400):
+    """Barriers of shift · m⁻² on average."""
     rows = []
-    for m in (10, 20, 40, 100):
-        values = shift * m**-2.0 * rng.exponential(size=400)
+    for m in widths:
+        values = shift * m**-2.0 * rng.exponential(size=pairs)
         ends = zip(("mean", "low", "high"), mean_interval(values), strict=True)
-        row = dict(k=2, d=d, m=m, pairs=400, values=values)
-        rows.append(row | {{f"barrier_{{end}}": value for end, value in ends}})
+        row = {"k": 2, "d": d, "m": m, "pairs": pairs, "values": values}
+        rows.append(row | {f"barrier_{end}": value for end, value in ends})
     return rows
 
-print(_dimension("", curve(2, 1.0), curve(20, {shift})).holds)
-"""
-    done = python("-c", code)
-    assert done.stdout == f"{holds}\n", done.stderr
+
+@pytest.mark.parametrize(("shift", "holds"), [(1.0, True), (3.0, False)])
+def test_dimensions_are_told_apart_by_intervals(shift, holds):
+    rng = np.random.default_rng(1)
+    assert _dimension("", curve(rng, 2, 1.0), curve(rng, 20, shift)).holds is holds
 
 
 def test_fit_finds_the_slope_of_a_power_law_and_its_interval():
-    code = """
-import numpy as np
-from experiments.claims.barrier_rate import fit
-rng = np.random.default_rng(1)
-curve = [
-    {"m": m, "k": 1, "values": m**-2.0 * rng.exponential(size=4000)}
-    for m in (10, 20, 40, 80, 100)
-]
-slope, low, high = fit(curve)
-assert low < -2 < high and high - low < 0.2, (slope, low, high)
-assert abs(slope + 2) < 0.05, slope
-"""
-    done = python("-c", code)
-    assert done.returncode == 0, done.stderr
+    rng = np.random.default_rng(1)
+    slope, low, high = fit(curve(rng, 2, 1.0, (10, 20, 40, 80, 100), 4000))
+    assert low < -2 < high
+    assert high - low < 0.2
+    assert abs(slope + 2) < 0.05

@@ -3,98 +3,31 @@
 import contextlib
 import csv
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import command, run
 
+from experiments.claims.barrier_vs_width import PEAK, _peaked
 from experiments.lib.claims import Claim
 from lmc_jax.results import store, summary
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ["--k=2", "--m=2,3", "--pairs=3", "--steps=400", "--check_every=100"]
 UNIFORM = ["--k=2", "--m=3,4", "--pairs=3", "--source=uniform"]
 
-# Runs the entrypoint once for each line of arguments, all in one process.
-DRIVER = """
-import contextlib, io, json, sys, traceback, unittest.mock
-import jax
-from absl import flags
-from absl.testing import flagsaver
-from experiments import barrier_vs_width
-from experiments.lib import students
-from lmc_jax.sweep.run import sweep
-compiled = []
-def listen(event, duration, **_):
-    if "compile" in event:
-        compiled.append(event)
-jax.monitoring.register_event_duration_secs_listener(listen)
-replies, sys.stdout = sys.stdout, sys.stderr
-for line in sys.stdin:
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    compiled.clear()
-    sweeps, *arguments = json.loads(line)
-    sys.argv = ["barrier_vs_width", *arguments]
-    with (
-        unittest.mock.patch.object(students, "sweep", sweep if sweeps else None),
-        flagsaver.flagsaver(),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            barrier_vs_width.STUDY.main(barrier_vs_width.NORMALIZED)
-        except SystemExit as end:
-            status = end.code or 0
-        except BaseException:
-            status = traceback.format_exc()
-    reply = [status, out.getvalue(), err.getvalue(), len(compiled)]
-    print(json.dumps(reply), file=replies, flush=True)
-"""
 
-
-def real(*arguments, module="experiments.barrier_vs_width"):
-    """A process of its own, which logs what it compiles on stderr."""
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        env=os.environ | {"JAX_LOG_COMPILES": "1"},
-        capture_output=True,
-        text=True,
-    )
+def entrypoint(*arguments):
+    return command("barrier_vs_width", *arguments)
 
 
 @pytest.fixture(scope="module")
-def entrypoint():
-    """Function of arguments to (status, stdout, stderr, number of compilations)."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-    def call(*arguments, sweeps=True):
-        process.stdin.write(json.dumps([sweeps, *map(str, arguments)]) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
-
-    with process:
-        yield call
-        process.stdin.close()
-
-
-@pytest.fixture(scope="module")
-def uniform(entrypoint, tmp_path_factory):
+def uniform(tmp_path_factory):
     """Output folder of a finished tiny run; tests leave it finished."""
     out = tmp_path_factory.mktemp("uniform")
-    status, _, stderr, compiled = entrypoint(*UNIFORM, f"--out={out}")
-    assert (status, stderr) == (0, "")
-    assert compiled > 0
+    ran = entrypoint(*UNIFORM, f"--out={out}")
+    assert (ran.returncode, ran.stderr) == (0, "")
     return out
 
 
@@ -129,12 +62,10 @@ def restored(out):
 
 
 def test_run_leaves_cells_table_figure_and_verdicts_and_a_rerun_recomputes_nothing(
-    tmp_path,
+    tmp_path, nothing_is_swept
 ):
-    first = real(*TINY, f"--out={tmp_path}")
-    assert first.returncode == 0, first.stderr
-    assert "Compiling" in first.stderr  # or the refusals below would prove nothing
-    assert "Traceback" not in first.stderr
+    first = run(*TINY, f"--out={tmp_path}")  # as from a shell
+    assert (first.returncode, first.stderr) == (0, "")
     for ending in ("png", "pdf", "claims.json"):
         path = tmp_path / f"barrier_vs_width.{ending}"
         assert path.stat().st_size > 0
@@ -168,16 +99,16 @@ def test_run_leaves_cells_table_figure_and_verdicts_and_a_rerun_recomputes_nothi
         assert name in record.provenance
 
     written = (tmp_path / "summary.csv").read_bytes()
-    again = real(*TINY, f"--out={tmp_path}")
+    again = entrypoint(*TINY, f"--out={tmp_path}")
     assert again.returncode == 0, again.stderr
     assert again.stdout == first.stdout
     assert state(tmp_path) == cells
     assert (tmp_path / "summary.csv").read_bytes() == written
 
 
-def test_rerun_compiles_nothing_of_the_sweep_and_warns_of_nothing(entrypoint, uniform):
+def test_rerun_sweeps_nothing_and_warns_of_nothing(uniform, nothing_is_swept):
     before = state(uniform)
-    status, stdout, stderr, _ = entrypoint(*UNIFORM, f"--out={uniform}")
+    status, stdout, stderr = entrypoint(*UNIFORM, f"--out={uniform}")
     assert (status, stderr) == (0, "")
     assert "uniform" in stdout
     assert state(uniform) == before
@@ -196,21 +127,21 @@ def test_loaded_columns_are_those_of_the_csv(uniform):
                 assert row[name] == str(value)
 
 
-def test_more_widths_keep_the_cells_that_are_there(entrypoint, uniform):
+def test_more_widths_keep_the_cells_that_are_there(uniform):
     with restored(uniform):
         before = state(uniform)
-        status, _, stderr, _ = entrypoint(*UNIFORM, "--m=3,5", f"--out={uniform}")
+        status, _, stderr = entrypoint(*UNIFORM, "--m=3,5", f"--out={uniform}")
         assert (status, stderr) == (0, "")
         after = state(uniform)
         assert len(after) == len(before) + 1
         assert {name: after[name] for name in before} == before
         # The summary is of all cells in the folder, the figure of the asked ones.
         assert [row["m"] for row in rows(uniform)] == ["3"] * 3 + ["4"] * 3 + ["5"] * 3
-    status, _, _, _ = entrypoint(*UNIFORM, f"--out={uniform}")
+    status, _, _ = entrypoint(*UNIFORM, f"--out={uniform}")
     assert status == 0
 
 
-def test_damaged_cells_are_named_and_recomputed_to_the_same_arrays(entrypoint, uniform):
+def test_damaged_cells_are_named_and_recomputed_to_the_same_arrays(uniform):
     before = state(uniform)
     records = {path.name: store.read(path) for path in store.cell_files(uniform)}
     truncated, altered = store.cell_files(uniform)
@@ -218,7 +149,7 @@ def test_damaged_cells_are_named_and_recomputed_to_the_same_arrays(entrypoint, u
     data = bytearray(altered.read_bytes())
     data[len(data) // 2] ^= 1
     altered.write_bytes(bytes(data))
-    status, _, stderr, _ = entrypoint(*UNIFORM, f"--out={uniform}")
+    status, _, stderr = entrypoint(*UNIFORM, f"--out={uniform}")
     assert status == 0
     lines = stderr.splitlines()
     assert len(lines) == 2
@@ -228,7 +159,7 @@ def test_damaged_cells_are_named_and_recomputed_to_the_same_arrays(entrypoint, u
     assert state(uniform).keys() == before.keys()
 
 
-def test_damaged_cell_outside_the_grid_is_named_as_well(entrypoint, uniform):
+def test_damaged_cell_outside_the_grid_is_named_as_well(uniform):
     with restored(uniform):
         outside = next(
             path
@@ -236,20 +167,18 @@ def test_damaged_cell_outside_the_grid_is_named_as_well(entrypoint, uniform):
             if store.read(path).parameters["m"] == 4
         )
         outside.write_bytes(b"no cell")
-        status, _, stderr, _ = entrypoint(*UNIFORM, "--m=3", f"--out={uniform}")
+        status, _, stderr = entrypoint(*UNIFORM, "--m=3", f"--out={uniform}")
         assert status == 0
         assert {row["m"] for row in rows(uniform)} == {"3"}
         assert str(outside) in stderr
     assert outside.read_bytes() != b"no cell"
 
 
-def test_weights_are_computed_for_cells_stored_without_and_then_kept(
-    entrypoint, uniform
-):
+def test_weights_are_computed_for_cells_stored_without_and_then_kept(uniform):
     records = {path.name: store.read(path) for path in store.cell_files(uniform)}
     with restored(uniform):
         arguments = [*UNIFORM, "--save_weights", f"--out={uniform}"]
-        assert entrypoint(*arguments)[::2] == [0, ""]
+        assert entrypoint(*arguments)[::2] == (0, "")
         for path in store.cell_files(uniform):
             record = store.read(path)
             assert_same_arrays(record, records[path.name])
@@ -258,18 +187,18 @@ def test_weights_are_computed_for_cells_stored_without_and_then_kept(
             np.testing.assert_allclose(W.sum(2), 1, rtol=1e-12)  # minima
         stored = state(uniform)
         assert len(stored) == 4
-        assert entrypoint(*arguments)[::2] == [0, ""]
+        assert entrypoint(*arguments)[::2] == (0, "")
         assert state(uniform) == stored
 
 
-def test_damaged_weights_are_named_and_recomputed(entrypoint, uniform):
+def test_damaged_weights_are_named_and_recomputed(uniform):
     with restored(uniform):
         arguments = [*UNIFORM, "--save_weights", f"--out={uniform}"]
         assert entrypoint(*arguments)[0] == 0
         damaged = store.cell_files(uniform, weights=True)[0]
         expected = store.read(damaged)
         damaged.write_bytes(damaged.read_bytes()[:-1])
-        status, _, stderr, _ = entrypoint(*arguments)
+        status, _, stderr = entrypoint(*arguments)
         assert str(damaged) in stderr
         assert status == 0
         assert_same_arrays(store.read(damaged), expected)
@@ -297,20 +226,14 @@ def assert_same_arrays(found, expected):
     ],
 )
 def test_the_place_of_the_peak_is_judged_by_intervals(means, peak, seen, fall):
-    code = f"""
-from experiments.claims import barrier_vs_width as b
-rows = [
-    dict(k=4, m=m, pairs=9, barrier_mean=y, barrier_low=0.9 * y, barrier_high=1.1 * y)
-    for m, y in zip((6, 7, 8, 20, 28, 40), {means})
-]
-claims = b._peaked("Figure 2", "k = 4", rows, 4)
-assert claims[1].corrects == b.PEAK
-print(*(claim.holds for claim in claims))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.stdout.split() == [str(peak), str(seen), str(fall)], done.stderr
+    rows = [
+        {"k": 4, "m": m, "pairs": 9}
+        | {"barrier_mean": y, "barrier_low": 0.9 * y, "barrier_high": 1.1 * y}
+        for m, y in zip((6, 7, 8, 20, 28, 40), means, strict=True)
+    ]
+    claims = _peaked("Figure 2", "k = 4", rows, 4)
+    assert claims[1].corrects == PEAK
+    assert [claim.holds for claim in claims] == [peak, seen, fall]
 
 
 # --- results at the edges -------------------------------------------------------------
@@ -325,19 +248,17 @@ print(*(claim.holds for claim in claims))
     ],
     ids=["one teacher neuron", "one pair, m = k", "normalized, one pair"],
 )
-def test_degenerate_settings_end_in_a_figure_without_warnings(
-    entrypoint, tmp_path, arguments
-):
-    status, _, stderr, _ = entrypoint(*arguments, f"--out={tmp_path}")
+def test_degenerate_settings_end_in_a_figure_without_warnings(tmp_path, arguments):
+    status, _, stderr = entrypoint(*arguments, f"--out={tmp_path}")
     assert status == 0, status
     assert stderr == ""
     name = "normalized_barrier" if "--normalize" in arguments else "barrier_vs_width"
     assert (tmp_path / f"{name}.png").exists()
 
 
-def test_point_all_of_whose_runs_diverged_has_no_barrier(entrypoint, tmp_path):
+def test_point_all_of_whose_runs_diverged_has_no_barrier(tmp_path):
     arguments = ["--k=2", "--m=3", "--pairs=2", "--source=gd", "--lr=1000"]
-    status, stdout, stderr, _ = entrypoint(*arguments, f"--out={tmp_path}")
+    status, stdout, stderr = entrypoint(*arguments, f"--out={tmp_path}")
     assert status == 0, status
     assert stderr == ""
     for row in rows(tmp_path):
@@ -347,6 +268,6 @@ def test_point_all_of_whose_runs_diverged_has_no_barrier(entrypoint, tmp_path):
 
 
 def test_entrypoints_are_listed_with_their_first_lines():
-    done = real(module="experiments")
+    done = command("__main__")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^ +barrier_vs_width +Barrier against", done.stdout, re.M)

@@ -25,6 +25,7 @@ def table(name):
 TORCH = ["PyTorch batched"] if importlib.util.find_spec("torch") else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "variants"),
     [

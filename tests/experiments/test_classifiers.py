@@ -1,61 +1,29 @@
 """Entrypoints on classifiers end to end, on generated IDX files."""
 
-import gzip
 import json
-import os
 import signal
-import struct
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import CLASSIFIERS
+from helpers import (
+    arrays,
+    assert_one_line,
+    command,
+    same_arrays,
+    start,
+    times,
+    wait_for,
+)
 
-from experiments.lib import peaks
+from experiments.lib import classifiers, peaks
 from lmc_jax.results import store
-
-ROOT = Path(__file__).resolve().parents[2]
-TINY = (
-    "--train_images=60 --test_images=20 --pairs=2 --steps=6 --batch=20 --looks=2 "
-    "--points=3 --widths=2,4"
-)
-FILES = (
-    "train-images-idx3",
-    "train-labels-idx1",
-    "t10k-images-idx3",
-    "t10k-labels-idx1",
-)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A data root with two small data sets, 8 × 8 images of ten classes."""
-    root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    for name in ("easy", "hard"):
-        (root / name).mkdir()
-        for file in FILES:
-            count = 60 if "train" in file else 20
-            shape = (count, 8, 8) if "images" in file else (count,)
-            array = rng.integers(256 if "images" in file else 10, size=shape)
-            head = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
-            content = gzip.compress(head + array.astype(np.uint8).tobytes())
-            (root / name / f"{file}-ubyte.gz").write_bytes(content)
-    return root
 
 
 def run(name, data, out, *arguments, **variables):
-    command = [sys.executable, "-m", f"experiments.{name}", *TINY.split(), *arguments]
-    environment = {**os.environ, "LMC_JAX_DATA": str(data), **variables}
-    return subprocess.run(
-        [*command[:3], f"--out={out}", *command[3:]],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    settings = (*CLASSIFIERS.split(), f"--out={out}", *arguments)
+    return command(name, *settings, environ={"LMC_JAX_DATA": str(data), **variables})
 
 
 @pytest.mark.parametrize(
@@ -78,10 +46,9 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
         # Two pairs are too few for any verdict.
         assert {claim["holds"] for claim in written["claims"]} == {None}
     assert not list(tmp_path.glob("unfinished/cells/*.npz"))
-    cells = {path: path.stat().st_mtime_ns for path in tmp_path.glob("cells/*")}
-    second = run(name, data, tmp_path, *arguments)
-    assert (second.returncode, second.stdout) == (0, first.stdout)
-    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*")} == cells
+    cells = times(tmp_path)
+    assert run(name, data, tmp_path, *arguments) == first
+    assert times(tmp_path) == cells
 
 
 @pytest.mark.parametrize(
@@ -105,12 +72,7 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
     ],
 )
 def test_bad_input_is_one_line_and_status_2(argument, said, data, tmp_path):
-    done = run("mnist_mlp", data, tmp_path, "--data=easy", argument)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+    assert_one_line(run("mnist_mlp", data, tmp_path, "--data=easy", argument), said)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +88,7 @@ def test_bad_input_is_one_line_and_status_2(argument, said, data, tmp_path):
 )
 def test_flags_are_looked_at_before_a_data_set_is(argument, said, tmp_path):
     done = run("cifar10_cnn", tmp_path, tmp_path / "o", "--data=mnist", argument)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert_one_line(done, said)
     assert not list(tmp_path.iterdir())  # nothing was downloaded
 
 
@@ -193,24 +153,54 @@ def test_peak_is_placed_among_the_widths_of_the_paper(peak, place, holds):
         assert last.holds is holds
 
 
+class Killed(BaseException):
+    """The end of a process, in this one."""
+
+
+def test_training_that_was_stopped_goes_on_from_its_last_look(
+    data, tmp_path, monkeypatch
+):
+    few = ("mnist_mlp", data, tmp_path, "--data=easy", "--widths=3", "--align=")
+    real, begun = classifiers.run, []
+
+    def once(*arguments, fits, keep, **rest):
+        begun.append(fits.step if fits else 0)
+
+        def last(fits):
+            keep(fits)
+            if begun == [0]:
+                raise Killed
+
+        return real(*arguments, fits=fits, keep=last, **rest)
+
+    monkeypatch.setattr(classifiers, "run", once)
+    with pytest.raises(Killed):
+        run(*few)
+    assert not list(tmp_path.glob("cells/*.npz"))
+    assert run(*few).returncode == 0
+    assert begun == [0, 3]
+    [stopped] = arrays(tmp_path).values()
+    monkeypatch.undo()
+    [cell] = store.cell_files(tmp_path)
+    cell.unlink()
+    assert run(*few).returncode == 0
+    assert same_arrays({"": stopped}, {"": store.read(cell).arrays})
+
+
+@pytest.mark.slow
 def test_training_that_was_killed_goes_on_to_the_same_bits(data, tmp_path):
     long = ["--data=easy", "--widths=3", "--steps=3000", "--looks=30", "--align="]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run("mnist_mlp", data, whole, *long).returncode == 0
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "experiments.mnist_mlp", *TINY.split()),
-            *(*long, f"--out={killed}"),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "LMC_JAX_DATA": str(data)},
-        stderr=subprocess.DEVNULL,
+    process = start(
+        *(*CLASSIFIERS.split(), *long, f"--out={killed}"),
+        entrypoint=(sys.executable, "-m", "experiments.mnist_mlp"),
+        variables={"LMC_JAX_DATA": str(data)},
     )
-    while not list(killed.glob("unfinished/cells/*.npz")):
-        assert process.poll() is None
-        time.sleep(0.005)
+    wait_for(lambda: list(killed.glob("unfinished/cells/*.npz")), process)
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
     assert not list(killed.glob("cells/*.npz"))
     assert run("mnist_mlp", data, killed, *long).returncode == 0
     ends = [store.read(next(out.glob("cells/*.npz"))) for out in (whole, killed)]
@@ -221,9 +211,7 @@ def test_training_that_was_killed_goes_on_to_the_same_bits(data, tmp_path):
 def test_one_of_several_processes_is_refused_unless_it_is_a_shard(data, tmp_path):
     srun = {"SLURM_STEP_NUM_TASKS": "2"}
     done = run("mnist_mlp", data, tmp_path, "--data=easy", **srun)
-    assert done.returncode == 2
-    assert "give --num_shards" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert_one_line(done, "give --num_shards")
     shards = [
         run(
             *("mnist_mlp", data, tmp_path, "--data=easy"),
@@ -240,8 +228,6 @@ def test_one_of_several_processes_is_refused_unless_it_is_a_shard(data, tmp_path
 def test_networks_that_do_not_fit_into_memory_end_in_one_line(data, tmp_path):
     huge = ["--data=easy", "--widths=2,10000000"]  # 800 TB a layer
     done = run("mnist_mlp", data, tmp_path, *huge)
-    assert done.returncode == 1
-    assert "error: easy, 4 layers of 10000000: 4 networks do not fit" in done.stderr
-    assert "take fewer --pairs" in done.stderr
-    assert done.stderr.count("\n") == 1
+    said = ("easy, 4 layers of 10000000: 4 networks do not fit", "take fewer --pairs")
+    assert_one_line(done, *said, status=1)
     assert len(list(tmp_path.glob("cells/*.npz"))) == 1

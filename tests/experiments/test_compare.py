@@ -1,26 +1,17 @@
 """The comparison of two sweeps names what differs, and by how much."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from helpers import command
 
 from experiments.tools import compare
 from lmc_jax.results import store
 
-ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = {"m": 3, "source": {"name": "gd", "precision": "float32"}}
 
 
 def compared(*folders):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.tools.compare", *map(str, folders)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    return command("tools.compare", *folders)
 
 
 def test_shared_cells_are_compared_array_by_array(tmp_path):

@@ -1,40 +1,27 @@
 """Every small entrypoint end to end: files, well-formed claims, nothing twice."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from cases import BARRIER_RATE, DOUBLE_DESCENT, SPARSITY
+from helpers import assert_one_line, command, times
 
 from experiments.lib.claims import Claim
 
-ROOT = Path(__file__).resolve().parents[2]
-TINY = {
-    "double_descent": (
-        ["double_descent"],
-        "--k=2 --m=1,2,3,4,7 --pairs=2 --lr_times_m=3 --steps=2000",
-    ),
-    "barrier_rate": (["barrier_rate"], "--k=2 --m_over_k=1,2,4,8,24 --pairs=5"),
-    "sparsity": (
-        ["sparsity_vs_width", "sparsity_vs_rate"],
-        "--k=2 --d=2 --m=4,6 --fixed_m=4 --scan=2,4 --lr_times_m=2 --pairs=2 "
-        "--tol=1e-4 --hold=1 --steps=2000",
-    ),
-}
 
-
-def python(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True
-    )
-
-
-@pytest.mark.parametrize("name", TINY)
-def test_leaves_figures_and_claims_and_computes_nothing_twice(name, tmp_path):
-    stems, settings = TINY[name]
-    command = ["-m", f"experiments.{name}", *settings.split(), f"--out={tmp_path}"]
-    first = python(*command)
+@pytest.mark.parametrize(
+    ("name", "settings", "stems"),
+    [
+        ("double_descent", DOUBLE_DESCENT, ["double_descent"]),
+        ("barrier_rate", BARRIER_RATE, ["barrier_rate"]),
+        ("sparsity", SPARSITY, ["sparsity_vs_width", "sparsity_vs_rate"]),
+    ],
+)
+def test_leaves_figures_and_claims_and_computes_nothing_twice(
+    name, settings, stems, tmp_path
+):
+    arguments = (name, *settings.split(), f"--out={tmp_path}")
+    first = command(*arguments)
     assert (first.returncode, first.stderr) == (0, "")
     for stem in stems:
         for kind in ("png", "pdf"):
@@ -45,18 +32,15 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(name, tmp_path):
         assert written["claims"]
         for claim in written["claims"]:
             assert Claim(**claim).holds in (True, False, None)
-    cells = {path: path.stat().st_mtime_ns for path in tmp_path.glob("cells/*")}
-    table = (tmp_path / "summary.csv").read_bytes()
-    second = python(*command)
-    assert (second.returncode, second.stdout) == (0, first.stdout)
-    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*")} == cells
+    cells, table = times(tmp_path), (tmp_path / "summary.csv").read_bytes()
+    assert command(*arguments) == first
+    assert times(tmp_path) == cells
     assert (tmp_path / "summary.csv").read_bytes() == table
 
 
 def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
-    settings = TINY["double_descent"][1].replace("--m=1,2,3,4,7", "--m=1,4")
-    arguments = ("-m", "experiments.double_descent", *settings.split())
-    done = python(*arguments, f"--out={tmp_path}")
+    settings = (*DOUBLE_DESCENT.split(), "--m=1,4", f"--out={tmp_path}")
+    done = command("double_descent", *settings)
     assert done.returncode == 0, done.stderr
     table = [line.split() for line in done.stdout.splitlines()[:3]]
     assert "the others stay at" in done.stdout.splitlines()[0]
@@ -76,24 +60,20 @@ def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
     ],
 )
 def test_help_lists_the_flags_of_the_entrypoint_and_of_what_it_shares(name, flag):
-    shown = python("-m", f"experiments.{name}", "--help")
+    shown = command(name, "--help")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert flag in shown.stdout
     assert "--pdb" not in shown.stdout  # absl's own
 
 
 @pytest.mark.parametrize(
-    ("command", "line"),
+    ("asked", "line"),
     [
         ("double_descent --k=2 --m=2,4 --lr_times_m=900", "all runs diverged: give"),
         ("sparsity --m=6 --fixed_m=4,10 --scan=5", "m >= k only: give larger --m"),
         ("sparsity --m=4,6 --source=gd", "m >= k only: give larger --m and --fixed_m"),
     ],
 )
-def test_what_leaves_nothing_to_draw_is_one_line(command, line, tmp_path):
+def test_what_leaves_nothing_to_draw_is_one_line(asked, line, tmp_path):
     few = ("--pairs=2", "--steps=400", f"--out={tmp_path}")
-    done = python("-m", *f"experiments.{command}".split(), *few)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.splitlines()) == 1
-    assert line in done.stderr
+    assert_one_line(command(*asked.split(), *few), line)

@@ -48,7 +48,9 @@ def test_curves_look_as_the_registry_says(name):
     (line, *_) = by_source.get_lines()
     assert line.get_marker() == matching.marker
     assert line.get_linestyle() == matching.linestyle
-    assert by_source.get_legend_handles_labels()[1] == [f"uniform, {matching.label}"]
+    assert by_source.get_legend_handles_labels()[1] == [
+        f"uniform minima, {matching.label}"
+    ]
     (line,) = by_matching.plot([1, 2], [1, 2], **matchers.look(name))
     assert matplotlib.colors.same_color(line.get_color(), matching.color)
     assert line.get_linestyle() == (":" if matching.baseline else "-")

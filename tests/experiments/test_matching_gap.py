@@ -2,33 +2,19 @@
 
 import csv
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import GAP, PLANTED
+from helpers import assert_one_line, command
 
 from experiments.claims.matching_gap import _near
 from experiments.lib.claims import Claim
 from experiments.lib.matching_gaps import columns
 
-PYTHON = (sys.executable, "-m")
-ROOT = Path(__file__).resolve().parents[2]
-GAP = "--k=2 --m=4,10 --pairs=4 --steps=4000 --tol=1e-4 --points=5"
-PLANTED = (
-    "--k=2 --d=3 --m=5 --pairs=4 --noise=0.1,3 --source=gaussian,uniform "
-    "--matching=types_opposed,weights,activations,refine,exhaustive --points=3"
-)
-
 
 def entrypoint(name, out, settings):
-    return subprocess.run(
-        [*PYTHON, f"experiments.{name}", *settings.split(), f"--out={out}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    return command(name, *settings.split(), f"--out={out}")
 
 
 def content(out, name):
@@ -134,9 +120,5 @@ def test_gaussian_students_may_be_narrower_than_the_teacher(tmp_path):
     ],
 )
 def test_bad_input_is_one_clear_line(name, flag, said, tmp_path):
-    done = entrypoint(name, tmp_path / "out", flag)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert_one_line(entrypoint(name, tmp_path / "out", flag), said)
     assert not (tmp_path / "out").exists()

@@ -2,38 +2,30 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from helpers import assert_one_line, command, times
 
 from experiments.lib.claims import Claim
+from experiments.claims.overlap import _turns, falls_and_rises, least, tends_to_one
 from lmc_jax import theory
 from lmc_jax.results import store
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 CLT = "sampled overlaps of uniform minima agree with the central-limit form"
+ENDS = {"low": -0.01, "mean": 0, "high": 0.01}
 TINY = ("--k=5", "--m_over_k=1.2:3:0.2,6.4", "--pairs=40")
 
 
 def overlap(out, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.overlap", f"--out={out}", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"JAX_LOG_COMPILES": "1"},
-        capture_output=True,
-        text=True,
-    )
+    ran = command("overlap", f"--out={out}", *arguments)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("overlap")
-    done = overlap(out, *TINY)
-    assert done.returncode == 0, done.stderr
-    return out, done
+    return out, overlap(out, *TINY)
 
 
 def test_the_points_have_the_widths_of_their_ratios_and_their_theory(run):
@@ -89,15 +81,8 @@ def test_claims_carry_computed_verdicts(run):
 
 @pytest.mark.parametrize("k", [2, 3, 5, 20, 100])
 def test_theorem_5_for_other_teachers(k):
-    code = (
-        "from experiments.claims import overlap as o; "
-        f"judged = [o.falls_and_rises({k}), o.tends_to_one({k}), *o.least({k})]; "
-        "print(*(claim.holds for claim in judged))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.stdout.split() == ["True", "True", str(k == 2), "True"], done.stderr
+    judged = [falls_and_rises(k), tends_to_one(k), *least(k)]
+    assert [claim.holds for claim in judged] == [True, True, k == 2, True]
 
 
 @pytest.mark.parametrize(
@@ -111,25 +96,21 @@ def test_theorem_5_for_other_teachers(k):
     ],
 )
 def test_a_fall_and_a_rise_are_judged_where_intervals_tell(means, holds):
-    code = f"""
-from experiments.claims import overlap
-ends = {{"overlap_low": -0.01, "overlap_mean": 0.0, "overlap_high": 0.01}}
-curve = [
-    {{"m": 6 + i, "pairs": 9}} | {{name: mean + end for name, end in ends.items()}}
-    for i, mean in enumerate({means})
-]
-print(overlap._turns(5, curve).holds)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.stdout == f"{holds}\n", done.stderr
+    curve = [
+        {"m": 6 + i, "pairs": 9}
+        | {
+            "overlap_low": mean - 0.01,
+            "overlap_mean": mean,
+            "overlap_high": mean + 0.01,
+        }
+        for i, mean in enumerate(means)
+    ]
+    assert _turns(5, curve).holds is holds
 
 
 def test_coverage_of_few_points_is_not_judged(run):
     out, _ = run
     few = overlap(out, "--k=5", "--m=7,8", "--pairs=40")
-    assert few.returncode == 0, few.stderr
     claims = json.loads((out / "overlap.claims.json").read_text())["claims"]
     assert [claim["holds"] for claim in claims[:2]] == [None, None]
     assert "2 of 2 intervals" in claims[1]["measured"]
@@ -142,14 +123,11 @@ def test_figure_is_written_in_both_formats(run):
     assert (run[0] / "overlap.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_a_rerun_computes_nothing_and_widths_may_be_given(run):
+def test_a_rerun_computes_nothing_and_widths_may_be_given(run, nothing_is_swept):
     out, done = run
-    before = {path: path.stat().st_mtime_ns for path in store.cell_files(out)}
+    before = times(out)
     again = overlap(out, "--k=5", "--m=7,8", "--pairs=40")
-    assert again.returncode == 0, again.stderr
-    assert "compilation of jit(one)" in done.stderr
-    assert "compilation of jit(one)" not in again.stderr
-    assert {path: path.stat().st_mtime_ns for path in store.cell_files(out)} == before
+    assert times(out) == before
     lines = [row.split() for row in again.stdout.splitlines() if "uniform  5" in row]
     assert len(lines) == 2
     first = [row.split() for row in done.stdout.splitlines() if "uniform  5" in row]
@@ -157,7 +135,5 @@ def test_a_rerun_computes_nothing_and_widths_may_be_given(run):
 
 
 def test_widths_below_k_are_refused_in_one_line(tmp_path):
-    done = overlap(tmp_path, "--k=5", "--m_over_k=0.5")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.splitlines()) == 1
+    few = ("--k=5", "--m_over_k=0.5", f"--out={tmp_path}")
+    assert_one_line(command("overlap", *few))

@@ -6,10 +6,10 @@ import sys
 import time
 
 import pytest
-from test_survival import (
-    ENTRYPOINT,
-    ONE_DEVICE,
-    SWEEP,
+from cases import SWEEP
+from helpers import (
+    BARRIER_VS_WIDTH,
+    COLD,
     arrays,
     files,
     run,
@@ -20,8 +20,13 @@ from test_survival import (
 
 from lmc_jax.results import store
 
+ONE_DEVICE = {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
+TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
 
-def together(*arguments, each=((), ()), entrypoint=ENTRYPOINT):
+
+def together(
+    *arguments, each=((), ()), entrypoint=BARRIER_VS_WIDTH, variables=ONE_DEVICE
+):
     """Two processes of one device each."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -30,7 +35,7 @@ def together(*arguments, each=((), ()), entrypoint=ENTRYPOINT):
     return [
         start(
             *(*arguments, *own, *shared, f"--process_id={i}"),
-            variables=ONE_DEVICE,
+            variables=variables,
             entrypoint=entrypoint,
         )
         for i, own in enumerate(each)
@@ -42,13 +47,22 @@ def ended(processes):
     return [process.returncode for process in processes], ends
 
 
+def test_two_processes_make_the_files_of_one(tmp_path, whole):
+    statuses, ends = ended(together(*SWEEP, f"--out={tmp_path}"))
+    assert statuses == [0, 0], ends
+    assert same_arrays(arrays(tmp_path), arrays(whole))
+    table = (tmp_path / "summary.csv").read_bytes()
+    assert table == (whole / "summary.csv").read_bytes()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("victim", "stop"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGTERM)]
 )
 def test_lost_process_ends_the_other_and_a_restart_completes(tmp_path, victim, stop):
     out = f"--out={tmp_path}"
     sweep = ("--k=2", "--m=2,3", "--pairs=150", "--steps=4000", "--tol=1e-9", out)
-    processes = together(*sweep)
+    processes = together(*sweep, variables=ONE_DEVICE | COLD)
     wait_for(lambda: files(tmp_path), processes[victim])
     before = arrays(tmp_path)
     processes[victim].send_signal(stop)
@@ -71,8 +85,7 @@ def test_lost_process_ends_the_other_and_a_restart_completes(tmp_path, victim, s
     statuses, ends = ended(together(*sweep))
     assert statuses == [0, 0], ends
     alone = tmp_path / "alone"
-    variables = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    assert run(*sweep, f"--out={alone}", variables=variables)[0] == 0
+    assert run(*sweep, f"--out={alone}", variables=TWO_DEVICES)[0] == 0
     after = arrays(tmp_path)
     assert same_arrays(before, {name: after[name] for name in before})
     assert same_arrays(after, arrays(alone))
@@ -89,14 +102,14 @@ def test_processes_with_other_settings_are_refused(tmp_path):
     assert not files(tmp_path)
 
 
+@pytest.mark.slow
 def test_one_device_and_two_give_the_same_bits_at_equal_batches(tmp_path):
     sweep = ("--k=3", "--m=5,20", "--pairs=5", "--source=gd,uniform", "--steps=200")
     found = []
-    for devices in (1, 2):
-        out = tmp_path / str(devices)
-        flag = f"--xla_force_host_platform_device_count={devices}"
+    for variables in (ONE_DEVICE, TWO_DEVICES):
+        out = tmp_path / str(len(found))
         asked = (*sweep, "--halvings=9", f"--out={out}")
-        assert run(*asked, variables={"XLA_FLAGS": flag})[0] == 0
+        assert run(*asked, variables=variables)[0] == 0
         batches = {
             tuple(r.provenance["batch_per_device"]) for r in store.read_each(out)
         }
@@ -129,6 +142,7 @@ runpy.run_module("experiments.barrier_vs_width", run_name="__main__", alter_sys=
 """
 
 
+@pytest.mark.slow
 def test_batch_too_large_for_one_process_is_halved_in_all(tmp_path):
     sweep = (*SWEEP, "--pairs=16")
     out, alone = tmp_path / "together", tmp_path / "alone"
@@ -137,8 +151,7 @@ def test_batch_too_large_for_one_process_is_halved_in_all(tmp_path):
     assert statuses == [0, 0], ends
     said = [err.count("does not fit into memory") for _, err in ends]
     assert said == [1, 0]
-    variables = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    assert run(*sweep, f"--out={alone}", variables=variables)[0] == 0
+    assert run(*sweep, f"--out={alone}", variables=TWO_DEVICES)[0] == 0
     assert same_arrays(arrays(out), arrays(alone))
     batches = [
         {tuple(r.provenance["batch_per_device"]) for r in store.read_each(o)}

@@ -13,18 +13,25 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from test_classifiers import TINY as FEW
-from test_classifiers import data as data
-from test_entrypoints import TINY as SMALL_SWEEPS
-from test_matching_gap import GAP, PLANTED
+from cases import (
+    BARRIER_RATE,
+    CLASSIFIERS,
+    DOUBLE_DESCENT,
+    GAP,
+    PLANTED,
+    SPARSITY,
+)
+from helpers import ROOT
 
 from experiments.lib import machine
 
-ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -e"
 SMALL = "--k=2 --m=2,3 --pairs=2 --source=uniform --matching=types_index"
-TINY = {name: settings for name, (_, settings) in SMALL_SWEEPS.items()} | {
+TINY = {
+    "double_descent": DOUBLE_DESCENT,
+    "barrier_rate": BARRIER_RATE,
+    "sparsity": SPARSITY,
     "barrier_vs_width": SMALL,
     "tools.slurm": SMALL,
     "overlap": "--k=2 --m=3,4 --pairs=3",
@@ -32,9 +39,9 @@ TINY = {name: settings for name, (_, settings) in SMALL_SWEEPS.items()} | {
     "why_gd_differs": "--k=2 --m=6 --pairs=6 --init_std=0.1 --repeats=2",
     "matching_gap": f"{GAP} --m=4",
     "planted": PLANTED,
-    "mnist_mlp": f"{FEW} --data=easy --widths=2 --layers=2",
-    "cifar10_cnn": f"{FEW} --data=easy --widths=2",
-    "peak_position": f"{FEW} --data=easy --widths=2 --layers=2",
+    "mnist_mlp": f"{CLASSIFIERS} --data=easy --widths=2 --layers=2",
+    "cifar10_cnn": f"{CLASSIFIERS} --data=easy --widths=2",
+    "peak_position": f"{CLASSIFIERS} --data=easy --widths=2 --layers=2",
     "tools.reproduce": "--only=planted",
 }
 # What a cluster has: processes, and the python of an environment.

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
-from test_barrier_vs_width import UNIFORM, real
-from test_barrier_vs_width import entrypoint as entrypoint
+from helpers import assert_one_line, command, run
 
 from lmc_jax.results import store
 
@@ -70,30 +70,40 @@ REFUSED = [
 ]
 
 
-def assert_refused(status, stdout, stderr, fragment):
-    assert status == 2, stderr
-    assert stdout == ""
-    assert stderr.endswith("\n")
-    assert len(stderr.splitlines()) == 1, stderr
-    assert fragment in stderr
+COMPILED: list[str] = []
+
+
+@jax.monitoring.register_event_duration_secs_listener
+def compiled(event, *_, **__):
+    if "compile" in event:
+        COMPILED.append(event)
+
+
+def assert_refused(arguments, fragment):
+    COMPILED.clear()
+    assert_one_line(command("barrier_vs_width", *arguments), fragment)
+    assert not COMPILED
+
+
+def test_what_compiles_is_seen():
+    """Or the others would prove nothing."""
+    COMPILED.clear()
+    jax.jit(lambda x: x + 1)(1)
+    assert COMPILED
 
 
 @pytest.mark.parametrize(("arguments", "fragment"), REFUSED)
 def test_bad_input_is_refused_in_one_line_before_anything_compiles(
-    entrypoint, tmp_path, arguments, fragment
+    tmp_path, arguments, fragment, nothing_is_swept
 ):
     out = tmp_path / "out"
-    status, stdout, stderr, compiled = entrypoint(
-        *arguments.split(" "), f"--out={out}", sweeps=False
-    )
-    assert_refused(status, stdout, stderr, fragment)
-    assert compiled == 0
+    assert_refused([*arguments.split(" "), f"--out={out}"], fragment)
     assert not out.exists()  # nothing is left of a refused run
 
 
 @pytest.mark.parametrize("kind", ["file", "below a file", "not writable", "schema"])
 def test_unusable_out_is_refused_in_one_line_before_anything_compiles(
-    entrypoint, tmp_path, kind
+    tmp_path, kind, nothing_is_swept
 ):
     out = {
         "file": tmp_path / "file",
@@ -105,11 +115,7 @@ def test_unusable_out_is_refused_in_one_line_before_anything_compiles(
     if kind == "schema":
         with_other_schema(out)
     before = sorted(tmp_path.rglob("*"))
-    status, stdout, stderr, compiled = entrypoint(
-        *UNIFORM, f"--out={out}", sweeps=False
-    )
-    assert_refused(status, stdout, stderr, str(out))
-    assert compiled == 0
+    assert_refused(["--k=2", "--m=3", "--source=uniform", f"--out={out}"], str(out))
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -122,16 +128,6 @@ def with_other_schema(out):
     path.write_bytes(data + store.sha256(data).hexdigest().encode())
 
 
-@pytest.mark.parametrize(
-    ("arguments", "fragment"),
-    [
-        (["--k=7", "--d=5"], "k=7 > d=5"),
-        (["--m=5,,10"], "--m=5,,10"),
-        (["--lr=nan"], "--lr=nan"),
-        (["--nonsense=1"], "nonsense"),
-        (["--out=/proc/lmc_jax"], "/proc/lmc_jax"),
-    ],
-)
-def test_real_process_refuses_with_status_2_and_one_line(arguments, fragment):
-    done = real(*arguments)
-    assert_refused(done.returncode, done.stdout, done.stderr, fragment)
+def test_a_process_refuses_with_status_2_and_one_line():
+    assert_one_line(run("--k=7", "--d=5", "--nonsense=1"), "nonsense")
+    assert_one_line(run("--k=7", "--d=5"), "k=7 > d=5")

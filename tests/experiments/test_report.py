@@ -1,16 +1,16 @@
 """The report: claims put together into statements, and one self-contained page."""
 
+import dataclasses
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from helpers import command, times
 
+from experiments import __main__ as listed
+from experiments import overlap
 from experiments.lib import report
 
-ROOT = Path(__file__).resolve().parents[2]
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
@@ -110,60 +110,49 @@ def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
     assert "@media print" in page
 
 
-def test_reproduce_runs_entrypoints_again_from_their_cells_and_names_failures(tmp_path):
-    code = f"""
-import dataclasses, sys
-from experiments import overlap
-from experiments.lib import command
-from experiments.tools import reproduce
-lines = {{"overlap": "overlap --k=2 --m=3,4 --pairs=3", "wrong": "overlap --k=0"}}
-reproduce.studies = lambda: {{
-    name: dataclasses.replace(overlap.STUDY, name=name, command=line)
-    for name, line in lines.items()
-}}
-sys.argv = ["reproduce", "--out={tmp_path}/out"]
-command.run(reproduce.main)
-"""
-    runs = []
+def reproduced(monkeypatch, lines, *arguments):
+    """The tool, where studies of these names are run by these lines."""
+    found = {
+        name: dataclasses.replace(overlap.STUDY, name=name, command=line)
+        for name, line in lines.items()
+    }
+    monkeypatch.setattr(listed, "studies", lambda: found)
+    return command("tools.reproduce", *arguments)
+
+
+@pytest.mark.slow
+def test_reproduce_runs_studies_again_from_their_cells_and_names_failures(
+    tmp_path, monkeypatch
+):
+    lines = {"overlap": "overlap --k=2 --m=3,4 --pairs=3", "wrong": "overlap --k=0"}
+    written = []
     for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-        )
+        done = reproduced(monkeypatch, lines, f"--out={tmp_path}/out")
         assert done.returncode == 1
         warning, error = done.stderr.splitlines()
         assert warning.startswith("warning: wrong failed: error: k=0")
         assert error == "error: wrong failed: run the command again"
-        cells = (tmp_path / "out" / "overlap" / "cells").glob("*.npz")
-        runs.append({path: path.stat().st_mtime_ns for path in cells})
-    assert len(runs[0]) == 2
-    assert runs[0] == runs[1]
+        written.append(times(tmp_path / "out" / "overlap"))
+    assert len(written[0]) == 2
+    assert written[0] == written[1]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "All that <code>wrong</code> judges: error: k=0" in page
     assert "<figure id='overlap'>" in page
 
 
-def test_results_of_earlier_runs_stay_in_the_report(tmp_path):
-    """And those of an entrypoint that fails now do not count."""
-    code = f"""
-import dataclasses, sys
-from experiments import overlap
-from experiments.lib import command
-from experiments.tools import reproduce
-wrong = dataclasses.replace(overlap.STUDY, command="overlap --k=0")
-reproduce.studies = lambda: {{"overlap": wrong, "rate": overlap.STUDY}}
-sys.argv = ["reproduce", "--only=overlap", "--out={tmp_path}"]
-command.run(reproduce.main)
-"""
-    for name in ("overlap", "rate"):
+def test_results_of_earlier_runs_stay_in_the_report(tmp_path, monkeypatch):
+    """And those of a study that fails now do not count."""
+    lines = {"overlap": "overlap --k=0", "rate": "overlap"}
+    asked = (lines, "--only=overlap", f"--out={tmp_path}")
+    for name in lines:
         (tmp_path / name).mkdir()
         figure(tmp_path / name, name, claim(f"{name} falls", True))
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = reproduced(monkeypatch, *asked)
     assert done.returncode == 1
     assert "rate falls" in done.stdout
     assert "overlap falls" not in done.stdout
     (tmp_path / "rate" / "rate.claims.json").unlink()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = reproduced(monkeypatch, *asked)
     assert done.returncode == 1
     assert done.stdout.startswith("no results\n")
     page = (tmp_path / "report.html").read_text()

@@ -4,10 +4,34 @@ import signal
 import sys
 import time
 
-from test_survival import ARRAY, SWEEP, arrays, files, run, same_arrays, start
-from test_survival import whole as whole
+import pytest
+from cases import SWEEP
+from helpers import arrays, command, files, run, same_arrays, start
+
+ARRAY = {"SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "4"}
 
 
+def assert_same_sweep(out, whole):
+    assert same_arrays(arrays(out), arrays(whole))
+    table = (out / "summary.csv").read_bytes()
+    assert table == (whole / "summary.csv").read_bytes()
+
+
+def test_shards_in_any_order_make_the_sweep_of_one_process(tmp_path, whole):
+    for done, task in enumerate((3, 1, 4, 2), 1):
+        environ = {"SLURM_ARRAY_TASK_ID": str(task), **ARRAY}
+        sweep = ("barrier_vs_width", *SWEEP, f"--out={tmp_path}")
+        status, out, err = command(*sweep, environ=environ)
+        assert (status, err) == (0, "")
+        assert len(files(tmp_path)) == done
+        if done < 4:
+            assert f"shard {task - 1} of 4 is done; {4 - done} of 4 cells" in out
+            assert not (tmp_path / "summary.csv").exists()
+    assert "summary.csv" in out
+    assert_same_sweep(tmp_path, whole)
+
+
+@pytest.mark.slow
 def test_four_shards_one_killed_and_restarted_make_the_table_of_one_process(
     tmp_path, whole
 ):
@@ -27,25 +51,10 @@ def test_four_shards_one_killed_and_restarted_make_the_table_of_one_process(
     status, stdout, err = run(*SWEEP, out, *restarted)
     assert (status, err) == (0, "")
     assert "summary.csv" in stdout
-    assert (tmp_path / "summary.csv").read_bytes() == (
-        whole / "summary.csv"
-    ).read_bytes()
-    assert same_arrays(arrays(tmp_path), arrays(whole))
+    assert_same_sweep(tmp_path, whole)
 
 
-def test_shard_that_is_not_the_last_says_what_is_missing(tmp_path):
-    sweep = (*SWEEP, f"--out={tmp_path}")
-    status, out, err = run(*sweep, "--num_shards=2", "--shard_index=0")
-    assert (status, err) == (0, "")
-    assert out.startswith("shard 0 of 2 is done; 2 of 4 cells are missing in")
-    assert not (tmp_path / "summary.csv").exists()
-    # Another shard's cells are not touched, and the last one draws.
-    assert len(files(tmp_path)) == 2
-    status, out, _ = run(*sweep, "--num_shards=2", "--shard_index=1")
-    assert status == 0
-    assert "summary.csv" in out
-
-
+@pytest.mark.slow
 def test_shards_submitted_as_jobs_make_the_whole_sweep(tmp_path, whole):
     submit = [sys.executable, "-m", "experiments.tools.slurm", "barrier_vs_width"]
     status, out, err = run(

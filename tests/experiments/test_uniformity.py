@@ -2,13 +2,10 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import assert_one_line, command, times
 
 from experiments.claims import finer_paths
 from experiments.lib import students as sweeps
@@ -18,7 +15,6 @@ from lmc_jax.results.selection import regular_runs
 from lmc_jax.students import descent, minima
 from lmc_jax.theory import stability, uniform_model
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ("--steps=3000", "--lr_times_m=3", "--check_every=500", "--tol=1e-4")
 
 
@@ -162,20 +158,10 @@ def test_uniform_types_have_multinomial_counts_in_random_order():
 # --- entrypoints ---------------------------------------------------------------------
 
 
-def run(name, out, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", f"experiments.{name}", f"--out={out}", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"JAX_LOG_COMPILES": "1"},
-        capture_output=True,
-        text=True,
-    )
-
-
 def check(name, out, *arguments):
     """Runs an entrypoint; returns its claims and what it printed."""
-    done = run(name, out, *arguments)
-    assert done.returncode == 0, done.stderr
+    done = command(name, f"--out={out}", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
     content = json.loads((out / f"{name}.claims.json").read_text())
     for claim in content["claims"]:
         assert Claim(**claim).holds in (True, False, None)
@@ -210,10 +196,10 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     assert limit["holds"] is True
     assert (sampled["paper"], sampled["holds"], sampled["n"]) == ("Lemma 8", True, 20)
 
-    files = {path: path.stat().st_mtime_ns for path in store.cell_files(tmp_path)}
+    files = times(tmp_path)
     again = check("uniformity", tmp_path, *TINY, *tiny, "--init_std=0.1")
     assert again == (content, table)
-    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert times(tmp_path) == files
 
 
 def test_why_gd_differs_splits_the_difference(tmp_path):
@@ -256,7 +242,4 @@ def test_steps_are_judged_by_what_they_miss_of_a_barrier(place, holds):
 
 
 def test_settings_without_meaning_are_refused_in_one_line(tmp_path):
-    done = run("uniformity", tmp_path, "--m=5")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.splitlines()) == 1
+    assert_one_line(command("uniformity", f"--out={tmp_path}", "--m=5"))

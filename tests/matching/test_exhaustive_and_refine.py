@@ -92,7 +92,9 @@ def losses_of(W, k):
 
 
 @pytest.mark.parametrize("kind", ["minima", "gaussian"])
-@pytest.mark.parametrize("m", [6, 7, 8, 9])
+@pytest.mark.parametrize(
+    "m", [6, 7, *(pytest.param(m, marks=pytest.mark.slow) for m in (8, 9))]
+)
 def test_exhaustive_is_the_least_of_all_permutations_of_wide_pairs(kind, m):
     k = 3
     [pair] = students(kind, 3, m, k, 3)[1:2]
@@ -129,7 +131,7 @@ def test_wider_pairs_are_refused_in_one_line():
 @pytest.mark.parametrize("kind", ["minima", "gaussian"])
 def test_no_matching_is_better_than_exhaustive(kind):
     k, m, definition = 3, 7, "lerp"
-    pairs = students(kind, 12, m, k, 3)
+    pairs = students(kind, 4, m, k, 3)
     best, _ = match_exhaustive(pairs, k, definition=definition)
     heuristics = [
         match_identity(pairs),

@@ -63,6 +63,42 @@ def test_losses_are_those_of_numpy():
     np.testing.assert_allclose(found, [nll, error], rtol=1e-12)
 
 
+def plain_step(weights, x, labels, lr):
+    """A step of gradient descent on the mean cross-entropy, by hand."""
+    (W, b), (V, c) = (
+        (weights[layer]["kernel"], weights[layer]["bias"])
+        for layer in ("hidden1", "output")
+    )
+    hidden = np.maximum(x @ W + b, 0)
+    scores = np.exp(hidden @ V + c)
+    slope = scores / scores.sum(1, keepdims=True) - np.eye(len(c))[labels]
+    slope *= lr / len(labels)
+    back = (slope @ V.T) * (hidden > 0)
+    return {
+        "hidden1": {"kernel": W - x.T @ back, "bias": b - back.sum(0)},
+        "output": {"kernel": V - hidden.T @ slope, "bias": c - slope.sum(0)},
+    }
+
+
+def test_training_equals_a_plain_loop_over_epochs_in_fresh_orders():
+    training = Training(steps=9, batch=20, lr=0.5, looks=1)  # four steps an epoch
+    [key] = keys(1)
+    init_key, data_key = jax.random.split(key)
+    weights = jax.tree.map(lambda leaf: np.asarray(leaf, float), NETWORK.init(init_key))
+    x = (np.asarray(SAMPLES[0].images, float).reshape(90, -1) - 80) / 50
+    labels = np.asarray(SAMPLES[0].labels)
+    for step in range(training.steps):
+        epoch, at = divmod(step, 4)
+        order = jax.random.permutation(jax.random.fold_in(data_key, epoch), 90)
+        index = np.asarray(order)[20 * at : 20 * (at + 1)]
+        weights = plain_step(weights, x[index], labels[index], training.lr)
+    found = train(NETWORK, training, key[None], SAMPLES).weights
+    jax.tree.map(
+        lambda ours, exact: np.testing.assert_allclose(ours[0], exact, atol=1e-5),
+        *(found, weights),
+    )
+
+
 def test_a_network_does_not_depend_on_its_company():
     training = Training(steps=10, batch=20, looks=1)
     several = train(NETWORK, training, keys(4), SAMPLES)

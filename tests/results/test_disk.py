@@ -10,15 +10,8 @@ import time
 
 import numpy as np
 import pytest
-from test_store import (
-    ARRAYS,
-    PARAMETERS,
-    PROVENANCE,
-    found,
-    python,
-    temporary_files,
-)
-from test_store import out as out
+from cases import ARRAYS, PARAMETERS, PROVENANCE
+from helpers import found, store_alone, temporary_files
 
 from lmc_jax.results import store
 
@@ -100,7 +93,7 @@ try:
 except store.StoreError as error:
     print(error)
 """
-    child = python(code, out)
+    child = store_alone(code, out)
     message, _ = child.communicate()
     assert re.fullmatch(r"cannot write '.*': File too large\n", message)
     assert child.returncode == 0
@@ -121,7 +114,7 @@ for i in range(10_000):
 def test_kill_at_any_moment_loses_no_finished_cell(out):
     choose = random.Random(2)
     for shift in range(0, 40, 8):
-        child = python(WRITER, out, shift)
+        child = store_alone(WRITER, out, shift)
         finished = [child.stdout.readline().strip()]
         time.sleep(choose.uniform(0, 0.15))
         os.kill(child.pid, signal.SIGKILL)
@@ -150,7 +143,7 @@ def test_a_second_writer_in_the_middle_of_the_first(out, monkeypatch):
 
 
 def test_two_writers_of_the_same_cells(out):
-    writers = [python(WRITER, out, shift) for shift in (0, 1)]
+    writers = [store_alone(WRITER, out, shift) for shift in (0, 1)]
     try:
         for writer in writers:
             writer.stdout.readline()

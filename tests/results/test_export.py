@@ -3,21 +3,18 @@
 import csv
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray
+from helpers import assert_one_line, command
 
 from lmc_jax.paths import BARRIERS, barrier
 from lmc_jax.results import export, store, summary
 from lmc_jax.students.descent import CONVERGED, DIVERGED
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 
-ROOT = Path(__file__).resolve().parents[2]
-EXPORT = ("-W", "error", "-m", "experiments.tools.export")
 TRAINED = Cell(k=2, m=4, d=3, source=Descent(lr=0.5), pairs=3, matchings=("weights",))
 MINIMA = Cell(
     k=3, m=5, d=3, source=Minima(), pairs=2, matchings=("types_index",), points=3
@@ -50,12 +47,7 @@ def out(tmp_path):
 
 
 def exported(out, kind):
-    done = subprocess.run(
-        [sys.executable, *EXPORT, str(out), f"--format={kind}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = command("tools.export", out, f"--format={kind}")
     assert (done.returncode, done.stderr) == (0, "")
     return [Path(line.strip()) for line in done.stdout.splitlines()[1:]]
 
@@ -149,35 +141,15 @@ def test_table_has_a_row_for_each_pair_and_path(out):
 
 @pytest.mark.parametrize("arguments", [(), ("/none",), ("--format=xls", "OUT")])
 def test_refused_in_one_line(arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.tools.export", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
+    assert_one_line(command("tools.export", *arguments))
 
 
 def test_damaged_cell_leaves_no_export(out):
     cell = store.cell_files(out)[1]
     cell.write_bytes(cell.read_bytes()[:-1])
     for kind in ("csv", "netcdf"):
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "experiments.tools.export",
-                str(out),
-                f"--format={kind}",
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 1
-        assert cell.name in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        done = command("tools.export", out, f"--format={kind}")
+        assert_one_line(done, cell.name, status=1)
     assert not list(out.glob("*export*"))
 
 
@@ -186,20 +158,7 @@ def test_networks_on_data_are_refused_in_one_line(tmp_path, kind):
     losses = np.zeros((2, 1, 3, 2, 2))
     store.open_store(tmp_path)
     store.save(tmp_path, {"data": "mnist", "width": 4}, {"losses": losses}, {})
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "experiments.tools.export",
-            tmp_path,
-            f"--format={kind}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "summary.csv" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    done = command("tools.export", tmp_path, f"--format={kind}")
+    assert_one_line(done, "summary.csv")
     with pytest.raises(ValueError, match="two-layer students"):
         summary.load(tmp_path)

@@ -3,13 +3,12 @@
 import io
 import os
 import random
-import subprocess
-import sys
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import ARRAYS, PARAMETERS, PROVENANCE
+from helpers import found, store_alone
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -17,16 +16,6 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import ArrayLike
 
 from lmc_jax.results import store
-
-PARAMETERS = {"k": 5, "m": 8, "lr": 0.1, "source": "uniform", "tol": None}
-PROVENANCE = {"commit": "abc", "versions": {"numpy": "2.0"}, "flags": ["--m", "8"]}
-ARRAYS: dict[str, np.ndarray] = {
-    "barrier": np.linspace(0.0, 1.0, 33).reshape(3, 11),
-    "diverged": np.array([True, False, False]),
-    "steps": np.arange(3, dtype=np.int32),
-    "names/type": np.array(["index", "opposed"]),
-    "loss": np.array(0.25),
-}
 
 settings = hypothesis_settings(max_examples=60, deadline=None)
 scalars = st.one_of(
@@ -49,11 +38,6 @@ shapes = npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 names = st.from_regex(r"[a-zA-Z0-9_]+(/[a-zA-Z0-9_]+)?", fullmatch=True)
 
 
-@pytest.fixture
-def out(tmp_path):
-    return store.open_store(tmp_path / "out")
-
-
 def same(one, other):
     return (
         one.dtype == other.dtype
@@ -69,23 +53,6 @@ def same_record(one, other):
         and one.arrays.keys() == other.arrays.keys()
         and all(same(one.arrays[key], other.arrays[key]) for key in one.arrays)
     )
-
-
-def found(record):
-    assert record is not None
-    return record
-
-
-def python(code, *arguments, **options):
-    """Starts a process that has imported the store alone, which needs no JAX."""
-    head = f"import sys; sys.path.insert(0, {str(Path(store.__file__).parent)!r})\n"
-    head += "import numpy as np, os, store\n"
-    command = [sys.executable, "-c", head + code, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
-
-
-def temporary_files(out):
-    return [path for path in out.rglob("*") if path.name.endswith(".tmp")]
 
 
 # What goes in comes out.
@@ -108,6 +75,13 @@ def test_round_trip(tmp_path_factory, parameters, provenance, arrays):
     shuffled = dict(reversed(arrays.items()))
     assert store.save(out, parameters, shuffled, provenance) == path
     assert path.read_bytes() == first
+
+
+def test_weights_are_on_the_disk_before_the_cell_that_stands_for_them(out, monkeypatch):
+    written = []
+    monkeypatch.setattr(store, "write_atomic", lambda path, _: written.append(path))
+    path = store.save(out, PARAMETERS, ARRAYS, PROVENANCE, {"W": np.ones(3)})
+    assert written == [path.with_suffix(store.WEIGHTS), path]
 
 
 def test_equal_arrays_give_equal_bytes_in_any_memory_order(out):
@@ -192,7 +166,7 @@ def test_fingerprint_is_the_same_in_every_process_and_version():
     known = "b11a0b012bff836a137f"
     code = f"print(store.fingerprint({PARAMETERS!r}))"
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
-    assert python(code, env=environment).communicate()[0].strip() == known
+    assert store_alone(code, env=environment).communicate()[0].strip() == known
     assert store.fingerprint(PARAMETERS) == known
 
 

@@ -1,5 +1,6 @@
 """The table of a sweep against rows computed by hand."""
 
+import dataclasses
 import math
 import warnings
 
@@ -77,6 +78,28 @@ def test_row_is_the_one_computed_by_hand_without_the_diverged_pair():
         assert row["zero_row_fraction"] == 3 / (6 * 4)
         assert row["loss_median"] == pytest.approx(0.3, rel=1e-14)
         assert row["loss_max"] == 3.0
+
+
+def test_intervals_are_over_pairs_not_runs():
+    """Two runs of a pair alike: over runs intervals would be 1/√2 as wide."""
+    rng, n = np.random.default_rng(0), 400
+    losses = np.zeros((n, 2, 3))
+    losses[:, :, 1] = rng.exponential(size=(n, 2))
+    overlap, zero = rng.integers(0, 5, n), rng.integers(0, 5, n)
+    status = np.where(rng.random(n) < 0.5, CONVERGED, EXHAUSTED)
+    both = {"zero_rows": zero, "status": status.astype(np.int32)}
+    changes = {name: np.stack([run, run], 1) for name, run in both.items()}
+    cell = dataclasses.replace(TRAINED, pairs=n)
+    row, _ = summary.rows([record(cell, losses=losses, overlap=overlap, **changes)])
+    for name, values in (
+        ("barrier", losses[:, 0, 1]),
+        ("overlap", overlap / 4),
+        ("converged_fraction", status == CONVERGED),
+        ("zero_row_fraction", zero / 4),
+    ):
+        width = row[f"{name}_high"] - row[f"{name}_low"]
+        normal = 2 * 1.96 * np.std(values) / np.sqrt(n)
+        assert width == pytest.approx(normal, rel=0.1), name
 
 
 def test_minima_have_no_training_columns_and_all_their_pairs():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from test_two_layer import cast, size
+from cases import cast, size
 
 from lmc_jax.students import two_layer
 

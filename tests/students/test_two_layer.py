@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from cases import STUDENTS, cast, size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,59 +16,13 @@ from lmc_jax.students import two_layer
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 
 
-def make_students():
-    """Students at ordinary and at singular points: name to (W, k)."""
-    rng = np.random.default_rng(0)
-    normal = rng.normal
-    base, axes = normal(size=(8, 5)), np.eye(5)
-    half = base[:4] / np.linalg.norm(base[:4], axis=1, keepdims=True)
-    sizes = 10.0 ** np.array([-12, 0, 6, -6, 3, -12, 0, 6])
-    return {
-        "d > k": (base, 3),
-        "d = k": (normal(size=(5, 4)), 4),
-        "k = 1": (normal(size=(3, 4)), 1),
-        "d = 1": (np.array([[0.3], [-2.0], [1.5]]), 1),
-        "m < k": (normal(size=(2, 5)), 5),
-        "m = 1": (normal(size=(1, 3)), 2),
-        "equal": (np.concatenate([base[:5], base[:2], 0.3 * base[:1]]), 3),
-        "nearly equal": (np.concatenate([half, half + 1e-9 * base[4:]]), 3),
-        "opposite": (np.concatenate([base[:5], -base[:2], -0.3 * base[:1]]), 3),
-        "nearly opposite": (np.concatenate([half, 1e-9 * base[4:] - half]), 3),
-        "on the axes": (np.concatenate([2 * axes[:4], -axes[:3], base[:1]]), 3),
-        "tiny": (1e-12 * base, 3),
-        "huge": (1e6 * base, 3),
-        "equal and huge": (1e6 * np.concatenate([half, half]), 3),
-        "all sizes": (sizes[:, None] * base, 3),
-        "some zero": (base * (np.arange(8) % 3 > 0)[:, None], 3),
-        "all zero": (np.zeros((8, 5)), 3),
-        "minimum": (oracles.minimum(rng, [4, 1, 3], 5), 3),
-        "minimum and zero": (
-            np.concatenate([np.zeros((2, 5)), oracles.minimum(rng, [2, 3, 1], 5)]),
-            3,
-        ),
-    }
-
-
-STUDENTS = make_students()
 GENERIC = ["d > k", "d = k", "k = 1", "m < k", "m = 1"]
 WITHOUT_ZERO = [name for name, (W, _) in STUDENTS.items() if W.any(1).all()]
-
-
-def cast(name, dtype):
-    """A student in working precision, and the same numbers in float64."""
-    W, k = STUDENTS[name]
-    W = jnp.asarray(W, dtype)
-    return W, np.asarray(W, float), k
 
 
 @pytest.fixture(params=STUDENTS)
 def case(request, dtype):
     return cast(request.param, dtype)
-
-
-def size(W, k):
-    """Magnitude of the terms that cancel in the gradient; its square, in the loss."""
-    return np.linalg.norm(W, axis=1).sum() + k
 
 
 def on_host(function):

@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import pytest
-from test_sweep import BASE, SOURCES, assert_same_bits, swept
+from cases import BASE, SOURCES, assert_same_bits, swept
 
 from lmc_jax.sweep import batches, programs
 from lmc_jax.sweep.run import OutOfMemory

@@ -4,54 +4,22 @@ import dataclasses
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import oracles
 import pytest
+from cases import BASE, GD32, GD64, SOURCES, UNIFORM, assert_same_bits, swept
+from helpers import ROOT
 
 from lmc_jax import environment
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.results import store
 from lmc_jax.students import descent
 from lmc_jax.sweep import batches
-from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.cell import Cell, Descent
 from lmc_jax.sweep.pairs import run_keys
 from lmc_jax.sweep.run import padded_width, sweep
-
-ROOT = Path(__file__).resolve().parents[2]
-GD64 = Descent(lr=0.5, steps=400, check_every=100, init_std=0.3, precision="float64")
-GD32 = dataclasses.replace(GD64, precision="float32")
-SGD = dataclasses.replace(GD32, lr=0.1, batch=16, steps=50, check_every=20)
-UNIFORM = Minima()
-BASE = Cell(
-    k=2, m=4, d=3, source=GD64, pairs=5, seed=7, matchings=("types_opposed", "weights")
-)
-SOURCES = pytest.mark.parametrize(
-    "source", [GD64, GD32, SGD, UNIFORM], ids=["gd64", "gd32", "sgd", "uniform"]
-)
-
-
-def swept(cells, **options):
-    """Everything a sweep hands over, by cell: arrays and, among them, weights."""
-    found = {}
-
-    def save(cell, arrays, weights):
-        assert cell not in found, "saved twice"
-        found[cell] = arrays | {"weights": weights}
-
-    sweep(cells, save, weights=True, **options)
-    assert found.keys() == set(cells)
-    return found
-
-
-def assert_same_bits(found, expected):
-    assert found.keys() == expected.keys()
-    for name, array in expected.items():
-        assert found[name].dtype == array.dtype, name
-        assert found[name].shape == array.shape, name
-        assert found[name].tobytes() == array.tobytes(), name
 
 
 def assert_close(found, expected, tolerance):

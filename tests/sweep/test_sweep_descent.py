@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from test_sweep import BASE, GD32, GD64, assert_same_bits, swept
+from cases import BASE, GD32, GD64, assert_same_bits, swept
 
 from lmc_jax import environment
 from lmc_jax.students import descent, two_layer

@@ -6,30 +6,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from test_theory import angles, count_vectors
 
 from lmc_jax.theory import stability
 
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 
 
-def gradient(W, k):
-    """∂L/∂W of the loss, closed form, teacher e_1 ... e_k."""
-    teacher, norm = np.eye(k, W.shape[1]), np.linalg.norm(W, axis=1)
-    own, cross = angles(W, W), angles(W, teacher)
-    radial = np.sin(own) @ norm - np.sin(cross).sum(1)
-    step = W / norm[:, None] * radial[:, None] + (np.pi - own) @ W
-    return (step - (np.pi - cross) @ teacher) / (2 * np.pi)
-
-
 def test_sharpness_is_that_of_the_loss():
     k, d, kinds = 3, 4, np.array([0, 0, 0, 1, 2, 2])
     W = np.eye(d)[kinds] * np.array([0.5, 0.2, 0.3, 1, 0.4, 0.6])[:, None]
-    assert np.abs(gradient(W, k)).max() < 1e-14
+    assert np.abs(oracles.gradient(W, k)).max() < 1e-14
     h = 1e-5  # error O(h): the third derivative jumps where neurons are parallel
     shifts = h * np.eye(W.size).reshape(-1, *W.shape)
     hessian = np.array(
-        [(gradient(W + s, k) - gradient(W - s, k)).ravel() / (2 * h) for s in shifts]
+        [
+            (oracles.gradient(W + s, k) - oracles.gradient(W - s, k)).ravel() / (2 * h)
+            for s in shifts
+        ]
     )
     spectrum = np.linalg.eigvalsh((hessian + hessian.T) / 2)
     assert spectrum[-1] == pytest.approx(
@@ -119,7 +112,7 @@ def test_critical_learning_rate():
 @pytest.mark.parametrize(("m", "k"), [(7, 1), (11, 2), (12, 3), (11, 4), (9, 5)])
 def test_zero_fraction_enumerated(m, k):
     lr = np.linspace(0.5 / m, 2.2 / stability.balanced_sharpness(k), 97)
-    vectors = [count_vectors(active, k)[0] for active in range(k, m + 1)]
+    vectors = [oracles.count_vectors(active, k)[0] for active in range(k, m + 1)]
     limits = [2 / stability.gauss_newton_sharpness(n) for n in vectors]
     for n, limit in zip(vectors, limits, strict=True):
         balanced = np.ptp(n, axis=1) <= 1

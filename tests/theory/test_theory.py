@@ -1,10 +1,10 @@
 """Predictions against enumeration, exact arithmetic, samples, finite differences."""
 
 from fractions import Fraction
-from itertools import product
-from math import comb, factorial
+from math import comb
 
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,13 +13,6 @@ from scipy import optimize, stats
 from lmc_jax import theory
 
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
-
-
-def count_vectors(m, k):
-    """All n >= 1 with sum m [vectors, k] and their uniform-model probabilities."""
-    extra = [s for s in product(range(m - k + 1), repeat=k) if sum(s) == m - k]
-    ways = [factorial(m - k) / np.prod([factorial(i) for i in s]) for s in extra]
-    return np.array(extra) + 1, np.array(ways) / float(k) ** (m - k)
 
 
 def sample_norms(rng, m, k, size):
@@ -46,24 +39,6 @@ def gram(k):
     return np.full((k, k), 1 / (2 * np.pi)) + np.eye(k) * (1 / 2 - 1 / (2 * np.pi))
 
 
-def angles(A, B):
-    """Angles between the rows of A and of B, accurate also near 0."""
-    A = A / np.linalg.norm(A, axis=-1, keepdims=True)
-    B = B / np.linalg.norm(B, axis=-1, keepdims=True)
-    minus, plus = A[:, None] - B, A[:, None] + B
-    norm = np.linalg.norm
-    return 2 * np.arctan2(norm(minus, axis=-1), norm(plus, axis=-1))
-
-
-def loss(W):
-    """½ E[(f - f*)²] of W [m, d] with teacher e_1 ... e_d, by the arc-cosine kernel."""
-    rows = np.concatenate([W, np.eye(W.shape[1])])
-    weights = np.concatenate([np.linalg.norm(W, axis=1), -np.ones(W.shape[1])])
-    theta = angles(rows, rows)
-    kernel = (np.sin(theta) + (np.pi - theta) * np.cos(theta)) / (2 * np.pi)
-    return weights @ kernel @ weights / 2
-
-
 def assert_mean(draws, expected):
     error = draws.std() / np.sqrt(len(draws))
     assert abs(draws.mean() - expected) < 4.5 * error + 1e-15
@@ -74,7 +49,7 @@ def assert_mean(draws, expected):
 
 @pytest.mark.parametrize(("m", "k"), [(1, 1), (4, 1), (3, 2), (7, 2), (6, 3), (7, 4)])
 def test_overlap_enumerated(m, k):
-    n, p = count_vectors(m, k)
+    n, p = oracles.count_vectors(m, k)
     shared = np.minimum(n[:, None], n).sum(-1)
     assert p.sum() == pytest.approx(1, rel=1e-12)
     assert theory.expected_overlap(m, k) == pytest.approx(p @ shared @ p / m, rel=1e-13)
@@ -194,7 +169,7 @@ def test_certificate_bounds_the_loss():
             row[p] += x / 2
             row[q] += y / 2
         rho = (tails(a, shared) + tails(a2, shared)) / 2
-        losses.append(loss(middle))
+        losses.append(oracles.loss(middle, middle.shape[1]))
         assert losses[-1] <= rho @ gram(k) @ rho / 2 + 1e-14
     assert 0 < np.mean(losses) < expected
 

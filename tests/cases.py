@@ -1,0 +1,157 @@
+"""What several files of tests try: settings of commands, cells, students, images."""
+
+import dataclasses
+import gzip
+import struct
+
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+
+from lmc_jax.data import datasets
+from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.run import sweep
+
+# --- settings of commands -------------------------------------------------------------
+
+SWEEP = ("--k=2", "--m=2:5", "--pairs=4", "--source=uniform", "--matching=")
+# Of each command, by name: small, and yet with all kinds of cells that it has.
+GAP = "--k=2 --m=4,10 --pairs=4 --steps=4000 --tol=1e-4 --points=5"
+PLANTED = (
+    "--k=2 --d=3 --m=5 --pairs=4 --noise=0.1,3 --source=gaussian,uniform "
+    "--matching=types_opposed,weights,activations,refine,exhaustive --points=3"
+)
+DOUBLE_DESCENT = "--k=2 --m=1,2,3,4,7 --pairs=2 --lr_times_m=3 --steps=2000"
+BARRIER_RATE = "--k=2 --m_over_k=1,2,4,8,24 --pairs=5"
+SPARSITY = (
+    "--k=2 --d=2 --m=4,6 --fixed_m=4 --scan=2,4 --lr_times_m=2 --pairs=2 --tol=1e-4 "
+    "--hold=1 --steps=2000"
+)
+CLASSIFIERS = (
+    "--train_images=60 --test_images=20 --pairs=2 --steps=6 --batch=20 --looks=2 "
+    "--points=3 --widths=2,4"
+)
+
+# --- cells of sweeps ------------------------------------------------------------------
+
+GD64 = Descent(lr=0.5, steps=400, check_every=100, init_std=0.3, precision="float64")
+GD32 = dataclasses.replace(GD64, precision="float32")
+SGD = dataclasses.replace(GD32, lr=0.1, batch=16, steps=50, check_every=20)
+UNIFORM = Minima()
+BASE = Cell(
+    k=2, m=4, d=3, source=GD64, pairs=5, seed=7, matchings=("types_opposed", "weights")
+)
+SOURCES = pytest.mark.parametrize(
+    "source", [GD64, GD32, SGD, UNIFORM], ids=["gd64", "gd32", "sgd", "uniform"]
+)
+
+
+def swept(cells, **options):
+    """Everything a sweep hands over, by cell: arrays and, among them, weights."""
+    found = {}
+
+    def save(cell, arrays, weights):
+        assert cell not in found, "saved twice"
+        found[cell] = arrays | {"weights": weights}
+
+    sweep(cells, save, weights=True, **options)
+    assert found.keys() == set(cells)
+    return found
+
+
+def assert_same_bits(found, expected):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype, name
+        assert found[name].shape == array.shape, name
+        assert found[name].tobytes() == array.tobytes(), name
+
+
+# --- students -------------------------------------------------------------------------
+
+
+def make_students():
+    """Students at ordinary and at singular points: name to (W, k)."""
+    rng = np.random.default_rng(0)
+    normal = rng.normal
+    base, axes = normal(size=(8, 5)), np.eye(5)
+    half = base[:4] / np.linalg.norm(base[:4], axis=1, keepdims=True)
+    sizes = 10.0 ** np.array([-12, 0, 6, -6, 3, -12, 0, 6])
+    return {
+        "d > k": (base, 3),
+        "d = k": (normal(size=(5, 4)), 4),
+        "k = 1": (normal(size=(3, 4)), 1),
+        "d = 1": (np.array([[0.3], [-2.0], [1.5]]), 1),
+        "m < k": (normal(size=(2, 5)), 5),
+        "m = 1": (normal(size=(1, 3)), 2),
+        "equal": (np.concatenate([base[:5], base[:2], 0.3 * base[:1]]), 3),
+        "nearly equal": (np.concatenate([half, half + 1e-9 * base[4:]]), 3),
+        "opposite": (np.concatenate([base[:5], -base[:2], -0.3 * base[:1]]), 3),
+        "nearly opposite": (np.concatenate([half, 1e-9 * base[4:] - half]), 3),
+        "on the axes": (np.concatenate([2 * axes[:4], -axes[:3], base[:1]]), 3),
+        "tiny": (1e-12 * base, 3),
+        "huge": (1e6 * base, 3),
+        "equal and huge": (1e6 * np.concatenate([half, half]), 3),
+        "all sizes": (sizes[:, None] * base, 3),
+        "some zero": (base * (np.arange(8) % 3 > 0)[:, None], 3),
+        "all zero": (np.zeros((8, 5)), 3),
+        "minimum": (oracles.minimum(rng, [4, 1, 3], 5), 3),
+        "minimum and zero": (
+            np.concatenate([np.zeros((2, 5)), oracles.minimum(rng, [2, 3, 1], 5)]),
+            3,
+        ),
+    }
+
+
+STUDENTS = make_students()
+
+
+def cast(name, dtype):
+    """A student in working precision, and the same numbers in float64."""
+    W, k = STUDENTS[name]
+    W = jnp.asarray(W, dtype)
+    return W, np.asarray(W, float), k
+
+
+def size(W, k):
+    """Magnitude of the terms that cancel in the gradient; its square, in the loss."""
+    return np.linalg.norm(W, axis=1).sum() + k
+
+
+# --- stored arrays --------------------------------------------------------------------
+
+PARAMETERS = {"k": 5, "m": 8, "lr": 0.1, "source": "uniform", "tol": None}
+PROVENANCE = {"commit": "abc", "versions": {"numpy": "2.0"}, "flags": ["--m", "8"]}
+ARRAYS: dict[str, np.ndarray] = {
+    "barrier": np.linspace(0.0, 1.0, 33).reshape(3, 11),
+    "diverged": np.array([True, False, False]),
+    "steps": np.arange(3, dtype=np.int32),
+    "names/type": np.array(["index", "opposed"]),
+    "loss": np.array(0.25),
+}
+
+# --- images ---------------------------------------------------------------------------
+
+IDX_FILES = tuple(datasets.IDX_SHAPES)
+IDX_SMALL = ((12, 4, 4), (12,), (5, 4, 4), (5,))
+
+
+def idx(array):
+    """The array as an IDX file."""
+    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def images(shapes=IDX_SMALL):
+    rng = np.random.default_rng(0)
+    tops = (256, 10, 256, 10)
+    drawn = [rng.integers(t, size=s) for t, s in zip(tops, shapes, strict=True)]
+    return [array.astype(np.uint8) for array in drawn]
+
+
+def write_images(root, name, contents, zipped=False):
+    (root / name).mkdir(exist_ok=True)
+    for file, content in zip(IDX_FILES, contents, strict=True):
+        path = root / name / (f"{file}.gz" if zipped else file)
+        path.write_bytes(gzip.compress(content) if zipped else content)
