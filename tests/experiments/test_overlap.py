@@ -6,8 +6,8 @@ import json
 import pytest
 from helpers import assert_one_line, command, times
 
-from experiments.lib.claims import Claim
 from experiments.claims.overlap import _turns, falls_and_rises, least, tends_to_one
+from experiments.lib.claims import Claim
 from lmc_jax import theory
 from lmc_jax.results import store
 
