@@ -140,7 +140,8 @@ def gathered(tree: Any) -> Any:
     """A tree of sharded arrays as whole NumPy arrays, in every process.
 
     Raises:
-      FailedElsewhere: where another process, in place of this call, says that it is not well.
+      FailedElsewhere: where another process says, in place of this call, that it is
+        not well.
     """
     if jax.process_count() == 1:
         return jax.device_get(tree)
