@@ -19,7 +19,7 @@ def break_ties(
     alike: tuple[np.ndarray, np.ndarray],
     distances: Distances,
 ) -> np.ndarray:
-    """The permutation with the partners of alike units break_ties again by distance.
+    """The permutation with ties between alike units broken by distance.
 
     First between alike units of the first network, then of the second, then between
     those alike on both sides, at the same total correlation up to rounding.

@@ -140,7 +140,7 @@ def test_a_checkpoint_of_another_optimiser_is_refused():
     ("setting", "said"),
     [
         ({"steps": 0}, "steps=0: give at least 1"),
-        ({"lr": -1.0}, "lr=-1.0: give a positive number"),
+        ({"lr": -1.0}, "lr=-1.0: give a positive"),
         ({"lr": float("nan")}, "lr=nan"),
         ({"batch": 91}, "at most the 90 training images"),
         ({"steps": 3, "looks": 4}, "looks=4: give at most steps=3"),

@@ -78,11 +78,11 @@ def test_mean_interval_is_the_normal_one_for_many_values(scale):
     assert high - mean == pytest.approx(half, rel=0.06)
 
 
-def test_equal_data_give_equal_intervals_and_the_seed_matters():
-    values = np.random.default_rng(3).normal(size=30)
-    assert mean_fast(values) == mean_fast(values.copy())
-    assert mean_fast(values, seed=1) != mean_fast(values)
-    assert mean_fast(values, seed=1)[0] == mean_fast(values)[0]
+def test_equal_data_give_equal_intervals_alone_and_as_columns():
+    values = np.random.default_rng(3).normal(size=(30, 3))
+    first, again = mean_fast(values[:, 0]), mean_fast(values[:, 0].copy())
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_allclose(mean_fast(values)[0], first, rtol=1e-14)
 
 
 def test_confidence_widens_the_interval():
@@ -123,15 +123,15 @@ def test_ratio_interval_resamples_pairs():
 
 def test_ratio_over_ones_is_the_mean():
     values = np.random.default_rng(8).exponential(size=25)
-    assert ratio_fast(values, np.ones(25)) == mean_fast(values)
+    np.testing.assert_array_equal(ratio_fast(values, np.ones(25)), mean_fast(values))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 def test_constant_values_have_a_point_as_interval(dtype):
     values = np.full(12, 3, dtype)
-    assert mean_fast(values) == (3, 3, 3)
-    assert ratio_fast(values, 2 * values) == (0.5, 0.5, 0.5)
-    assert mean_fast(np.zeros(12, dtype)) == (0, 0, 0)
+    assert mean_fast(values).tolist() == [3, 3, 3]
+    assert ratio_fast(values, 2 * values).tolist() == [0.5, 0.5, 0.5]
+    assert mean_fast(np.zeros(12, dtype)).tolist() == [0, 0, 0]
 
 
 def test_too_few_values_have_no_interval():
