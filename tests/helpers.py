@@ -49,6 +49,7 @@ def command(name, *arguments, environ=NONE) -> Ran:
         mock.patch.object(sys, "argv", [str(path), *map(str, arguments)]),
         mock.patch.multiple(gc, freeze=mock.DEFAULT, set_threshold=mock.DEFAULT),
         flagsaver.flagsaver(),
+        tools_anew(),
         promotion("standard"),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -58,6 +59,27 @@ def command(name, *arguments, environ=NONE) -> Ran:
         except SystemExit as end:
             status = end.code or 0
     return Ran(status, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def tools_anew():
+    """Tools and benchmarks define their flags where they are imported: here, again."""
+
+    def loaded():
+        folders = ("experiments.bench", "experiments.tools")
+        return {
+            name: sys.modules[name] for name in sys.modules if name.startswith(folders)
+        }
+
+    before = loaded()
+    for name in before:
+        del sys.modules[name]
+    try:
+        yield
+    finally:
+        for name in loaded():
+            del sys.modules[name]
+        sys.modules.update(before)
 
 
 @contextlib.contextmanager

@@ -30,8 +30,12 @@ def run(name, data, out, *arguments, **variables):
     ("name", "arguments", "stems"),
     [
         ("mnist_mlp", ["--data=easy"], ["mnist_mlp", "mnist_mlp_paths"]),
-        ("cifar10_cnn", ["--data=easy"], ["cifar10_cnn", "cifar10_cnn_paths"]),
-        ("peak_position", ["--data=easy,hard", "--layers=2,3"], ["peak_position"]),
+        (
+            "cifar10_cnn",
+            ["--data=easy", "--widths=2"],
+            ["cifar10_cnn", "cifar10_cnn_paths"],
+        ),
+        ("peak_position", ["--data=easy,hard", "--layers=2"], ["peak_position"]),
     ],
 )
 def test_leaves_figures_and_claims_and_computes_nothing_twice(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
-from helpers import ROOT, Ran, assert_one_line
+from helpers import ROOT, Ran, assert_one_line, tools_anew
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -91,7 +91,7 @@ def idle(monkeypatch, tmp_path):
     monkeypatch.setattr(compute.devices, "join", lambda *_: None)
     monkeypatch.setattr(datasets, "load", read)
     monkeypatch.setattr(datasets, "data_root", lambda *_: tmp_path)
-    with flagsaver.flagsaver():
+    with flagsaver.flagsaver(), tools_anew():
         yield monkeypatch
     assert {path.name for path in tmp_path.iterdir()} <= {".hypothesis"}
 
@@ -160,10 +160,6 @@ def test_any_flags_of_a_study_are_a_valid_grid_or_refused_in_one_line(name, idle
 
 @pytest.mark.parametrize("name", sorted([*tools(), *BENCHES]))
 def test_any_flags_of_a_tool_begin_its_work_or_are_refused_in_one_line(name, idle):
-    """Flags of tools are defined where they are imported, here anew."""
-    for loaded in [*sys.modules]:
-        if loaded.startswith(("experiments.bench", "experiments.tools")):
-            idle.delitem(sys.modules, loaded)
     module = importlib.import_module(f"experiments.{name}")
     timing = sys.modules.get("experiments.bench.timing")
     begins = BEGINS.get(name, [])
@@ -181,6 +177,3 @@ def test_any_flags_of_a_tool_begin_its_work_or_are_refused_in_one_line(name, idl
 
     refusals, grids = name != "tools.results", not name.startswith("tools.")
     check(main, own(flags.FLAGS), refusals=refusals, grids=grids)
-    for loaded in [*sys.modules]:
-        if loaded.startswith(("experiments.bench", "experiments.tools")):
-            del sys.modules[loaded]

@@ -29,11 +29,15 @@ def content(out, name):
     return rows, claims["claims"]
 
 
-def test_every_matching_is_compared_and_bounded(tmp_path):
-    done = entrypoint("matching_gap", tmp_path, GAP)
+@pytest.mark.parametrize(
+    "source", ["uniform", pytest.param("gd,uniform", marks=pytest.mark.slow)]
+)
+def test_every_matching_is_compared_and_bounded(tmp_path, source):
+    done = entrypoint("matching_gap", tmp_path, f"{GAP} --source={source}")
     assert (done.returncode, done.stderr) == (0, "")
     rows, claims = content(tmp_path, "matching_gap")
-    assert len(rows) == 2 * 2 * 8  # sources, widths, matchings and the reference
+    sources = source.count(",") + 1
+    assert len(rows) == sources * 2 * 8  # widths, matchings and the reference
     for row in rows:
         best = "exhaustive" if row["m"] == "4" else "refine_barrier"
         assert row["reference"] == best

@@ -66,9 +66,10 @@ def test_signals_end_with_their_status_and_say_how_to_go_on(tmp_path, stop, mome
 WRITER = """
 import sys, time
 from experiments.lib import signals
+
+signals.watch()  # before there are other threads
 from lmc_jax.results import files
 
-signals.watch()
 with files.replacing(sys.argv[1]) as temporary, temporary.open("w") as file:
     file.write("begun ")
     print("writing", flush=True)

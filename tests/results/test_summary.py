@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from lmc_jax import statistics
 from lmc_jax.results import store, summary
 from lmc_jax.statistics import ratio_interval
 from lmc_jax.students.descent import CONVERGED, DIVERGED, EXHAUSTED
@@ -203,8 +204,9 @@ def test_ratio_is_silent_where_some_resamples_have_no_direct_barrier():
 
 
 def test_equal_data_give_equal_intervals():
-    first, second = summary.rows([record(SAMPLED)]), summary.rows([record(SAMPLED)])
-    np.testing.assert_equal(first, second)
+    first = summary.rows([record(SAMPLED)])
+    statistics._draws.cache_clear()  # as in another process
+    np.testing.assert_equal(summary.rows([record(SAMPLED)]), first)
 
 
 def grid():
