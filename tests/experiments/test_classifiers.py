@@ -165,7 +165,7 @@ def test_training_that_was_stopped_goes_on_from_its_last_look(
     data, tmp_path, monkeypatch
 ):
     few = ("mnist_mlp", data, tmp_path, "--data=easy", "--widths=3", "--align=")
-    real, begun = classifiers.run, []
+    real, begun = classifiers.compute, []
 
     def once(*arguments, fits, keep, **rest):
         begun.append(fits.step if fits else 0)
@@ -177,7 +177,7 @@ def test_training_that_was_stopped_goes_on_from_its_last_look(
 
         return real(*arguments, fits=fits, keep=last, **rest)
 
-    monkeypatch.setattr(classifiers, "run", once)
+    monkeypatch.setattr(classifiers, "compute", once)
     with pytest.raises(Killed):
         run(*few)
     assert not list(tmp_path.glob("cells/*.npz"))
