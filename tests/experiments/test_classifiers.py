@@ -167,15 +167,15 @@ def test_training_that_was_stopped_goes_on_from_its_last_look(
     few = ("mnist_mlp", data, tmp_path, "--data=easy", "--widths=3", "--align=")
     real, begun = classifiers.compute, []
 
-    def once(*arguments, fits, keep, **rest):
-        begun.append(fits.step if fits else 0)
+    def once(*arguments, state, keep, **rest):
+        begun.append(state.step if state else 0)
 
-        def last(fits):
-            keep(fits)
+        def last(state):
+            keep(state)
             if begun == [0]:
                 raise Killed
 
-        return real(*arguments, fits=fits, keep=last, **rest)
+        return real(*arguments, state=state, keep=last, **rest)
 
     monkeypatch.setattr(classifiers, "compute", once)
     with pytest.raises(Killed):
