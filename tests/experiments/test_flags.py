@@ -86,8 +86,7 @@ def idle(monkeypatch, tmp_path):
         monkeypatch.setattr(module, "opened", begin)
     for name in ("run", "Popen"):
         monkeypatch.setattr(subprocess, name, begin)
-    for name in ("prepare", "announce", "_folder"):
-        monkeypatch.setattr(machine, name, lambda *_: None)
+    monkeypatch.setattr(machine, "announce", lambda: None)
     monkeypatch.setattr(compute.devices, "join", lambda *_: None)
     monkeypatch.setattr(datasets, "load", read)
     monkeypatch.setattr(datasets, "data_root", lambda *_: tmp_path)
