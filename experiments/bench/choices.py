@@ -3,7 +3,7 @@
 Of the students that ``experiments.bench.descent`` times, in float32, one setting is
 changed at a time: kernel elements of a batch on one device (``batches.ELEMENTS``), rows
 that students are padded to (``programs.padded_width``), and the level at which LLVM
-compiles (``programs.sharded``).
+compiles (``programs.sharded``). Then the level of programs that are next to no work.
 """
 
 import functools
@@ -12,10 +12,11 @@ from unittest import mock
 
 import jax
 
-from experiments.bench import timing
+from experiments.bench import sizes, timing
 from experiments.bench.descent import ours, steps_of, students
 from experiments.bench.timing import Call
 from lmc_jax.sweep import batches, programs
+from lmc_jax.sweep.cell import Cell, Minima
 
 BATCHES = [2**power for power in range(14, 20)]
 LEVELS = (0, 1, 2, 3)
@@ -25,6 +26,21 @@ def main() -> None:
     for k, m, d, _ in timing.shapes():
         print(f"k={k}, m={m}, d={d}")
         timing.show(timing.compared(calls(k, m, d), "ns/element", 1e-9))
+    timing.show([of_little_work(level) for level in LEVELS])
+
+
+def of_little_work(level: int) -> dict:
+    """A sweep of minima, its programs to sample and to measure compiled at a level."""
+    widths = (5, 8) if timing.TINY.value else (5, 10, 20, 40, 60, 80, 100)
+    cells = [Cell(5, m, 5, Minima(), 20, matchings=()) for m in widths]
+    chosen = programs.sharded
+
+    def at_level(function, effort=1):
+        return chosen(function, effort or level)
+
+    with mock.patch.object(programs, "sharded", at_level):
+        first, again = sizes.seconds(cells, programs.padded_width)
+    return {"level": level, "compile and run s": first, "run s": again}
 
 
 def calls(k: int, m: int, d: int) -> Iterator[Call]:

@@ -31,7 +31,7 @@ def padded_width(m: int) -> int:
     """The smallest of 8, 16, 32, 48, 64, 80, 96, 112, 128, 160, ... that holds m rows.
 
     Powers of two up to 32, then four sizes an octave at most: of wide students padding
-    must not cost much, of narrow ones another program does (experiments.bench.sweep).
+    must not cost much, of narrow ones another program does (experiments.bench.sizes).
     """
     power = 8
     while power < m:
