@@ -79,7 +79,7 @@ def test_students_narrower_than_the_teacher_are_matched(match, m):
 
 @EVERY
 def test_float32_students_are_matched_as_their_float64_values(match):
-    students = np.random.default_rng(1).normal(size=(2, 2, 5, D)).astype(np.float32)
+    students = np.random.default_rng(1).normal(size=(4, 2, 5, D)).astype(np.float32)
     perm, _ = match(students)
     np.testing.assert_array_equal(perm, match(students.astype(np.float64))[0])
 
@@ -151,7 +151,7 @@ def test_students_that_are_no_numbers_are_one_clear_line(match, students):
 @EVERY
 @pytest.mark.parametrize("dtype", [np.int8, np.bool_, np.float16, jnp.bfloat16])
 def test_students_of_every_real_dtype_are_matched(match, dtype):
-    students = np.random.default_rng(2).integers(0, 2, (2, 2, 5, D)).astype(dtype)
+    students = np.random.default_rng(2).integers(0, 2, (4, 2, 5, D)).astype(dtype)
     perm, _ = match(students)
     np.testing.assert_array_equal(perm, match(students.astype(np.float64))[0])
 

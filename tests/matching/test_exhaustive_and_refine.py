@@ -140,7 +140,7 @@ def test_no_matching_is_better_than_exhaustive(kind):
         match_weights(pairs),
         match_activations(pairs),
         match_refine(pairs, k),
-        match_refine(pairs, k, definition="lerp", restarts=3),
+        match_refine(pairs, k, definition="lerp"),
     ]
     for row, pair in enumerate(pairs):
         least = height(pair, best[row], k, definition)
@@ -173,10 +173,10 @@ def test_descent_ends_where_no_swap_helps_and_reports_its_height(definition, kin
 
 def test_descent_takes_the_best_of_its_starts():
     pairs = gaussian_pairs(6, 8, 4) / 2
-    alone, few, more = (
-        match_refine(pairs, 4, restarts=restarts)[1].value for restarts in (0, 2, 6)
+    alone, more = (
+        match_refine(pairs, 4, restarts=restarts)[1].value for restarts in (0, 3)
     )
-    assert (few <= alone).all()
+    assert (more <= alone).all()
     assert (more < alone).any()
 
 

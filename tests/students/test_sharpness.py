@@ -156,7 +156,9 @@ def test_sharpness_is_not_the_largest_in_size():
     assert abs(of(W[None])[0] / eigenvalues[-1] - 1) < 1e-10
 
 
-@pytest.mark.parametrize("k", [1, 2, 5, 10])
+@pytest.mark.parametrize(
+    "k", [1, 5, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 10))]
+)
 def test_sharpness_at_sampled_minima_follows_from_the_types(k):
     size = 4 * k + 2
     widths = np.resize(np.arange(k, size + 1, dtype=np.int32), 48)
