@@ -1,7 +1,7 @@
 """Linear assignment on weights and on activations, on the host.
 
-SciPy's solver: ``optax.assignment.hungarian_algorithm``, batched, takes 2 to 18 times as
-long at m = 10 to 100 on CPU (experiments.bench.matching), and does not notice NaN.
+SciPy's solver: ``optax.assignment.hungarian_algorithm``, batched, takes 2 to 18 times
+as long at m = 10 to 100 on CPU (experiments.bench.matching), and does not notice NaN.
 """
 
 import functools

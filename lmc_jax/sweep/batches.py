@@ -16,8 +16,8 @@ from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.programs import padded_width
 
 # Kernel elements of one step that a device works on at a time: within the cache of a
-# core (of 2**14 ... 2**19 the best, or within the noise of it, on both ends of the range
-# of JAX: experiments.bench.choices), or a guess at what fills an accelerator.
+# core (of 2**14 ... 2**19 the best, or within the noise of it, on both ends of the
+# range of JAX: experiments.bench.choices), or a guess at what fills an accelerator.
 ELEMENTS = {"cpu": 2**16, "gpu": 2**25, "tpu": 2**24}
 
 # Groups of cells whose programs are compiled before they are needed.
