@@ -89,8 +89,9 @@ def draw(rows: Sequence[dict]):
 def _panel(axes, rows: Sequence[dict], k: int, title: str) -> None:
     for curve in curves.group(rows, "source", "matching").values():
         curves.draw(axes, curve)
-    if not any(row["barrier_mean"] > curves.NONE for row in rows):
-        axes.set_ylim(curves.NONE, 1)  # a logarithmic axis needs something to show
+    heights = {row["barrier_mean"] for row in rows if row["barrier_mean"] > curves.NONE}
+    if len(heights) < 2 and axes.get_yscale() == "log":  # which needs a span to show
+        axes.set_ylim(curves.NONE, max(heights, default=0.1) * 10)
     plot.mark(axes, 2 * k, "m = 2k, the paper's peak")
     if k > 1:
         plot.mark(axes, theory.overlap_minimum(k), "least overlap, exact", "--")
