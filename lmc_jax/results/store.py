@@ -265,7 +265,7 @@ class Records(Sequence[Record]):
 def load(out: str | Path) -> list[Record]:
     """All cells of a sweep, sorted by file name. Writes nothing.
 
-    Raises as `read`, and StoreError where there are no cells.
+    Raises what `read` raises, and StoreError for a folder without cells.
     """
     if cells := list(read_each(out)):
         return cells
