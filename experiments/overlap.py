@@ -52,16 +52,14 @@ def described(record: store.Record) -> dict:
 
 
 def table(rows: Sequence[dict]) -> list[dict]:
-    return [shown(row) for row in rows]
-
-
-def shown(row: dict) -> dict:
-    """A point as a line of the terminal."""
-    kept = {name: row[name] for name in ("source", "k", "m")}
-    kept["m/k"] = row["m"] / row["k"]
     sampled = "{overlap_mean:.4f} [{overlap_low:.4f}, {overlap_high:.4f}]"
-    kept |= {"pairs": row["pairs"], "overlap": sampled.format(**row)}
-    return kept | {name: f"{row[name]:.4f}" for name in ("exact", "clt")}
+    return [
+        {name: row[name] for name in ("source", "k", "m")}
+        | {"m/k": row["m"] / row["k"], "pairs": row["pairs"]}
+        | {"overlap": sampled.format(**row)}
+        | {name: f"{row[name]:.4f}" for name in ("exact", "clt")}
+        for row in rows
+    ]
 
 
 # --- figure --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import errno
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -22,15 +22,11 @@ from lmc_jax.results import files, store
 from lmc_jax.sweep import devices
 
 
-class Cell(Protocol):
-    """One point of a grid: hashable, and all that determines its numbers."""
-
-    def parameters(self) -> dict[str, Any]:
-        """The cell as plain JSON types."""
-
-
 class Family(NamedTuple):
     """What the cells of a kind of network have in common.
+
+    A cell is one point of a grid: hashable, and all that determines its numbers, which
+    ``parameters()`` gives as plain JSON types.
 
     task: the parameter of this name in their cells, empty without. settings: what a
     user may choose of the cells. processes: whether several processes can compute a
@@ -62,7 +58,7 @@ class Done(Exception):
 
 
 def computed(
-    family: Family, grid: Sequence[Cell], setting: Values, place: Machine
+    family: Family, grid: Sequence[Any], setting: Values, place: Machine
 ) -> store.Records:
     """Records of the cells, in order: read where stored, computed where missing.
 
@@ -96,7 +92,7 @@ def computed(
     return store.Records(out, [cell.parameters() for cell in grid])
 
 
-def _compute(family: Family, cells: Sequence[Cell], options: Options) -> None:
+def _compute(family: Family, cells: Sequence[Any], options: Options) -> None:
     setting = options.setting
     origin = environment.provenance() | {
         "self_check": environment.self_check(),
@@ -130,7 +126,7 @@ def opened(out: Path) -> Path:
         raise Refusal(str(error)) from error
 
 
-def lacking(out: Path, cells: Sequence[Cell], weights: bool) -> np.ndarray:
+def lacking(out: Path, cells: Sequence[Any], weights: bool) -> np.ndarray:
     """Which cells are not stored with all that is asked for, bool ``[cells]``."""
     missing = np.zeros(len(cells), bool)
     for i, cell in enumerate(cells):
@@ -159,7 +155,7 @@ def write_summary(
 
 
 def of_grid(
-    rows: Sequence[dict[str, Any]], grid: Sequence[Cell]
+    rows: Sequence[dict[str, Any]], grid: Sequence[Any]
 ) -> list[dict[str, Any]]:
     """The rows of the summary that are of these cells.
 
