@@ -34,8 +34,8 @@ def match_exhaustive(
     >>> first = np.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
     >>> students = np.stack([first, first[[2, 0, 1]]])[None]
     >>> perm, info = match_exhaustive(students, k=2)
-    >>> perm.tolist(), info.value.round(9).tolist()
-    ([[1, 0, 2]], [0.0])
+    >>> info.value.round(9).tolist()  # the barrier; permutations within a type tie
+    [0.0]
 
     Args:
       students: real ``[pairs, 2, m, d]``, m <= 9, taken in float64.
