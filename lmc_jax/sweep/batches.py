@@ -6,7 +6,7 @@ A batch is sized from its cell alone, so that a cell has the same bits in any co
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -79,15 +79,20 @@ def compiled_ahead(
         ahead: list[list[Future]] = []
         for position, group in enumerate(groups):
             for later in groups[len(ahead) : position + 1 + GROUPS_AHEAD]:
-                lowered = _lowered(later[0], halvings())
+                lowered = [
+                    program.lower(*shapes)
+                    for program, shapes in programs_of(later[0], halvings())
+                ]
                 ahead.append([pool.submit(program.compile) for program in lowered])
             wait(ahead[position])
             yield group
             ahead[position].clear()  # a future keeps what it compiled
 
 
-def _lowered(cell: Cell, halvings: int) -> Iterator[jax.stages.Lowered]:
-    """The programs of a cell, for the shapes of its batches."""
+def programs_of(
+    cell: Cell, halvings: int = 0
+) -> Iterator[tuple[jax.stages.Wrapped, tuple[Any, ...]]]:
+    """The programs of a cell, each with the shapes of its arguments in the batches."""
     size, pairs = padded_width(cell.m), pair_batch(cell, halvings)
     layout = devices.by_runs() if devices.several() else None
 
@@ -97,18 +102,18 @@ def _lowered(cell: Cell, halvings: int) -> Iterator[jax.stages.Lowered]:
     widths = array(pairs, dtype="int32")
     if isinstance(cell.source, Minima):
         draw = programs.sampler(cell.k, cell.d, size, cell.source)
-        yield draw.lower(array(pairs, 2, 2, dtype="uint32"), widths)
+        yield draw, (array(pairs, 2, 2, dtype="uint32"), widths)
     else:
         source = programs.any_lr(cell.source)
         start, descend = programs.descender(cell.k, cell.d, size, source)
         count = slots(cell, halvings)
-        started = start.lower(array(count, dtype="int32"))
-        yield started
+        idle = array(count, dtype="int32")
+        yield start, (idle,)
         runs = jax.tree.map(
-            lambda info: jax.ShapeDtypeStruct(
-                info.shape, info.dtype, sharding=devices.by_runs()
+            lambda like: jax.ShapeDtypeStruct(
+                like.shape, like.dtype, sharding=devices.by_runs()
             ),
-            started.out_info,
+            jax.eval_shape(start, idle),
         )
         jobs = Jobs(
             array(count, 2, dtype="uint32"),
@@ -116,13 +121,13 @@ def _lowered(cell: Cell, halvings: int) -> Iterator[jax.stages.Lowered]:
             array(count, dtype="float64"),
             array(count, dtype="bool"),
         )
-        yield descend.lower(runs, *jobs)
+        yield descend, (runs, *jobs)
     students = array(pairs, 2, size, cell.d, dtype="float64")
     measure = programs.measurer(cell.k, cell.pqi)
-    yield measure.lower(students, widths, array(pairs, dtype="float64"))
+    yield measure, (students, widths, array(pairs, dtype="float64"))
     join = programs.joiner(cell.k, cell.matchings, cell.points)
     on_host = {
         name: array(*perms.shape, dtype=perms.dtype)
         for name, perms in programs.unmoved(cell.matchings, pairs, size).items()
     }
-    yield join.lower(students, widths, on_host)
+    yield join, (students, widths, on_host)
