@@ -71,15 +71,20 @@ def row(network: str, training: str, steps: int, seconds: float) -> dict[str, An
     }
 
 
-def ours(network: Network, steps: int, images: np.ndarray, labels: np.ndarray) -> float:
-    """Seconds a network, compilation left out: the second half of a run."""
+def ours(
+    network: Network,
+    steps: int,
+    images: np.ndarray,
+    labels: np.ndarray,
+    count: int = NETWORKS,
+) -> float:
+    """Seconds a network, so many at once, compilation left out: half of a run."""
     moments = [
         jnp.full(images.shape[-1], value, jnp.float64) for value in (127.5, 73.0)
     ]
     sample = Sample(jnp.asarray(images), jnp.asarray(labels), *moments)
     few = sample._replace(images=sample.images[:100], labels=sample.labels[:100])
     training = Training(steps=2 * steps, lr=LR, batch=BATCH, looks=2)
-    count = 1 if timing.TINY.value else NETWORKS
     keys = jax.random.split(environment.root_key(0), count)
     looks: list[float] = []
     train(

@@ -78,7 +78,7 @@ def torch_batched(W: np.ndarray, k: int, steps: int, threads: int) -> Callable:
     @torch.no_grad()
     def descend():
         torch.set_num_threads(threads)
-        V = torch.tensor(W)
+        V = torch.tensor(W, device=_torch_device())
         for _ in range(steps):
             norms = V.norm(dim=-1, keepdim=True)
             units = V / norms
@@ -88,7 +88,7 @@ def torch_batched(W: np.ndarray, k: int, steps: int, threads: int) -> Callable:
             total = units * radial + gap @ V
             total[..., :k] -= teacher_gap
             V -= LR / (2 * math.pi) * total
-        return V.numpy()
+        return V.cpu().numpy()
 
     return descend
 
@@ -107,7 +107,7 @@ def torch_serial(W: np.ndarray, k: int, steps: int, threads: int) -> Callable:
         torch.set_num_threads(threads)
         ends = []
         for student in W:
-            V = torch.tensor(student, requires_grad=True)
+            V = torch.tensor(student, device=_torch_device(), requires_grad=True)
             optimizer = torch.optim.SGD([V], lr=LR)
             for _ in range(steps):
                 optimizer.zero_grad()
@@ -117,7 +117,12 @@ def torch_serial(W: np.ndarray, k: int, steps: int, threads: int) -> Callable:
                 loss = norms @ kernel(units @ units.T) @ norms / 2 - cross
                 loss.backward()
                 optimizer.step()
-            ends.append(V.detach().numpy())
+            ends.append(V.detach().cpu().numpy())
         return np.stack(ends)
 
     return descend
+
+
+def _torch_device() -> str:
+    """A GPU where JAX computes on one."""
+    return "cuda" if jax.default_backend() == "gpu" else "cpu"

@@ -5,6 +5,8 @@ devices whole numbers are equal, and others differ by no more than ``TOLERANCE``
 units of the largest entry of their array; the exit status is 1 where they do.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from experiments.lib import command
@@ -17,24 +19,35 @@ ROUNDING = 1e-12  # a difference below it is none
 
 
 def main(out: str, other: str) -> None:
+    rows = differences(out, other)
+    print(table(rows))
+    if wide := [r for r in rows if r["largest, of the largest entry"] > tolerance(r)]:
+        names = ", ".join(f"{r['array']} ({r['cells']})" for r in wide)
+        raise store.StoreError(f"beyond the tolerance of their precision: {names}")
+
+
+def differences(out: str | Path, other: str | Path) -> list[dict]:
+    """A row for each array of each kind of cells that both folders hold.
+
+    Raises:
+      Refusal: where there are none.
+    """
     ours, theirs = (
         {p.name: p for p in store.cell_files(folder)} for folder in (out, other)
     )
     shared = sorted(ours.keys() & theirs.keys())
     if not shared:
-        raise Refusal(f"{out!r} and {other!r} share no cells: give two outputs")
+        raise Refusal(
+            f"{str(out)!r} and {str(other)!r} share no cells: give two outputs"
+        )
+    print(f"cells in both: {len(shared)}")
     found: dict[tuple[str, str], list[Difference]] = {}
     for name in shared:
         first, second = store.read(ours[name]), store.read(theirs[name])
         for array in sorted(first.arrays.keys() | second.arrays.keys()):
             pair = first.arrays.get(array), second.arrays.get(array)
             found.setdefault((kind(first), array), []).append(difference(*pair))
-    rows = [row(*key, parts) for key, parts in found.items()]
-    print(f"cells in both: {len(shared)}")
-    print(table(rows))
-    if wide := [r for r in rows if r["largest, of the largest entry"] > tolerance(r)]:
-        names = ", ".join(f"{r['array']} ({r['cells']})" for r in wide)
-        raise store.StoreError(f"beyond the tolerance of their precision: {names}")
+    return [row(*key, parts) for key, parts in found.items()]
 
 
 Difference = tuple[int, int, float]

@@ -9,7 +9,6 @@ import textwrap
 import zlib
 from pathlib import Path
 
-import pooch
 from tqdm import tqdm
 
 from lmc_jax.data.files import DataError
@@ -41,6 +40,7 @@ def fetch(name: str, path: Path, known_hash: str, gzipped: bool = False) -> None
     Raises:
       DataError: where no mirror gives the right file, or it cannot be written.
     """
+    import pooch  # here: machines without a network are often without it as well
 
     def download(url: str, output: str, _: object) -> None:
         content = io.BytesIO()

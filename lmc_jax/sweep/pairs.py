@@ -75,20 +75,18 @@ def sampled(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
 
 def trained(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
     """Pairs of trained students, of cells of one program, in the order they end."""
-    work = _Slots(group, halvings)
     alone: dict[tuple[Cell, int], _End] = {}  # whose partner still runs
-    while work.filled():
-        for end in work.descended():
-            pair = end.run.cell, end.run.number
-            if pair in alone:
-                ends = sorted((alone.pop(pair), end), key=lambda end: end.run.role)
-                run = {
-                    "status": np.stack([end.status for end in ends]),
-                    "steps": np.stack([end.steps for end in ends]),
-                }
-                yield Pair(*pair, np.stack([end.weights for end in ends]), run)
-            else:
-                alone[pair] = end
+    for end in _Slots(group, halvings).ends():
+        pair = end.run.cell, end.run.number
+        if pair in alone:
+            both = sorted((alone.pop(pair), end), key=lambda end: end.run.role)
+            run = {
+                "status": np.stack([end.status for end in both]),
+                "steps": np.stack([end.steps for end in both]),
+            }
+            yield Pair(*pair, np.stack([end.weights for end in both]), run)
+        else:
+            alone[pair] = end
 
 
 class _Run(NamedTuple):
@@ -133,9 +131,36 @@ class _Slots:
         self.under_way: dict[int, _Run] = {}
         self.states = start(devices.scattered(self.jobs.m))
 
+    def ends(self) -> Iterator[_End]:
+        """Every run when it has ended.
+
+        The devices are at work on the next round while the caller has the runs that
+        ended in the last one.
+        """
+        ended: dict[int, _Run] = {}
+        last = self.states
+        status = steps = np.zeros(self.count, np.int32)
+        while self.filled() or ended:
+            if self.under_way:
+                self.states = self.descend(last, *devices.scattered(self.jobs))
+            if ended:
+                weights = devices.gathered(last.W)
+            for slot, run in ended.items():
+                own = weights[slot, :, : run.cell.d].copy()  # not a view that keeps all
+                yield _End(run, status[slot], steps[slot], own)
+            last = self.states
+            status, steps = devices.gathered((last.status, last.step))
+            ended = {
+                slot: self.under_way.pop(slot)
+                for slot in list(self.under_way)
+                if status[slot] != descent.RUNNING
+            }
+
     def filled(self) -> bool:
         """Gives the free slots runs of the queue; False when no run is under way."""
         free = [slot for slot in range(self.count) if slot not in self.under_way]
+        # Copies: the program of the last round may not have read its own yet.
+        self.jobs = Jobs(*map(np.copy, self.jobs))
         self.jobs.fresh[:] = False
         for slot, run in zip(free, self.queue, strict=False):
             self.under_way[slot] = run
@@ -144,19 +169,6 @@ class _Slots:
             self.jobs.lr[slot] = _descent(run.cell).lr
             self.jobs.fresh[slot] = True
         return bool(self.under_way)
-
-    def descended(self) -> Iterator[_End]:
-        """A round of descent, and the runs that ended in it, whose slots are free."""
-        self.states = self.descend(self.states, *devices.scattered(self.jobs))
-        status, steps = devices.gathered((self.states.status, self.states.step))
-        ended = [slot for slot in self.under_way if status[slot] != descent.RUNNING]
-        if not ended:
-            return
-        weights = devices.gathered(self.states.W)
-        for slot in ended:
-            run = self.under_way.pop(slot)
-            own = weights[slot, :, : run.cell.d].copy()  # not a view that keeps all
-            yield _End(run, status[slot], steps[slot], own)
 
 
 def _runs(group: Sequence[Cell]) -> Iterator[_Run]:
