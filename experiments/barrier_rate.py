@@ -19,7 +19,7 @@ from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
 from lmc_jax import theory
-from lmc_jax.matching import DIRECT, PATHS
+from lmc_jax.matching import PATHS
 from lmc_jax.results import store, summary
 from lmc_jax.sweep.cell import Cell, Minima
 
@@ -114,7 +114,7 @@ def described(record: store.Record, definition: str) -> list[dict]:
             "ends": float(losses[:, 0, [0, -1]].max()),
             "alike": (counts[:, 0] == counts[:, 1]).all(axis=1),
         }
-    return [row for row in rows if row["matching"] != DIRECT.name]
+    return [row for row in rows if not PATHS[row["matching"]].baseline]
 
 
 def _shown(row: dict) -> dict[str, Any]:

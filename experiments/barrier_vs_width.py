@@ -54,9 +54,13 @@ def rows(measured: Measured) -> list[dict]:
 def table(rows: Sequence[dict]) -> list[dict]:
     """One row a point, a column a matching."""
     groups = curves.group(rows, "k", "source", "rate", "m")
+    shares = {"converged": "converged_fraction", "diverged": "diverged_fraction"}
+    if not any(row["diverged_fraction"] for row in rows):
+        del shares["diverged"]
     return [
         {"k": k, "source": source, "rate": rate_shown, "m": m}
-        | {"pairs": group[0]["pairs"], "converged": group[0]["converged_fraction"]}
+        | {"pairs": group[0]["pairs"]}
+        | {name: f"{group[0][column]:.0%}" for name, column in shares.items()}
         | {row["matching"]: with_interval(row, "barrier") for row in group}
         for (k, source, rate_shown, m), group in groups.items()
     ]
@@ -144,15 +148,24 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
     trained = [row for row in rows if row["rate"]]
     if trained:
         text += (
-            f" Trained from N(0, {setting['init_std']}²) entries to loss < "
-            f"{setting['tol']:g} or {setting['steps']} steps ({setting['optimizer']}, "
-            f"{setting['precision']}); at least "
-            f"{min(row['converged_fraction'] for row in trained):.1%} of the runs of a "
-            "point got there, all pairs without divergence are shown. The initial "
-            f"scale and the learning rates {students.LOST}. The residual loss adds to "
-            "small barriers."
+            f" {students.trained_by(setting)}, to loss < {setting['tol']:g} or "
+            f"{setting['steps']} steps: {_reached(trained)}. The initial scale and the "
+            f"learning rates {students.LOST}. The residual loss adds to small barriers."
         )
     return text
+
+
+def _reached(rows: Sequence[dict]) -> str:
+    """How many runs of every point converged, and what is shown where some diverged."""
+    least = min(row["converged_fraction"] for row in rows)
+    said = (
+        "all runs got there"
+        if least == 1
+        else (f"at least {least:.1%} of the runs of every point got there")
+    )
+    if any(row["diverged_fraction"] for row in rows):
+        said += "; pairs with a diverged run are left out"
+    return said
 
 
 def departures(rows: Sequence[dict]) -> list[str]:
@@ -170,7 +183,8 @@ def departures(rows: Sequence[dict]) -> list[str]:
             ours, theirs = (
                 [row for row in c if row["m"] in shared] for c in (curve, reference)
             )
-            if not shared or not theirs[-1]["barrier_mean"] > 0:
+            ends = [row[-1]["barrier_mean"] for row in (ours, theirs) if row]
+            if len(ends) < 2 or not min(ends) > 0:  # false for NaN: all diverged
                 continue
             last.append(ours[-1]["barrier_mean"] / theirs[-1]["barrier_mean"])
             top, other = highest(ours), highest(theirs)
@@ -178,10 +192,10 @@ def departures(rows: Sequence[dict]) -> list[str]:
             there.append(top["barrier_mean"] / (beside["barrier_mean"] or float("nan")))
             places.append([row["m"] / k for row in (top, other)])
             said.append(
-                f"{source}/uniform at k = {k}, η = {rate_shown}, "
-                f"{PATHS[matching].label}: {last[-1]:.2g} at m = {ours[-1]['m']}, "
-                f"{there[-1]:.2g} at its peak, m = {top['m']}; uniform minima peak at "
-                f"m = {other['m']}."
+                f"Permuted barrier of {curves.NAMES[source]} over that of uniform "
+                f"minima (k = {k}, η = {rate_shown}, {PATHS[matching].label}): "
+                f"{last[-1]:.2g} at m = {ours[-1]['m']}, {there[-1]:.2g} at its peak, "
+                f"m = {top['m']}; uniform minima peak at m = {other['m']}."
             )
     if len(said) > 8:
         peaks, model = zip(*places, strict=True)

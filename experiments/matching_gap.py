@@ -47,7 +47,7 @@ def rows(measured: Measured) -> Compared:
     found = Compared([], [])
     for cell, record in zip(measured.grid, measured.records, strict=True):
         of_cell = compared(record, measured.setting)
-        label = f"k = {cell.k}, m = {cell.m}, {cell.source.name}"
+        label = f"k = {cell.k}, m = {cell.m}, {curves.NAMES[cell.source.name]}"
         found.rows.extend(of_cell)
         found.cells.append((label, of_cell[0]["pairs"] if of_cell else 0))
     if not found.rows:

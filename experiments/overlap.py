@@ -17,6 +17,7 @@ from experiments.lib.study import Figure, Measured, Study
 from lmc_jax import theory
 from lmc_jax.results import store
 from lmc_jax.results.selection import kept_pairs
+from lmc_jax.results.summary import cell_columns
 from lmc_jax.statistics import mean_interval, named
 
 # No path but the direct one, three points on it: overlaps need the type counts only.
@@ -32,10 +33,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def rows(measured: Measured) -> list[dict]:
-    return [described(record) for record in measured.records]
+    return [described(record, measured.setting) for record in measured.records]
 
 
-def described(record: store.Record) -> dict:
+def described(record: store.Record, setting: Values) -> dict:
     """One point: the mean overlap proportion with its interval, and the theory's.
 
     Of the pairs that did not diverge.
@@ -45,7 +46,11 @@ def described(record: store.Record) -> dict:
     theories = (theory.expected_overlap, theory.expected_overlap_clt)
     exact, clt = (float(form(m, k)) if m >= k else math.nan for form in theories)
     return {
-        **{"k": k, "m": m, "source": cell["source"]["name"], "pairs": int(kept.sum())},
+        **{
+            "source": cell["source"]["name"],
+            "rate": curves.rate(cell_columns(cell), setting),
+        },
+        **{"k": k, "m": m, "pairs": int(kept.sum())},
         **named("overlap", mean_interval(record.arrays["overlap"][kept] / m)),
         **{"exact": exact, "clt": clt},
     }
@@ -53,8 +58,9 @@ def described(record: store.Record) -> dict:
 
 def table(rows: Sequence[dict]) -> list[dict]:
     sampled = "{overlap_mean:.4f} [{overlap_low:.4f}, {overlap_high:.4f}]"
+    trained = ("rate",) if any(row["rate"] for row in rows) else ()
     return [
-        {name: row[name] for name in ("source", "k", "m")}
+        {name: row[name] for name in ("source", *trained, "k", "m")}
         | {"m/k": row["m"] / row["k"], "pairs": row["pairs"]}
         | {"overlap": sampled.format(**row)}
         | {name: f"{row[name]:.4f}" for name in ("exact", "clt")}
@@ -95,7 +101,7 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
     }
     for label, (x, y, linestyle, color) in forms.items():
         axes.plot(x, y, color=color, linestyle=linestyle, label=label)
-    for (source,), curve in curves.group(points, "source").items():
+    for (source, rate), curve in curves.group(points, "source", "rate").items():
         plot.points(
             axes,
             [row["m"] / k for row in curve],
@@ -103,7 +109,8 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
             color=curves.COLORS[source],
             marker="o" if source == "uniform" else "s",
             linestyle="none",
-            label=f"sampled, {curves.NAMES[source]}",
+            label=f"sampled, {curves.NAMES[source]}"
+            + (f", η = {rate}" if rate else ""),
         )
     plot.mark(axes, theory.CLT_MINIMUM_RATIO, "m = 2k, the paper's minimum")
     plot.mark(axes, theory.LIMIT_MINIMUM_RATIO, "m = 2.292k, exact for k → ∞", "--")

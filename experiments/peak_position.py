@@ -35,7 +35,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "paper": {"widths": "2,3,4,8,12,16,24,32,48,64,100", "layers": "2,3,4,5"},
 }
-DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
 RESAMPLES = 2000
 
 
@@ -130,7 +129,7 @@ def draw(rows: Rows):
     path = peaks.permuted(table)[0]
     widths = sorted({row["width"] for row in table})
     depths = [f"{own['layers']} layers" for own in rows.depths]
-    sets = [DATA.get(own["data"], own["data"]) for own in rows.sets]
+    sets = [classifiers.data_name(own["data"]) for own in rows.sets]
     columns = (rows.depths, depths), (rows.sets, sets)
     for (above, below), (found, names) in zip(axes.T, columns, strict=True):
         for i, (own, label) in enumerate(zip(found, names, strict=True)):
@@ -194,7 +193,7 @@ def depth_claim(found: Sequence[dict]) -> Claim:
     return Claim(
         paper="Figure 14",
         text="the peak's width has no clear trend in depth",
-        case=found[0]["data"],
+        case=classifiers.data_name(found[0]["data"]),
         measured=f"peaks by layers {said}; slope of its logarithm a layer between "
         f"{low:.2g} and {high:.2g}",
         rule="the interval of the slope over at least three depths holds 0" + RULE,
@@ -213,7 +212,8 @@ def data_claim(found: Sequence[dict]) -> Claim:
         text="the peak is at larger width for harder data",
         case=f"{easy['layers']} layers",
         measured="; ".join(
-            f"{placed(own)} for {own['data']} (least test error {own['error']:.2g})"
+            f"{placed(own)} for {classifiers.data_name(own['data'])} (least test error "
+            f"{own['error']:.2g})"
             for own in ordered
         ),
         rule="the interval of the ratio of both peaks' widths, of the data with the "

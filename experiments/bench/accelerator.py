@@ -58,12 +58,15 @@ Left = Callable[[], float]
 def main() -> None:
     if not OUT.value:
         raise Refusal("--out is missing: give the folder of the record")
-    out = Path(OUT.value)
     if CELLS.value:
-        save_cells(out)
-        return
+        save_cells(Path(OUT.value))
+    else:
+        keep_record(Path(OUT.value), time.monotonic() + 60 * MINUTES.value)
+
+
+def keep_record(out: Path, end: float) -> None:
+    """Runs the parts until ``end`` on the monotonic clock."""
     out.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + 60 * MINUTES.value
 
     def left() -> float:
         return end - time.monotonic()

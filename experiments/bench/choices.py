@@ -2,8 +2,10 @@
 
 Of the students that ``experiments.bench.descent`` times, in float32, one setting is
 changed at a time: kernel elements of a batch on one device (``batches.ELEMENTS``), rows
-that students are padded to (``programs.padded_width``), and the level at which LLVM
-compiles (``programs.sharded``). Then the level of programs that are next to no work.
+that students are padded to (``programs.padded_width``) and columns
+(``programs.padded_columns``), the level at which LLVM compiles (``programs.sharded``),
+and a sum in place of a product with ones (``students.descent``). Then the level of
+programs that are next to no work.
 """
 
 import functools
@@ -15,6 +17,7 @@ import jax
 from experiments.bench import sizes, timing
 from experiments.bench.descent import ours, steps_of, students
 from experiments.bench.timing import Call
+from lmc_jax.students import descent
 from lmc_jax.sweep import batches, programs
 from lmc_jax.sweep.cell import Cell, Minima
 
@@ -55,6 +58,11 @@ def calls(k: int, m: int, d: int) -> Iterator[Call]:
         at_level = functools.partial(programs.sharded, effort=level)
         with mock.patch.object(programs, "sharded", at_level):
             yield call(f"level {level}", chosen, size)
+    if programs.padded_columns(d) > d:
+        with mock.patch.object(programs, "padded_columns", lambda d: d):
+            yield call(f"{d} columns", chosen, size)
+    with mock.patch.object(descent, "matmul", lambda squares, _: squares.sum(-1)):
+        yield call("sum", chosen, size)
 
 
 def descended(k: int, m: int, d: int, name: str, elements: int, size: int) -> Call:

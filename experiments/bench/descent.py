@@ -34,6 +34,12 @@ def students(m: int, d: int, count: int, dtype: str) -> np.ndarray:
 
 def ours(W: np.ndarray, k: int, size: int, steps: int) -> Callable[[], Any]:
     """So many steps from ``W [B, m, d]``, as a sweep takes them padded to ``size``."""
+    program, *arguments = program_of(W, k, size, steps)
+    return timing.ready(program, *arguments)
+
+
+def program_of(W: np.ndarray, k: int, size: int, steps: int) -> tuple:
+    """The program of those steps, not compiled, and its arguments."""
     count, m, d = W.shape
     columns = programs.padded_columns(d) - d
     W = np.pad(W, ((0, 0), (0, size - m), (0, columns)))
@@ -44,7 +50,7 @@ def ours(W: np.ndarray, k: int, size: int, steps: int) -> Callable[[], Any]:
 
     runs = jax.vmap(lambda W: descent.start(W, optimizer_of(peers.LR)))(W)
     rates = np.full(count, peers.LR, W.dtype)
-    return timing.ready(programs.sharded(jax.vmap(descend)), runs, rates)
+    return programs.sharded(jax.vmap(descend)), runs, rates
 
 
 def variants(k: int, m: int, d: int, count: int, dtype: str) -> Iterator[Call]:

@@ -50,7 +50,7 @@ def normalized_claims(rows: Sequence[dict]) -> list[Claim]:
 
 
 def _curve(source: str, rate: str, matching: str) -> str:
-    return f"{source} {rate}".rstrip() + f", {PATHS[matching].label}"
+    return f"{curves.NAMES[source]} {rate}".rstrip() + f", {PATHS[matching].label}"
 
 
 def highest(curve: Sequence[dict]) -> dict:
@@ -106,15 +106,24 @@ def _sharpens(case: str, first: Sequence[dict], last: Sequence[dict]) -> Claim:
 # --- Figures 2 and 10-13 -------------------------------------------------------------
 
 
-def _not_run(paper: str, case: str, text: str, corrects: str = "") -> Claim:
+def _not_tested(paper: str, case: str, text: str, corrects: str = "") -> Claim:
     rule = "needs two pairs, barriers above 0 and widths up to 5k"
-    return Claim(text, "no barrier to judge", rule, 0, None, paper, case, corrects)
+    return Claim(
+        text,
+        "too few pairs, no barrier, or widths that end too soon",
+        rule,
+        0,
+        None,
+        paper,
+        case,
+        corrects,
+    )
 
 
 def _lowered(paper: str, case: str, wide: Sequence[dict]) -> Claim:
     wide = [row for row in wide if row["normalized_high"] == row["normalized_high"]]
     if not wide:
-        return _not_run(paper, case, LOWER)
+        return _not_tested(paper, case, LOWER)
     worst = judge.highest(wide, "normalized")
     return Claim(
         paper=paper,
@@ -133,9 +142,9 @@ def _peaked(paper: str, case: str, curve: Sequence[dict], k: int) -> list[Claim]
     peak, last = highest(curve), curve[-1]
     if not peak["barrier_low"] > 1e-9 or last["m"] < 5 * k:
         return [
-            _not_run(paper, case, PEAK),
-            _not_run("", case, PEAK_SEEN, corrects=PEAK),
-            _not_run(paper, case, FALL),
+            _not_tested(paper, case, PEAK),
+            _not_tested("", case, PEAK_SEEN, corrects=PEAK),
+            _not_tested(paper, case, FALL),
         ]
     near = [row for row in curve if 2 * k <= row["m"] <= 3 * k]
     reached = any(row["barrier_high"] >= peak["barrier_low"] for row in near)
@@ -200,14 +209,14 @@ def _against_uniform(paper: str, rows: Sequence[dict]) -> list[Claim]:
 def _below(paper: str, source: str, case: str, ours: dict, uniform: dict) -> Claim:
     return Claim(
         paper=paper,
-        text=f"at large m the permuted barrier of {source} lies below that of uniform "
-        "minima",
+        text=f"at large m the permuted barrier of {source.upper()} lies below that of "
+        "uniform minima",
         case=case,
         measured=f"at m = {ours['m']}: {with_interval(ours, 'barrier')} "
         f"against {with_interval(uniform, 'barrier')}",
-        rule="at the largest m the intervals do not meet, and it is lower",
+        rule="at the largest m, 5k or more, the intervals do not meet, and it is lower",
         n=ours["pairs"],
-        holds=below(ours, uniform, "barrier"),
+        holds=below(ours, uniform, "barrier") if ours["m"] >= 5 * ours["k"] else None,
     )
 
 
@@ -230,8 +239,8 @@ def _alike(
     ]
     return Claim(
         paper=paper,
-        text=f"the permuted barriers of {source} and of uniform minima are very "
-        "similar",
+        text=f"the permuted barriers of {source.upper()} and of uniform minima are "
+        "very similar",
         case=case,
         measured=f"ratio of means {shown or 'not defined'}",
         rule="at no width is either more than twice the other by its whole interval",

@@ -6,7 +6,7 @@ The paper takes steps of 0.1 and says that this is always sufficient (Section 2)
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.lib import projected
+from experiments.lib import curves, projected
 from experiments.lib.claims import Claim
 from lmc_jax import paths
 from lmc_jax.matching import PATHS
@@ -38,7 +38,9 @@ def claims(record: store.Record, matching: str, definition: str) -> list[Claim]:
         for path, along in zip(
             ("direct", matching), losses.swapaxes(0, 1), strict=True
         ):
-            label = f"k = {k}, m = {cell['m']}, {source}, {PATHS[path].label}"
+            label = (
+                f"k = {k}, m = {cell['m']}, {curves.NAMES[source]}, {PATHS[path].label}"
+            )
             judged.append(_claim(label, along, definition))
     return judged
 

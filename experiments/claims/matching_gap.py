@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.lib import curves
 from experiments.lib.claims import Claim
 from experiments.lib.matching_gaps import ROUNDING
 from experiments.lib.table import with_interval
@@ -107,8 +108,8 @@ def _near(name: str, rows: Sequence[dict]) -> list[Claim]:
             text=f"the barrier of {_kind(name)} is within 5% of the best permutation's",
             case=MATCHINGS[name].label,
             measured=f"at most {with_interval(worst, 'ratio')} times, at k = "
-            f"{worst['k']}, m = {worst['m']}, {worst['source']}; the optimum itself in "
-            f"{share:.0%} of the pairs",
+            f"{worst['k']}, m = {worst['m']}, {curves.NAMES[worst['source']]}; the "
+            f"optimum itself in {share:.0%} of the pairs",
             rule="the interval of the ratio of means lies below 1.05 at every "
             f"m <= {WIDEST}",
             n=sum(pairs),

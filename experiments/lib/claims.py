@@ -8,7 +8,7 @@ from typing import Any
 
 from lmc_jax.results import files
 
-VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
+VERDICTS = {True: "holds", False: "does not hold", None: "not tested"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +75,15 @@ def read(path: Path) -> tuple[str, str, list[Claim]]:
 
 def statements(claims: Sequence[Claim]) -> list[str]:
     """A line for each statement: in how many of its judged cases it holds."""
-    cases: dict[str, list[bool | None]] = {}
+    cases: dict[tuple[str, str], list[bool | None]] = {}
     for claim in claims:
-        cases.setdefault(claim.text, []).append(claim.holds)
+        whose = claim.paper or ("corrected" if claim.corrects else "not the paper's")
+        cases.setdefault((claim.text, whose), []).append(claim.holds)
     lines = []
-    for text, verdicts in cases.items():
+    for (text, whose), verdicts in cases.items():
         judged = [holds for holds in verdicts if holds is not None]
         said = f"holds in {sum(judged)} of {len(judged)}" if judged else VERDICTS[None]
-        lines.append(f"{said:>17}  {text}")
+        lines.append(f"{said:>17}  {text} ({whose})")
     return lines
 
 

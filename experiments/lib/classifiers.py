@@ -28,6 +28,8 @@ from lmc_jax.sweep.run import OutOfMemory
 SAMPLES = ("train", "test")
 RESAMPLES = 2000  # of the bootstrap
 
+DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
+
 SETTINGS = {
     "widths": Setting(str, "Widths: 15,20,25 or 15:100:5 or 4:256:x7."),
     "data": Setting(str, "Data sets: mnist, fashion-mnist, cifar-10.", "mnist"),
@@ -54,6 +56,11 @@ SETTINGS = {
 
 
 # --- cells ---------------------------------------------------------------------------
+
+
+def data_name(name: str) -> str:
+    """A data set in figures and claims."""
+    return DATA.get(name, name)
 
 
 def cells(setting: Values, architecture: str) -> list[ClassifierCell]:

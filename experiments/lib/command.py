@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import re
 import signal
 import sys
 import traceback
@@ -40,7 +41,7 @@ def run(main: Callable[..., None], *arguments: str) -> None:
         except SystemExit as end:  # of --help, to which absl gives the status 1
             raise SystemExit(0) from end
         except (flags.Error, ValueError) as error:  # ValueError: of absl's own flags
-            _leave(2, str(error))
+            _leave(2, _plain(str(error)))
         if arguments[-1:] == ("...",):
             return rest if rest[1:] else _leave(2, f"{arguments[0]} is missing")
         if len(rest) > 1 + len(arguments):
@@ -82,6 +83,16 @@ def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> None:
             traceback.print_exc()
             machine.leave(1)
         raise
+
+
+def _plain(message: str) -> str:
+    """Python's own words for a text that is no number, in plain ones."""
+    for words, kind in (
+        (r"invalid literal for int\(\) with base 10: (.*)", "an integer"),
+        (r"could not convert string to float: (.*)", "a number"),
+    ):
+        message = re.sub(words, rf"\1 is not {kind}", message)
+    return message
 
 
 def _mute() -> None:

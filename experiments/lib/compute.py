@@ -79,6 +79,8 @@ def computed(
             missing = lacking(out, cells, weights)
         missing = machine.agreed(cells, missing)
         mine = np.arange(len(cells)) % shard.of == shard.number
+        if missing.any() and not missing.all() and devices.is_first_process():
+            print(f"{len(cells) - missing.sum()} of {len(cells)} cells found in {out}")
         if todo := [cells[i] for i in np.flatnonzero(missing & mine)]:
             _compute(family, todo, Options(setting, place, out))
         devices.leave()

@@ -27,7 +27,7 @@ MOST = 2**53  # of a geometric range: floats hold every integer up to it
 
 
 def integers(text: str, name: str) -> list[int]:
-    """Reads ``5,10,20``, ranges ``5:100:5`` and geometric ``5:400:x25`` (25 widths).
+    """Reads ``5,10,20``, ranges ``5:9``, ``5:100:5``, geometric ones ``5:400:x25``.
 
     Range ends are included; parts may be mixed with commas. Doubles are dropped.
 
@@ -35,7 +35,8 @@ def integers(text: str, name: str) -> list[int]:
       Refusal: for anything else, saying what is right.
     """
     right = (
-        "a number like 5, a range like 5:100:5 or a geometric range like 5:400:x25, "
+        "a number like 5, a range like 5:9 or 5:100:5 (in steps of 5), or a geometric "
+        "range like 5:400:x25, "
         "ends in rising order"
     )
     return _listed(text, name, right, _widths)
@@ -76,12 +77,16 @@ def numbers(text: str, name: str) -> list[float]:
     return _listed(text, name, "a positive number like 0.5", positive)
 
 
-def _listed(text: str, name: str, right: str, read: Callable[[str], list]) -> list:
+def _listed(
+    text: str | None, name: str, right: str, read: Callable[[str], list]
+) -> list:
     """The values of all parts in order, without doubles; ``right`` says what a part is.
 
     ``read`` raises a ValueError for a part that is none.
     """
     values: list[Any] = []
+    if text is None:
+        raise Refusal(f"--{name} is missing: give it, or name it in the presets")
     for part in text.split(","):
         try:
             values += read(part)

@@ -15,6 +15,7 @@ REFERENCES = {
         Matching(
             "refine_barrier",
             "refined on the barrier",
+            "swaps that lower the barrier itself",
             "P",
             plot.BLUE,
             functools.partial(match_refine, restarts=RESTARTS),
@@ -23,6 +24,7 @@ REFERENCES = {
         Matching(
             "exhaustive",
             "all permutations",
+            "every permutation is tried",
             "*",
             plot.BLACK,
             match_exhaustive,

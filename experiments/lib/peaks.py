@@ -144,7 +144,7 @@ def caption(cells: Cells, setting: Values) -> str:
     first = own[0]
     notes = {r.parameters["data"]: r.provenance.get("note") for r in records}
     data = " and ".join(
-        f"{name} ({count:,} training, {tested:,} test images"
+        f"{classifiers.data_name(name)} ({count:,} training, {tested:,} test images"
         + (f"; {notes[name]})" if notes[name] else ")")
         for name, count, tested in dict.fromkeys(
             (cell["data"], cell["train_images"], cell["test_images"]) for cell in own
@@ -242,7 +242,8 @@ def _enough(curve: Sequence[dict]) -> bool:
 
 def _networks(row: dict) -> str:
     """What a statement is about: those of other networks are other statements."""
-    return f"{row['layers']}-layer {row['architecture'].upper()}s on {row['data']}"
+    data = classifiers.data_name(row["data"])
+    return f"{row['layers']}-layer {row['architecture'].upper()}s on {data}"
 
 
 def direct_claim(rows: Sequence[dict], paper: str) -> Claim:

@@ -14,8 +14,8 @@ import jinja2
 from experiments.lib import claims
 from experiments.lib.claims import VERDICTS, Claim
 
-HOLDS, FAILS, NOT_RUN = (VERDICTS[holds] for holds in (True, False, None))
-CORRECTED = "holds with a correction"
+HOLDS, FAILS, NOT_TESTED = (VERDICTS[holds] for holds in (True, False, None))
+CORRECTED = "holds once corrected"
 RULE = (
     "A statement is judged case by case (teacher, source, matching, ...), by the rule "
     "given with each case, and has one verdict from all its cases in all figures. "
@@ -23,7 +23,7 @@ RULE = (
     "corrected form, named below the statement and judged by its own rule in a row of "
     "its own, holds in every case where the statement fails, and fails in none. "
     f"“{FAILS}”: in some case neither it nor a corrected form holds; how many cases "
-    f"hold is said. “{NOT_RUN}”: no case could be judged at these settings, or the "
+    f"hold is said. “{NOT_TESTED}”: no case could be judged at these settings, or the "
     "entrypoint left no result. An order that is claimed does not hold where intervals "
     "meet, if the rule does not say otherwise."
 )
@@ -101,7 +101,7 @@ class Statement(NamedTuple):
     @property
     def verdict(self) -> str:
         if not self.judged:
-            return NOT_RUN
+            return NOT_TESTED
         if all(self.judged):
             return HOLDS
         failed = {_place(case) for case in self.cases if case.claim.holds is False}

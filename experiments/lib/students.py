@@ -33,7 +33,11 @@ LOST = "are ours; the text of the paper that we have omits them"
 
 SETTINGS = {
     "k": Setting(str, "Teacher widths: 5,10,20."),
-    "m": Setting(str, "Student widths: 5,10,20 or 5:100:5 or 5:400:x25."),
+    "m": Setting(
+        str,
+        "Student widths: 5,10,20 or 5:9 or 5:100:5 (in steps of 5) or 5:400:x25 (25 "
+        "widths, evenly spaced on a log axis).",
+    ),
     "m_over_k": Setting(
         str, "Widths in units of k: 1,1.5,2 or 1:8:x12; instead of --m."
     ),
@@ -41,7 +45,9 @@ SETTINGS = {
     "source": Setting(str, f"Students: {', '.join(SOURCES)}.", "gd,uniform"),
     "matching": Setting(
         str,
-        f"Beside the direct path: {', '.join(MATCHINGS)}.",
+        "Beside the direct path: "
+        + "; ".join(f"{one.name} ({one.words})" for one in MATCHINGS.values())
+        + ".",
         "types_index,types_opposed",
     ),
     "pairs": Setting(int, "Independent pairs a point.", 40),
@@ -216,8 +222,10 @@ def convention(setting: Values, pairs: str) -> str:
 def trained_by(setting: Values) -> str:
     """How captions name the training: source, optimiser, batch, scale, precision."""
     asked = [name.upper() for name in setting["source"].split(",") if name in TRAINED]
-    batch = f", batch {setting['batch']}" if "SGD" in asked else ""
+    batch = f", batches of {setting['batch']}" if "SGD" in asked else ""
+    plain = setting["optimizer"] == "sgd"
+    steps = "plain steps" if plain else f"optimiser {setting['optimizer']}"
     return (
-        f"{' and '.join(asked)} ({setting['optimizer']}{batch}, "
-        f"{setting['precision']}) from N(0, {setting['init_std']}²) weights"
+        f"{' and '.join(asked)} ({steps}{batch}, {setting['precision']}) from "
+        f"N(0, {setting['init_std']}²) weights"
     )

@@ -225,7 +225,7 @@ def _show(result: Result, *, verbose: bool) -> None:
     rows = result.table if verbose else result.table[:ROWS]
     print(table(rows))
     if hidden := len(result.table) - len(rows):
-        print(f"and {hidden} more rows: see the table, or give --verbose")
+        print(f"and {hidden} more rows: see summary.csv, or give --verbose")
     if verbose:
         print(*map(claims.line, result.claims), sep="\n")
     else:

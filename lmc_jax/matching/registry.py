@@ -22,9 +22,12 @@ class Matching(NamedTuple):
     Attributes:
       name: in flags, cells and tables.
       label: in figures and claims.
+      words: what it does, for captions and help.
       marker: of its curves.
       color: of its curves where colours tell matchings apart.
-      on_host: ``(students [pairs, 2, m, d], k)`` to ``(perm [pairs, m], info)``.
+      on_host: ``(students [pairs, 2, m, d], k)`` to ``(perm [pairs, m], info)``, in the
+        precision of their training. What a pair gets depends on the pair alone, random
+        choices too, and not on the scale of its weights.
       on_device: ``(pair [2, rows, d], k, m)`` to the permutation ``[rows]`` of one
         pair, under ``jit`` and ``vmap``. Rows from the traced width m on are zero and
         stay in place. Without it sweeps match on the host.
@@ -34,6 +37,7 @@ class Matching(NamedTuple):
 
     name: str
     label: str
+    words: str
     marker: str
     color: str
     on_host: Callable[..., tuple[Perm, Info]]
@@ -43,11 +47,12 @@ class Matching(NamedTuple):
 
 
 def _of_types(
-    leftovers: str, marker: str, color: str, linestyle: str = "-"
+    leftovers: str, words: str, marker: str, color: str, linestyle: str = "-"
 ) -> Matching:
     return Matching(
         f"types_{leftovers}",
         f"Algorithm 1 ({leftovers})",
+        f"neurons of one type are paired, the others {words}",
         marker,
         color,
         functools.partial(match_types, leftovers=leftovers),
@@ -60,6 +65,7 @@ def _of_types(
 DIRECT = Matching(
     "direct",
     "direct",
+    "neurons stay where they are",
     "x",
     "#000000",
     lambda students, k: match_identity(students),
@@ -70,12 +76,13 @@ DIRECT = Matching(
 MATCHINGS = {
     matching.name: matching
     for matching in (
-        _of_types("sorted", "^", "#88CCEE"),
-        _of_types("index", "o", "#999933", "--"),
-        _of_types("opposed", "s", "#CC6677"),
+        _of_types("sorted", "largest with largest", "^", "#88CCEE"),
+        _of_types("index", "in the order of their rows", "o", "#999933", "--"),
+        _of_types("opposed", "largest with smallest", "s", "#CC6677"),
         Matching(
             "weights",
             "weight assignment",
+            "the products of paired weights are largest",
             "D",
             "#117733",
             lambda students, k: match_weights(students),
@@ -83,6 +90,7 @@ MATCHINGS = {
         Matching(
             "activations",
             "activation assignment",
+            "the correlations of paired activations are largest",
             "v",
             "#AA4499",
             lambda students, k: match_activations(students),
@@ -90,6 +98,7 @@ MATCHINGS = {
         Matching(
             "refine",
             "refined by swaps",
+            "swaps that lower the loss at the middle of the path",
             "P",
             "#332288",
             match_refine,

@@ -48,10 +48,10 @@ ATTRIBUTES = {
     "teacher": "f*(x) = sum_{j<k} relu(x_j)",
     "loss": "L = 1/2 E[(f - f*)^2], x ~ N(0, I_d), in closed form, float64",
     "path": "W_t = (1 - t) W + t W'[perm]; direct: perm is the identity",
-    "barrier_lerp": "max_t [L(W_t) - ((1-t) L(W) + t L(W'))]",
-    "barrier_mean": "max_t L(W_t) - (L(W) + L(W'))/2",
-    "barrier_max": "max_t L(W_t) - max(L(W), L(W'))",
-    "barrier_midpoint": "the excess of barrier_lerp at t = 1/2",
+    "barrier_by_lerp": "max_t [L(W_t) - ((1-t) L(W) + t L(W'))]",
+    "barrier_by_mean": "max_t L(W_t) - (L(W) + L(W'))/2",
+    "barrier_by_max": "max_t L(W_t) - max(L(W), L(W'))",
+    "barrier_by_midpoint": "the excess of barrier_by_lerp at t = 1/2",
     "permutation": "row i of the result is row perm[i] of the input",
     "diverged": "pairs with a diverged run are here; summary.csv leaves them out",
     "padding": "what a cell does not have is NaN, or -1 in whole numbers",
@@ -164,10 +164,10 @@ def rows(out: str | Path) -> Iterator[dict[str, Any]]:
 
 def _rows(record: store.Record) -> Iterator[dict[str, Any]]:
     measures, shared = _measures(record), summary.cell_columns(record.parameters)
-    names = [f"barrier_{definition}" for definition in BARRIERS]
+    names = [f"barrier_by_{definition}" for definition in BARRIERS]
     for pair, losses in enumerate(measures["losses"]):
         heights = measures["barrier"][:, pair]
-        overlap = {"overlap": measures["overlap"][pair]}
+        overlap = {"overlap_neurons": measures["overlap"][pair]}
         students = _of_students(measures, pair)
         for path, label in enumerate(_labels(record)["path"]):
             of_path = {"pair": pair, "path": label}

@@ -105,7 +105,8 @@ def open_store(out: str | Path) -> Path:
                 if time.time() - path.stat().st_mtime > _DAY:
                     path.unlink()
     except (OSError, ValueError) as error:  # ValueError: cannot name any file
-        message = f"cannot use {str(out)!r} as the output directory: {error}"
+        fault = "it is a file" if isinstance(error, FileExistsError) else error
+        message = f"cannot use {str(out)!r} as the output directory: {fault}"
         raise StoreError(message) from error
     for path in cell_files(out):
         with suppress(OSError, CorruptCell), path.open("rb") as file:  # `find` names it

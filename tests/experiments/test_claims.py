@@ -15,7 +15,7 @@ def test_claims_are_read_as_they_were_written(tmp_path):
 
 
 def test_a_claim_is_printed_in_one_line():
-    assert claims.line(CLAIM) == "      not run  c ≥ 1 (m = 1): 2"
+    assert claims.line(CLAIM) == "   not tested  c ≥ 1 (m = 1): 2"
 
 
 def test_table_is_aligned_under_its_columns():

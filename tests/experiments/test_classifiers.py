@@ -100,7 +100,7 @@ def test_a_learning_rate_at_which_all_diverge_has_no_peak_but_a_table(data, tmp_
     few = ("--data=easy", "--lr=1e30", "--widths=2", "--layers=2")
     curve = run("mnist_mlp", data, tmp_path, *few)
     assert (curve.returncode, curve.stderr) == (0, "")
-    assert "not run" in curve.stdout
+    assert "not tested" in curve.stdout
     peaks = run("peak_position", data, tmp_path, *few)
     assert peaks.returncode == 2
     assert peaks.stderr == (

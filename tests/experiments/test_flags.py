@@ -36,6 +36,7 @@ ARGUMENTS = {
 BEGINS = {
     "tools.reproduce": ["Path"],  # it makes a folder for every study
     "tools.results": ["table"],
+    "bench.accelerator": ["keep_record", "save_cells"],
     "bench.networks": ["ours"],
     "bench.scaling": ["rate"],
     "bench.sizes": ["seconds"],

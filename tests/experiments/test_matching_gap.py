@@ -94,7 +94,7 @@ def test_cells_that_vanish_are_named_and_nothing_is_judged_by_them(tmp_path):
     _, judged = content(tmp_path, "matching_gap")
     claims = json.loads((tmp_path / "matching_gap.claims.json").read_text())
     assert (
-        "Not shown, with less than two others: k = 1, m = 2, gd." in claims["caption"]
+        "Not shown, with less than two others: k = 1, m = 2, GD." in claims["caption"]
     )
     assert False not in [claim["holds"] for claim in judged]
 

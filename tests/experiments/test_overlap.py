@@ -114,7 +114,9 @@ def test_coverage_of_few_points_is_not_judged(run):
     claims = json.loads((out / "overlap.claims.json").read_text())["claims"]
     assert [claim["holds"] for claim in claims[:2]] == [None, None]
     assert "2 of 2 intervals" in claims[1]["measured"]
-    assert few.stdout.count("not run") == 4  # and what is seen of three widths or more
+    assert (
+        few.stdout.count("not tested") == 4
+    )  # and what is seen of three widths or more
     assert claims[0]["text"] == CLT
 
 

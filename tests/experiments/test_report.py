@@ -38,17 +38,17 @@ def figure(folder, name, *claims):
         ([True, False], [], "does not hold"),
         ([False, False], [], "does not hold"),
         ([None, False], [], "does not hold"),
-        ([None, None], [], "not run"),
+        ([None, None], [], "not tested"),
         # A corrected form must hold wherever the statement fails, and fail nowhere.
-        ([True, False], [True, True], "holds with a correction"),
-        ([False, False], [True, True], "holds with a correction"),
-        ([True, False], [None, True], "holds with a correction"),
+        ([True, False], [True, True], "holds once corrected"),
+        ([False, False], [True, True], "holds once corrected"),
+        ([True, False], [None, True], "holds once corrected"),
         ([False, False], [True, None], "does not hold"),
         ([False, False], [True], "does not hold"),
         ([True, False], [False, True], "does not hold"),
         ([False, False], [False, False], "does not hold"),
         ([True, True], [False, False], "holds"),
-        ([None, None], [True, True], "not run"),
+        ([None, None], [True, True], "not tested"),
     ],
 )
 def test_cases_add_up_to_one_verdict(tmp_path, cases, corrected, verdict):
@@ -101,7 +101,7 @@ def test_page_is_escaped_and_needs_nothing_from_outside(tmp_path):
     page = report.page("T & U", found, {"two": "it <broke>"}, {"jax": "<1>"})
     assert "a &lt; b &amp; c" in page
     assert "All that <code>two</code> judges: it &lt;broke&gt;" in page
-    assert "not run" in page
+    assert "not tested" in page
     assert "<figcaption>c</figcaption>" in page
     assert "python -m one" in page
     assert not re.search(r"(?:src|href)=['\"](?!#|data:)", page)

@@ -32,7 +32,7 @@ def test_the_paper_comes_first_in_the_order_of_its_figures(tmp_path):
     assert rows == [
         "| Figure 2, Figures 10-13 | p | does not hold | 1/2 | 10 "
         "| [c](c.png), [b](b.png) |",
-        "| Theorem 6 | q | not run | 0/0 | 10 | [a](a.png) |",
+        "| Theorem 6 | q | not tested | 0/0 | 10 | [a](a.png) |",
         r"|  | \|x\| falls | holds | 1/1 | 10 | [c](c.png) |",
     ]
 

@@ -128,7 +128,7 @@ def test_table_has_a_row_for_each_pair_and_path(out):
         for row, (pair, path) in zip(mine, np.ndindex(cell.pairs, 2), strict=True):
             assert int(row["pair"]) == pair
             assert row["path"] == ["direct", *cell.matchings][path]
-            assert float(row["barrier_lerp"]) == pytest.approx(found[pair, path])
+            assert float(row["barrier_by_lerp"]) == pytest.approx(found[pair, path])
             assert float(row["loss_second"]) == expected["losses"][pair, path, -1]
             assert float(row["distance_first"]) == expected["distance"][pair, 0]
             if cell is MINIMA:

@@ -31,8 +31,9 @@ Order = dict[str, np.ndarray]  # permutations int32 [units] by group
 class CoordinateDescent(NamedTuple):
     """How a coordinate descent went.
 
-    objective: Σ ⟨A, π(B)⟩ at the start, at least that of the given order, and after
-      every assignment; it never falls, and stays where a rise is below its rounding.
+    objective: the inner product Σ ⟨A, π(B)⟩, the larger the nearer, at the start, at
+      least that of the given order, and after every assignment; it never falls, and
+      stays where a rise is below its rounding.
     converged: whether no group alone can do better.
     """
 
