@@ -146,6 +146,20 @@ def assert_mean(draws, expected, rounding=0.0):
     assert np.all(np.abs(draws.mean(0) - expected) <= 4 * error + rounding)
 
 
+def barrier(pair, perm, k, definition="lerp", points=11):
+    """From its definition, path and losses."""
+    ts = np.arange(points) / (points - 1)
+    first, second = pair[0], pair[1][np.asarray(perm)]
+    losses = np.array([loss((1 - t) * first + t * second, k) for t in ts])
+    chord = (1 - ts) * losses[0] + ts * losses[-1]
+    return {
+        "lerp": np.max(losses - chord),
+        "mean": np.max(losses) - (losses[0] + losses[-1]) / 2,
+        "max": np.max(losses) - max(losses[0], losses[-1]),
+        "midpoint": (losses - chord)[points // 2],
+    }[definition]
+
+
 def minimum(rng, counts, d):
     """Global minimum with the given neurons of each type, in shuffled order."""
     kinds = rng.permutation(np.repeat(np.arange(len(counts)), counts))

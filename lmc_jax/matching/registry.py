@@ -26,8 +26,8 @@ class Matching(NamedTuple):
       marker: of its curves.
       color: of its curves where colours tell matchings apart.
       on_host: ``(students [pairs, 2, m, d], k)`` to ``(perm [pairs, m], info)``, in the
-        precision of their training. What a pair gets depends on the pair alone, random
-        choices too, and not on the scale of its weights.
+        precision of their training. What a pair gets, random choices too, must depend
+        on the pair alone.
       on_device: ``(pair [2, rows, d], k, m)`` to the permutation ``[rows]`` of one
         pair, under ``jit`` and ``vmap``. Rows from the traced width m on are zero and
         stay in place. Without it sweeps match on the host.

@@ -106,14 +106,6 @@ def test_run_leaves_cells_table_figure_and_verdicts_and_a_rerun_recomputes_nothi
     assert (tmp_path / "summary.csv").read_bytes() == written
 
 
-def test_rerun_sweeps_nothing_and_warns_of_nothing(uniform, nothing_is_swept):
-    before = state(uniform)
-    status, stdout, stderr = entrypoint(*UNIFORM, f"--out={uniform}")
-    assert (status, stderr) == (0, "")
-    assert "uniform" in stdout
-    assert state(uniform) == before
-
-
 def test_loaded_columns_are_those_of_the_csv(uniform):
     columns, table = summary.load(uniform), rows(uniform)
     assert list(columns) == list(table[0])
@@ -189,19 +181,6 @@ def test_weights_are_computed_for_cells_stored_without_and_then_kept(uniform):
         assert len(stored) == 4
         assert entrypoint(*arguments)[::2] == (0, "")
         assert state(uniform) == stored
-
-
-def test_damaged_weights_are_named_and_recomputed(uniform):
-    with restored(uniform):
-        arguments = [*UNIFORM, "--save_weights", f"--out={uniform}"]
-        assert entrypoint(*arguments)[0] == 0
-        damaged = store.cell_files(uniform, weights=True)[0]
-        expected = store.read(damaged)
-        damaged.write_bytes(damaged.read_bytes()[:-1])
-        status, _, stderr = entrypoint(*arguments)
-        assert str(damaged) in stderr
-        assert status == 0
-        assert_same_arrays(store.read(damaged), expected)
 
 
 def assert_same_arrays(found, expected):

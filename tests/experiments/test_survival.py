@@ -117,9 +117,7 @@ def sweep(out, *arguments):
     return command("barrier_vs_width", *SWEEP, f"--out={out}", *arguments)
 
 
-@pytest.mark.parametrize(
-    "room", [0, 2, pytest.param(4, marks=pytest.mark.slow), 5, 6, 8]
-)
+@pytest.mark.parametrize("room", [2, pytest.param(4, marks=pytest.mark.slow), 5, 8])
 def test_full_disk_ends_with_one_line_and_a_rerun_completes(
     tmp_path, whole, room, monkeypatch
 ):

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import assert_one_line, command, times
+from helpers import assert_one_line, command
 
 from experiments.claims import finer_paths
 from experiments.lib import students as sweeps
@@ -195,11 +195,6 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     assert "tends to Exp(1)" in limit["text"]
     assert limit["holds"] is True
     assert (sampled["paper"], sampled["holds"], sampled["n"]) == ("Lemma 8", True, 20)
-
-    files = times(tmp_path)
-    again = check("uniformity", tmp_path, *TINY, *tiny, "--init_std=0.1")
-    assert again == (content, table)
-    assert times(tmp_path) == files
 
 
 def test_why_gd_differs_splits_the_difference(tmp_path):

@@ -118,13 +118,10 @@ def test_a_cell_goes_on_from_a_checkpoint_to_the_same_bits(measured):
         jax.tree.map(np.testing.assert_array_equal, found, measured)
 
 
-def test_fewer_pairs_are_the_first_of_more(measured):
+def test_fewer_pairs_are_the_first_of_more():
     """So that a larger run extends a smaller one."""
-    (alone, _), (several, _) = (
-        compute(dataclasses.replace(MLP, pairs=1), DATA),
-        measured,
-    )
-    np.testing.assert_allclose(alone["losses"], several["losses"][:1], rtol=1e-6)
+    few, more = (dataclasses.replace(MLP, pairs=n).keys() for n in (2, 5))
+    np.testing.assert_array_equal(*map(jax.random.key_data, (few, more[:4])))
 
 
 def test_no_two_networks_have_one_key():

@@ -6,26 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import random_weights
 from helpers import ROOT
 
 from lmc_jax.networks import NORMS, cnn, layers, mlp
 from lmc_jax.networks.permutations import leaves
 
 
-def drawn(network, seed=0):
-    """float64 weights, all random, variances positive."""
-    rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    weights = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
-    for path in network.statistics:
-        layer, name = path.split("/")
-        weights[layer][name] = np.abs(weights[layer][name])
-    return weights
-
-
 def test_mlp_is_what_numpy_computes():
     network = mlp((3, 4, 5, 2))
-    weights, x = drawn(network), np.random.default_rng(1).normal(size=(6, 3))
+    weights, x = random_weights(network), np.random.default_rng(1).normal(size=(6, 3))
     expected = x
     for name in ("hidden1", "hidden2", "output"):
         expected = expected @ weights[name]["kernel"] + weights[name]["bias"]
@@ -45,17 +35,18 @@ def test_convolution_is_what_numpy_computes(training):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("norm", ["none", "layer"])
-def test_apply_and_fit_of_a_cnn_have_the_same_values_and_gradients(norm):
+def test_apply_and_fit_of_a_cnn_have_the_same_values_and_gradients():
     """Their convolutions are computed in two ways."""
-    network = cnn((4, 8, 2), (3, 5), (4,), 3, norm)
-    weights, x = drawn(network), np.random.default_rng(1).normal(size=(6, 4, 8, 2))
+    network = cnn((4, 8, 2), (3, 5), (4,), 3, "layer")
+    x = np.random.default_rng(1).normal(size=(6, 4, 8, 2))
+    weights = random_weights(network)
 
     def loss(function):
         return lambda weights: jnp.sum(jnp.square(function(weights, x)))
 
     values = [
-        jax.value_and_grad(loss(f))(weights) for f in (network.apply, network.fit)
+        jax.jit(jax.value_and_grad(loss(f)))(weights)
+        for f in (network.apply, network.fit)
     ]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-10, 1e-10), *values)
 
@@ -94,7 +85,7 @@ def slopes(pool, norm, channels, dtype):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("channels", [2, 3, 4, 5, 6, 12])
+@pytest.mark.parametrize("channels", [3, 12])
 def test_compiled_gradient_of_pooling_is_that_of_differences(norm, channels):
     found, expected = slopes(layers.pool, norm, channels, jnp.float32)
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
@@ -103,7 +94,7 @@ def test_compiled_gradient_of_pooling_is_that_of_differences(norm, channels):
 @pytest.mark.parametrize("norm", NORMS)
 def test_compiled_gradients_of_a_cnn_are_those_of_differences(norm):
     network, rng = cnn((8, 8, 3), (3, 6), (), 10, norm), np.random.default_rng(1)
-    weights, x = drawn(network), rng.normal(size=(10, 8, 8, 3))
+    weights, x = random_weights(network), rng.normal(size=(10, 8, 8, 3))
     direction = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), weights)
 
     def loss(weights):
@@ -145,7 +136,8 @@ def test_layer_normalisation_standardises_each_example():
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 def test_statistics_taken_anew_make_apply_agree_with_fit(norm):
     network = cnn((4, 4, 2), (3,), (4,), 3, norm)
-    weights, x = drawn(network), np.random.default_rng(1).normal(size=(50, 4, 4, 2))
+    x = np.random.default_rng(1).normal(size=(50, 4, 4, 2))
+    weights = random_weights(network)
     functions = (network.apply, network.fit, network.reset)
     compute = jax.jit(
         lambda weights, x: [function(weights, x) for function in functions]

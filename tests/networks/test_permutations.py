@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from cases import random_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,25 +14,16 @@ PROPERTY = settings(max_examples=10, deadline=None, derandomize=True)
 widths = st.integers(1, 6)
 
 
-def drawn(network, rng):
-    """Weights whose every array is random, variances positive, float64."""
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    weights = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
-    for path in network.statistics:
-        layer, name = path.split("/")
-        weights[layer][name] = rng.uniform(0.5, 2, weights[layer][name].shape)
-    return weights
-
-
 def assert_unchanged(network, x, rng):
-    weights = drawn(network, rng)
+    weights = random_weights(network, rng)
     sizes = group_sizes(weights, network.spec)
     perms = {group: rng.permutation(units) for group, units in sizes.items()}
     moved = permute(weights, network.spec, perms)
-    for function in (network.apply, network.fit):
-        before, after = np.asarray(function(weights, x)), function(moved, x)
+    functions = (network.apply, network.fit, network.hidden)
+    compute = jax.jit(lambda weights: [function(weights, x) for function in functions])
+    (*outputs, hidden), (*same, others) = compute(weights), compute(moved)
+    for before, after in zip(outputs, same, strict=True):
         np.testing.assert_allclose(after, before, atol=1e-10 * np.abs(before).max())
-    hidden, others = network.hidden(weights, x), network.hidden(moved, x)
     assert hidden.keys() == sizes.keys()
     for group, perm in perms.items():
         expected = np.asarray(hidden[group])[..., perm]
@@ -66,7 +58,7 @@ def test_cnn_computes_the_same_in_any_order_of_its_units(channels, hidden, norm,
 @given(*[st.tuples(st.permutations(range(4)), st.permutations(range(5)))] * 2)
 def test_permutations_compose_and_invert(first, second):
     network = mlp((3, 4, 5, 2))
-    weights = drawn(network, np.random.default_rng(0))
+    weights = random_weights(network)
     first, second = (
         dict(zip(("hidden1", "hidden2"), map(np.array, orders), strict=True))
         for orders in (first, second)
@@ -100,7 +92,7 @@ def test_channels_first_images_flatten_with_an_inner_length():
 
 def test_groups_left_out_keep_their_order_and_traced_permutations_do_the_same():
     network = mlp((3, 4, 5, 2))
-    weights = drawn(network, np.random.default_rng(1))
+    weights = random_weights(network, 1)
     perm = np.array([3, 1, 0, 2])
     moved = permute(weights, network.spec, {"hidden1": perm})
     traced = jax.jit(
@@ -164,7 +156,7 @@ def test_sizes_that_make_no_network_are_refused(make):
 
 
 def test_initial_weights_have_the_variance_of_he():
-    weights = cnn((8, 8, 3), (64,), (256,), 10).init(jax.random.key(0))
+    weights = jax.jit(cnn((8, 8, 3), (64,), (256,), 10).init)(jax.random.key(0))
     for name, fan_in in (("conv1", 27), ("hidden1", 1024), ("output", 256)):
         kernel = np.asarray(weights[name]["kernel"])
         error = 4 * np.sqrt(2 / kernel.size)  # four standard errors of a variance

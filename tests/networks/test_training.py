@@ -100,7 +100,7 @@ def test_training_equals_a_plain_loop_over_epochs_in_fresh_orders():
 
 
 def test_a_network_does_not_depend_on_its_company():
-    training = Training(steps=10, batch=20, looks=1)
+    training = Training(steps=9, batch=20, lr=0.5, looks=1)  # as above: compiled once
     several = train(NETWORK, training, keys(4), SAMPLES)
     alone = train(NETWORK, training, keys(4)[2:3], SAMPLES)
     for one, many in zip(
@@ -109,15 +109,9 @@ def test_a_network_does_not_depend_on_its_company():
         np.testing.assert_allclose(one[0], many[2], rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"), [("momentum", "constant"), ("adam", "cosine")]
-)
-def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(
-    optimizer, schedule, tmp_path
-):
-    training = Training(
-        steps=9, batch=20, optimizer=optimizer, schedule=schedule, lr=0.01, looks=3
-    )
+def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(tmp_path):
+    of_state = {"optimizer": "adam", "schedule": "cosine"}
+    training = Training(steps=9, batch=20, lr=0.01, looks=3, **of_state)
     kept = []
     whole = train(NETWORK, training, keys(2), SAMPLES, keep=kept.append)
     assert [fits.step for fits in kept] == [3, 6, 9]
@@ -127,13 +121,8 @@ def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(
     resumed = train(NETWORK, training, keys(2), SAMPLES, state=fits)
     jax.tree.map(np.testing.assert_array_equal, resumed.weights, whole.weights)
     np.testing.assert_array_equal(resumed.history, whole.history)
-
-
-def test_a_checkpoint_of_another_optimiser_is_refused():
-    training = Training(steps=2, batch=20, looks=1)
-    arrays = pack(train(NETWORK, training, keys(2), SAMPLES))
-    with pytest.raises(KeyError):
-        unpack(NETWORK, Training(optimizer="adam"), arrays)
+    with pytest.raises(KeyError):  # of another optimiser
+        unpack(NETWORK, Training(optimizer="momentum"), pack(kept[1]))
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def bound(pair, perm, k, ts):
     return certificate(pair, perm, k, ts)
 
 
-CELLS = [(2, 2000), (5, 1000), (20, 120)]
+CELLS = [(5, 1000), pytest.param(20, 120, marks=pytest.mark.slow)]
 
 
 def test_two_swapped_neurons_by_hand(dtype):

@@ -178,17 +178,6 @@ def test_sgd_equals_a_numpy_loop(dtype):
     assert np.abs(np.asarray(other.W - runs.W[0])).max() > 0.01
 
 
-def test_vmapped_runs_equal_single_runs(dtype):
-    W = students(4, dtype)
-    rates = jnp.asarray([0.1, 0.2, 0.3, 0.4], dtype)
-    runs = runner(batched=True)(begin_all(W), KEY, rates)
-    rounding = 16 * jnp.finfo(dtype).eps * K  # batched products associate otherwise
-    for index, rate in enumerate(rates):
-        alone = runner()(begin(W[index]), KEY, rate)
-        np.testing.assert_allclose(runs.W[index], alone.W, rtol=0, atol=rounding)
-        assert int(runs.step[index]) == int(alone.step) == 8
-
-
 @pytest.mark.parametrize(
     ("k", "options", "reason"),
     [
@@ -208,22 +197,15 @@ def test_what_would_train_towards_something_else_is_refused(k, options, reason):
 # Ends of runs.
 
 
-@pytest.mark.parametrize(
-    ("limit", "updates"), [(0, 8), (1, 8), (5, 8), (8, 8), (11, 8), (24, 8)]
-)
-def test_limit_is_met_exactly(limit, updates, dtype):
+@pytest.mark.parametrize("limit", [0, 8, 11])
+def test_limit_is_met_exactly(limit, dtype):
     W = students(1, dtype)[0]
     run = begin(W)
     for _ in range(4):
-        run = runner(updates=updates, limit=limit)(run, KEY, LR)
+        run = runner(limit=limit)(run, KEY, LR)
     assert (int(run.step), int(run.status)) == (limit, EXHAUSTED)
     rounding = 64 * jnp.finfo(dtype).eps * K
     np.testing.assert_allclose(run.W, plain(W, limit, sgd), rtol=0, atol=rounding)
-
-
-def test_run_below_its_limit_is_running(dtype):
-    run = runner(limit=9)(begin(students(1, dtype)[0]), KEY, LR)
-    assert (int(run.step), int(run.status)) == (8, RUNNING)
 
 
 @pytest.mark.parametrize("status", [CONVERGED, EXHAUSTED, DIVERGED])

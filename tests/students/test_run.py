@@ -43,17 +43,16 @@ def plain(W, lr, batch=0, momentum=0.0, **options):
 
 
 @pytest.mark.parametrize(
-    ("lr", "tol", "batch", "hold", "status"),
+    ("optimizer", "lr", "tol", "batch", "hold", "status"),
     [
-        (0.5, 1e-3, 0, 1, "converged"),
-        (0.5, 1e-3, 0, 3, "converged"),
-        (0.2, 1e-2, 16, 1, "converged"),
-        (0.5, 1e-9, 0, 1, "exhausted"),
-        (0.2, 1e-9, 16, 1, "exhausted"),
-        (30.0, 1e-3, 0, 1, "diverged"),
+        ("sgd", 0.5, 1e-3, 0, 1, "converged"),
+        ("sgd", 0.5, 1e-3, 0, 3, "converged"),
+        ("momentum", 0.2, 1e-2, 16, 1, "converged"),
+        ("sgd", 0.5, 1e-9, 0, 1, "exhausted"),
+        ("momentum", 0.2, 1e-9, 16, 1, "exhausted"),
+        ("sgd", 30.0, 1e-3, 0, 1, "diverged"),
     ],
 )
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
 def test_equals_a_plain_loop_to_its_end(optimizer, lr, tol, batch, hold, status):
     momentum = 0.9 if optimizer == "momentum" else 0.0
     lr = lr * (1 - momentum)

@@ -16,7 +16,7 @@ from lmc_jax.students import two_layer
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 
 
-GENERIC = ["d > k", "d = k", "k = 1", "m < k", "m = 1"]
+GENERIC = ["d > k", "d = k", "k = 1", "m < k"]
 WITHOUT_ZERO = [name for name, (W, _) in STUDENTS.items() if W.any(1).all()]
 
 
@@ -258,9 +258,7 @@ def test_init_is_normal_with_the_given_std(dtype):
     oracles.assert_mean(draws**4, 3)
 
 
-@pytest.mark.parametrize(
-    ("m", "d", "size"), [(1, 1, 7), (5, 3, 6), (6, 4, 6), (7, 5, 64)]
-)
+@pytest.mark.parametrize(("m", "d", "size"), [(1, 1, 7), (7, 5, 64)])
 def test_init_prefix_does_not_depend_on_size(m, d, size, dtype):
     key = jax.random.key(m)
     alone = two_layer.init(key, m, d, 0.3, dtype=dtype)
