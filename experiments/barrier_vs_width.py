@@ -143,6 +143,9 @@ def draw_normalized(rows: Sequence[dict]):
 
 def caption(rows: Sequence[dict], setting: Values) -> str:
     text = students.convention(setting, curves.sizes(rows))
+    shown = dict.fromkeys(PATHS[row["matching"]] for row in rows)
+    said = [f"{one.label}: {one.words}" for one in shown if not one.baseline]
+    text += f" Matchings: {'; '.join(said)}." if said else ""
     text += " Least overlap: where uniform minima overlap least."
     text += "".join(f" {sentence}" for sentence in departures(rows))
     trained = [row for row in rows if row["rate"]]

@@ -151,7 +151,9 @@ def caption(found: Compared, setting: Values) -> str:
         "lies below the lower bound. Trained students (d = "
         f"{setting['d'] or 'k'}, from N(0, {setting['init_std']}²) to loss < "
         f"{setting['tol']:g}) are put on their axes. "
-        f"{_left_out(found.cells, setting)} The direct path is in the table only. "
+        f"{_left_out(found.cells, setting)} The direct path is in the table only, "
+        "where `to` is the reference, `optimal` the share of pairs with its barrier, "
+        "`gap` the share of a barrier above the lower bound. "
         "Bottom: time a pair in a batch, compilation not counted. Learning rates and "
         f"scales {students.LOST}."
     )

@@ -308,7 +308,7 @@ def save_cells(out: Path) -> None:
     gd = Descent(lr=0.2, steps=2000, precision="float64")
     sgd = dataclasses.replace(gd, lr=0.05, batch=64, steps=400)
     sources = few((gd, sgd, Minima()), (gd,))
-    names = tuple(name for name in MATCHINGS if name != "exhaustive")
+    names = tuple(MATCHINGS)
     sweep([Cell(5, 8, 5, source, 4, matchings=names) for source in sources], save)
     rng = np.random.default_rng(0)
     labels = rng.integers(10, size=400).astype(np.int32)

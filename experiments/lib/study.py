@@ -228,6 +228,6 @@ def _show(result: Result, *, verbose: bool) -> None:
         print(f"and {hidden} more rows: see summary.csv, or give --verbose")
     if verbose:
         print(*map(claims.line, result.claims), sep="\n")
-    else:
+    elif result.claims:
         print(*claims.statements(result.claims), sep="\n")
     print("files:", *result.files, sep="\n  ")

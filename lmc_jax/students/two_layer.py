@@ -146,22 +146,11 @@ def _rows(W: Array) -> tuple[Array, Array, Array]:
     return scaled / divisor, jnp.where(alive, root / scale, 0), alive
 
 
-def sampled_loss(W: Array, x: Array, k: int) -> Array:
-    """½ mean over the batch of (f(x; W) - f*(x))².
-
-    Args:
-      W: ``[m, d]``.
-      x: inputs ``[n, d]``, d >= k.
-      k: teacher width.
-
-    Returns:
-      Scalar; unbiased for ``loss`` when x ~ N(0, I).
-    """
-    return jnp.mean(jnp.square(student(W, x) - teacher(x, k))) / 2
-
-
 def sampled_gradient(W: Array, x: Array, k: int) -> Array:
-    """Gradient of ``sampled_loss`` in W ``[m, d]``, with relu'(0) = 0."""
+    """Gradient in W ``[m, d]`` of ½ mean (f(x; W) - f*(x))² over inputs x ``[n, d]``.
+
+    Unbiased for ``gradient`` when x ~ N(0, I); relu'(0) = 0.
+    """
     pre = matmul(x, W.T)  # [n, m]
     residual = jnp.sum(jax.nn.relu(pre), axis=-1) - teacher(x, k)
     gates = (pre > 0).astype(W.dtype)

@@ -230,7 +230,6 @@ PRODUCTS = {
     "loss": lambda W, x: two_layer.loss(W, 3),
     "gradient": lambda W, x: two_layer.gradient(W, 3),
     "grad of loss": lambda W, x: jax.grad(two_layer.loss)(W, 3),
-    "sampled loss": lambda W, x: two_layer.sampled_loss(W, x, 3),
     "sampled gradient": lambda W, x: two_layer.sampled_gradient(W, x, 3),
 }
 
