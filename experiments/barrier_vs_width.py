@@ -12,7 +12,7 @@ from experiments.claims.barrier_vs_width import claims, highest, normalized_clai
 from experiments.lib import curves, plot, students
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
-from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.study import Figure, Study
 from experiments.lib.table import with_interval
 from lmc_jax import theory
 from lmc_jax.matching import PATHS
@@ -43,12 +43,6 @@ PANELS = {
     **{"lr_times_m": "2,4", "steps": 20_000, "tol": 1e-5, "batch": 64},
     "matching": "types_index",
 }
-
-
-def rows(measured: Measured) -> list[dict]:
-    """The rows of the summary, with the learning rate as it was given."""
-    table, setting = measured.table, measured.setting
-    return [row | {"rate": curves.rate(row, setting)} for row in table]
 
 
 def table(rows: Sequence[dict]) -> list[dict]:
@@ -231,7 +225,6 @@ STUDY = Study(
     paper="Figure 2",
     shared=SHARED,
     presets=PRESETS,
-    rows=rows,
     table=table,
     figures=(Figure("barrier_vs_width", draw, caption, claims),),
 )

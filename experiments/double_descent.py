@@ -49,7 +49,7 @@ def rows(measured: Measured) -> Rows:
     if not found:
         raise Refusal("all runs diverged: give smaller learning rates")
     for row in found:
-        row["rate"] = curves.rate(row, setting)
+        row["rate"] = students.rate(row, setting)
     widest = [r for r in records if r.parameters["m"] == found[-1]["m"]]
     return Rows(found, "".join(on_axes(record, definition) for record in widest))
 

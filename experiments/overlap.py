@@ -48,7 +48,7 @@ def described(record: store.Record, setting: Values) -> dict:
     return {
         **{
             "source": cell["source"]["name"],
-            "rate": curves.rate(cell_columns(cell), setting),
+            "rate": students.rate(cell_columns(cell), setting),
         },
         **{"k": k, "m": m, "pairs": int(kept.sum())},
         **named("overlap", mean_interval(record.arrays["overlap"][kept] / m)),

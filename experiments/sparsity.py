@@ -231,7 +231,7 @@ def draw_rates(rows: Rows):
         line[3].plot(rates, diverged, "-", **gray, label="of them diverged")
         for panel in line:
             plot.mark(panel, threshold, "predicted threshold η*m")
-            panel.set_xlabel("ηm")
+            panel.set(xlabel="ηm", xlim=(0.97 * min(rates), 1.03 * max(rates)))
         line[0].set_ylabel(f"k = {k}, m = {m}")
     for panel, title in zip(
         axes[0], (*MEASURES.values(), "share of runs"), strict=True

@@ -33,7 +33,8 @@ class Family(NamedTuple):
     batch together. unit, size: what progress counts, and how many a cell has. work:
     ``work(cells, save, progress, options)`` computes cells, and calls ``save(cell,
     arrays, weights, notes)`` with each. rows: records and a barrier's definition to the
-    rows of summary.csv.
+    rows of summary.csv. named: a row and the settings to columns more, which tell how
+    its settings were given.
     """
 
     task: str
@@ -43,6 +44,7 @@ class Family(NamedTuple):
     size: Callable[[Any], int]
     work: Callable[..., None]
     rows: Callable[[Iterable[store.Record], str], list[dict[str, Any]]]
+    named: Callable[[Mapping[str, Any], Values], dict[str, Any]] = lambda *_: {}
 
 
 class Options(NamedTuple):

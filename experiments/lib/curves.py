@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from experiments.lib import plot
 from lmc_jax.matching import PATHS
 
@@ -24,15 +22,6 @@ NAMES = {
 }
 NONE = 1e-9  # a mean up to it is zero up to rounding
 CONVERGED = 0.95
-
-
-def rate(row: dict, setting: dict) -> str:
-    """The learning rate as the user gave it; empty for minima."""
-    if np.isnan(row["lr"]):
-        return ""
-    if setting["lr_times_m"] is None:
-        return f"{row['lr']:.6g}"
-    return f"{row['lr_times_m']:.6g}/m"
 
 
 def group(rows: Sequence[dict], *names: str) -> dict[tuple, list[dict]]:

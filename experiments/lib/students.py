@@ -1,7 +1,7 @@
 """Sweeps of two-layer students: settings, the grid of cells, words of captions."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -150,6 +150,15 @@ def require(grid: Sequence[Cell], kind: type, reason: str) -> None:
             raise Refusal(f"--source={cell.source.name} does not serve here: {reason}")
 
 
+def rate(row: Mapping[str, Any], setting: Values) -> str:
+    """The learning rate of a row as the user gave it; empty for minima."""
+    if np.isnan(row["lr"]):
+        return ""
+    if setting["lr_times_m"] is None:
+        return f"{row['lr']:.6g}"
+    return f"{row['lr_times_m']:.6g}/m"
+
+
 # --- work ----------------------------------------------------------------------------
 
 
@@ -188,6 +197,7 @@ FAMILY = Family(
     size=lambda cell: cell.pairs,
     work=work,
     rows=summary.rows,
+    named=lambda row, setting: {"rate": rate(row, setting)},
 )
 
 

@@ -1,12 +1,13 @@
 """A figure as a value: from settings to cells, rows, pictures, claims and files.
 
-    STUDY = Study("overlap", PRESETS, rows, table, (Figure("overlap", draw, ...),))
+    STUDY = Study("overlap", PRESETS, table, (Figure("overlap", draw, ...),), rows)
 
 ``STUDY.main()`` runs it from flags, ``STUDY.run(k=[5], m=[6, 8], pairs=10)`` from
 Python. Flags are read here and nowhere below.
 """
 
 import dataclasses
+import operator
 import shlex
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,8 @@ class Measured(NamedTuple):
     """What the cells of a study gave.
 
     records: one of each cell of the grid, in its order. table: the rows of summary.csv
-    that are of these cells, one a cell and path.
+    that are of these cells, one a cell and path, with the column ``rate`` of students:
+    the learning rate as it was given.
     """
 
     setting: Values
@@ -71,20 +73,21 @@ class Result(NamedTuple):
 class Study:
     """A figure, or a few that share their cells.
 
-    name: of the study. presets: settings by the name of a preset, "quick" and "paper".
-    rows: ``Measured`` to what is drawn, in any form. table: rows to those printed, the
-    same columns in each. figures: what is drawn. shared: settings of every preset.
-    cells: settings to a grid. own: settings of this study alone, or in place of its
-    family's. tables: files of rows by name, beside summary.csv. weights: whether it
-    needs the trained weights. family: of its cells. paper: where the paper has it.
-    command: module and flag that run it, where that is not its name.
+    name: of the study. presets: settings by the name of a preset, "quick" and
+    "paper". rows: ``Measured`` to what is drawn, in any form; by default its table.
+    table: rows to those printed, the same columns in each. figures: what is drawn.
+    shared: settings of every preset. cells: settings to a grid. own: settings of
+    this study alone, or in place of its family's. tables: files of rows by name,
+    beside summary.csv. weights: whether it needs the trained weights. family: of
+    its cells. paper: where the paper has it. command: module and flag that run it,
+    where that is not its name.
     """
 
     name: str
     presets: Presets
-    rows: Callable[[Measured], Any]
     table: Callable[[Any], list[dict[str, Any]]]
     figures: tuple[Figure, ...]
+    rows: Callable[[Measured], Any] = operator.attrgetter("table")
     shared: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cells: Callable[[Values], Sequence[Any]] = students.cells
     own: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
@@ -186,7 +189,10 @@ class Study:
         records = compute.computed(self.family, grid, setting, place)
         out = Path(setting["out"])
         summary, every = compute.write_summary(out, self.family, setting["barrier"])
-        of_grid = compute.of_grid(every, grid)
+        of_grid = [
+            row | self.family.named(row, setting)
+            for row in compute.of_grid(every, grid)
+        ]
         rows = self.rows(Measured(setting, grid, records, of_grid))
         return self._written(rows, setting, [summary], _command(self, values))
 
