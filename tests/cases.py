@@ -1,6 +1,7 @@
 """What several files of tests try: settings of commands, cells, students, images."""
 
 import dataclasses
+import functools
 import gzip
 import struct
 
@@ -11,6 +12,8 @@ import oracles
 import pytest
 
 from lmc_jax.data import datasets
+from lmc_jax.networks import cnn, mlp
+from lmc_jax.students import minima
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.run import sweep
 
@@ -132,6 +135,12 @@ def random_weights(network, seed=0):
     return weights
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def uniform_minima(n, m, k, d):
+    keys = jax.random.split(jax.random.key(m), n)
+    return jax.vmap(lambda key: minima.sample(key, m, k, d))(keys)
+
+
 # --- stored arrays --------------------------------------------------------------------
 
 PARAMETERS = {"k": 5, "m": 8, "lr": 0.1, "source": "uniform", "tol": None}
@@ -143,6 +152,28 @@ ARRAYS: dict[str, np.ndarray] = {
     "names/type": np.array(["index", "opposed"]),
     "loss": np.array(0.25),
 }
+
+# --- networks -------------------------------------------------------------------------
+
+NETWORKS = {
+    "mlp": (lambda norm: mlp((20, 16, 24, 12, 5), norm), (300, 20)),
+    "cnn": (lambda norm: cnn((8, 8, 3), (12, 10), (14,), 5, norm), (60, 8, 8, 3)),
+}
+
+
+def network_weights(network, seed):
+    """Random weights in float64, of the size of initial ones, biases and scales too."""
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    weights = jax.tree.map(
+        lambda leaf: rng.normal(size=leaf.shape) / np.sqrt(leaf.size / leaf.shape[-1]),
+        shapes,
+    )
+    for path in network.statistics:
+        layer, name = path.split("/")
+        weights[layer][name] = rng.uniform(0.5, 2, weights[layer][name].shape)
+    return weights
+
 
 # --- images ---------------------------------------------------------------------------
 

@@ -21,9 +21,9 @@ from cases import (
     PLANTED,
     SPARSITY,
 )
-from helpers import ROOT
+from helpers import ROOT, command
 
-from experiments.lib import machine
+from experiments.lib import compute, machine
 
 README = (ROOT / "README.md").read_text()
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -e"
@@ -92,17 +92,37 @@ def bash(command: str, tiny: str, folder: Path, variables: dict) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", commands())
-def test_command_runs(command, tmp_path, finished, data):
-    command = command.replace(".venv/bin/python", "python").split(f"{INSTALL} . && ")[
-        -1
-    ]
-    command = re.sub(r"\b(OUT|OTHER)\b", str(finished), command)
-    command = command.replace("slurm ", f"slurm --cluster=local --logs={tmp_path} ")
+@pytest.mark.parametrize("line", commands())
+def test_command_runs(line, tmp_path, finished, data):
+    line = line.replace(".venv/bin/python", "python").split(f"{INSTALL} . && ")[-1]
+    line = re.sub(r"\b(OUT|OTHER)\b", str(finished), line)
+    line = line.replace("slurm ", f"slurm --cluster=local --logs={tmp_path} ")
     variables = {"SCRATCH": str(tmp_path), "LMC_JAX_DATA": str(data)}
-    if "--array" in command:
+    if "--array" in line:
         variables["SLURM_ARRAY_TASK_ID"] = "0"
-    assert bash(command, tiny(command), tmp_path, variables)
+    assert bash(line, tiny(line), tmp_path, variables)
+
+
+NETWORKS = ("mnist_mlp", "cifar10_cnn", "peak_position")  # whose grids need data
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line
+        for line in commands()
+        if re.search(r"-m experiments\.[a-z0-9_]+( |$)", line)
+        and not any(name in line for name in NETWORKS)
+    ],
+)
+def test_settings_are_a_grid_as_they_stand(line, monkeypatch, tmp_path):
+    def begin(*_):
+        raise compute.Done("begun")
+
+    monkeypatch.setattr(compute, "computed", begin)
+    name, given = re.search(r"-m experiments\.(\w+)([^\n]*)", line).groups()
+    given = [word for word in given.split() if "SCRATCH" not in word]
+    assert command(name, *given, f"--out={tmp_path}").stdout == "begun\n"
 
 
 def test_all_kinds_of_commands_are_found():

@@ -1,6 +1,5 @@
 """What every matching keeps: one signature, bad input, planted and odd students."""
 
-import dataclasses
 import functools
 
 import jax
@@ -8,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from cases import uniform_minima
 
 from lmc_jax.matching import (
-    DIRECT,
     LEFTOVERS,
-    MATCHINGS,
     PATHS,
     match_activations,
     match_exhaustive,
@@ -21,8 +19,6 @@ from lmc_jax.matching import (
     match_weights,
 )
 from lmc_jax.networks.alignment import align_activations
-from lmc_jax.students import minima
-from lmc_jax.sweep.cell import Cell, Minima
 
 K, D = 3, 4
 INPUTS = np.random.default_rng(7).normal(size=(500, D))
@@ -140,7 +136,7 @@ def test_swap_descent_is_not_below_the_optimum_at_any_scale(scale):
 
 @EVERY
 def test_no_matching_is_better_than_exhaustive(match):
-    drawn = np.asarray(uniform_minima(18, 5)).reshape(9, 2, 5, D)
+    drawn = np.asarray(uniform_minima(18, 5, K, D)).reshape(9, 2, 5, D)
     for students in (gaussian(4) / 2, drawn):
         (best, _), (perm, _) = MATCHERS["exhaustive"](students), match(students)
         for pair, least, order in zip(students, best, perm, strict=True):
@@ -204,12 +200,6 @@ def planted(rng, W):
     return np.stack([W, second], axis=1), np.argsort(order, axis=1)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def uniform_minima(n, m):
-    keys = jax.random.split(jax.random.key(m), n)
-    return jax.vmap(lambda key: minima.sample(key, m, K, D))(keys)
-
-
 @pytest.mark.parametrize("m", [5, 512])
 @pytest.mark.parametrize("kind", ["gaussian", "minima", "decades", "copies"])
 def test_planted_permutations_of_distinct_neurons_are_recovered(m, kind):
@@ -218,7 +208,7 @@ def test_planted_permutations_of_distinct_neurons_are_recovered(m, kind):
     n = 3 if m == 512 else 9
     W = rng.normal(size=(n, m, D))
     if kind == "minima":
-        W = np.asarray(uniform_minima(n, m))
+        W = np.asarray(uniform_minima(n, m, K, D))
     elif kind == "decades":  # norms over nine
         W *= 10 ** rng.uniform(-9, 0, size=(n, m, 1))
     elif kind == "copies":  # of every other neuron, next to it
@@ -291,7 +281,7 @@ def test_neurons_that_no_correlation_tells_apart_are_recovered(draw):
 
 def test_rounding_of_many_inputs_tells_no_neurons_apart():
     rng = np.random.default_rng(13)
-    pairs, expected = planted(rng, np.asarray(uniform_minima(2, 16)))
+    pairs, expected = planted(rng, np.asarray(uniform_minima(2, 16, K, D)))
     x = rng.normal(size=(60_000, D))
     np.testing.assert_array_equal(by_data(pairs, x), expected)
 
@@ -328,57 +318,8 @@ def test_planted_permutations_are_recovered_up_to_equal_neurons(name):
 
 @ALL_BUT_BASELINES
 def test_planted_permutations_of_minima_have_no_barrier(name):
-    pairs, _ = planted(np.random.default_rng(6), np.asarray(uniform_minima(9, 5)))
+    pairs, _ = planted(np.random.default_rng(6), np.asarray(uniform_minima(9, 5, K, D)))
     perm, _ = MATCHERS[name](pairs)
     for (first, second), order in zip(pairs, perm, strict=True):
         middle = (first + second[order]) / 2
         assert abs(oracles.loss(middle, K)) < 1e-14
-
-
-# What sweeps, flags and figures know by name.
-
-
-@pytest.fixture(scope="module")
-def pairs():
-    drawn = np.asarray(uniform_minima(10, 5)).reshape(5, 2, 5, D)
-    return np.concatenate([drawn, gaussian(1)[:4]])
-
-
-def test_matchings_are_told_apart_by_name_label_and_look():
-    assert [*PATHS] == [DIRECT.name, *MATCHINGS]
-    assert all(matching.name == name for name, matching in PATHS.items())
-    for told in ("label", "marker", "color"):
-        looks = {getattr(matching, told) for matching in PATHS.values()}
-        assert len(looks) == len(PATHS)
-
-
-@pytest.mark.parametrize("matching", PATHS.values(), ids=PATHS.keys())
-def test_what_a_pair_gets_does_not_depend_on_its_company(matching, pairs):
-    perm, info = matching.on_host(pairs, K)
-    assert perm.dtype == np.int32
-    np.testing.assert_array_equal(np.sort(perm, axis=1), [range(5)] * 9)
-    assert info.value.shape == (9,)
-    order = [8, 7, 6, 5, 4, 3, 3, 2, 3]  # others, and in other places
-    np.testing.assert_array_equal(perm[order], matching.on_host(pairs[order], K)[0])
-
-
-@pytest.mark.parametrize("name", [n for n, of in MATCHINGS.items() if of.on_device])
-def test_the_device_finds_what_the_host_finds_and_leaves_padding(name, pairs):
-    matching = MATCHINGS[name]
-    padded = np.pad(pairs, ((0, 0), (0, 0), (0, 2), (0, 0)))
-    on_device = jax.jit(
-        jax.vmap(lambda pair, m: matching.on_device(pair, K, m), (0, None))
-    )
-    found = np.asarray(on_device(padded, np.int32(5)))
-    np.testing.assert_array_equal(found[:, :5], matching.on_host(pairs, K)[0])
-    np.testing.assert_array_equal(found[:, 5:], [[5, 6]] * 9)
-
-
-def test_cells_take_every_matching_and_refuse_other_names_in_one_line():
-    cell = Cell(k=3, m=7, d=3, source=Minima(), pairs=2, matchings=tuple(MATCHINGS))
-    cell.validate()
-    for name in ("types", "types_none", "direct"):
-        with pytest.raises(ValueError, match=f"unknown matching '{name}'") as caught:
-            dataclasses.replace(cell, matchings=(name,)).validate()
-        assert all(known in str(caught.value) for known in MATCHINGS)
-        assert "\n" not in str(caught.value)

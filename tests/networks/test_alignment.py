@@ -1,38 +1,17 @@
-"""Alignment recovers planted permutations, climbs only, and repairs what it says."""
+"""Alignment recovers planted permutations, and climbs only."""
 
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import NETWORKS, network_weights
 
 from lmc_jax.networks import NORMS, cnn, mlp
 from lmc_jax.networks.alignment import align_activations, align_weights
 from lmc_jax.networks.alignment.activations import correlations
 from lmc_jax.networks.alignment.distances import squares
 from lmc_jax.networks.permutations import Tiled, group_sizes, permute
-from lmc_jax.networks.repair import repair
-from lmc_jax.paths import lerp
-
-KINDS = {
-    "mlp": (lambda norm: mlp((20, 16, 24, 12, 5), norm), (300, 20)),
-    "cnn": (lambda norm: cnn((8, 8, 3), (12, 10), (14,), 5, norm), (60, 8, 8, 3)),
-}
-
-
-def drawn(network, seed):
-    """Random weights in float64, of the size of initial ones, biases and scales too."""
-    rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    weights = jax.tree.map(
-        lambda leaf: rng.normal(size=leaf.shape) / np.sqrt(leaf.size / leaf.shape[-1]),
-        shapes,
-    )
-    for path in network.statistics:
-        layer, name = path.split("/")
-        weights[layer][name] = rng.uniform(0.5, 2, weights[layer][name].shape)
-    return weights
 
 
 def planted(network, weights, seed):
@@ -55,11 +34,11 @@ def inner(first, second, spec):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("noise", [0, 0.02])
 def test_weight_matching_recovers_planted_permutations(kind, norm, noise):
-    network = KINDS[kind][0](norm)
-    weights = drawn(network, 1)
+    network = NETWORKS[kind][0](norm)
+    weights = network_weights(network, 1)
     moved, back = planted(network, weights, 2)
     rng = np.random.default_rng(3)
     moved = jax.tree.map(lambda leaf: leaf + noise * rng.normal(size=leaf.shape), moved)
@@ -75,7 +54,7 @@ def test_weight_matching_recovers_planted_permutations(kind, norm, noise):
 @pytest.mark.parametrize("scale", [1e-170, 1e149])
 def test_planted_permutations_are_recovered_at_every_scale(scale):
     network = mlp((20, 16, 12, 5))
-    weights = jax.tree.map(lambda leaf: scale * leaf, drawn(network, 5))
+    weights = jax.tree.map(lambda leaf: scale * leaf, network_weights(network, 5))
     moved, back = planted(network, weights, 6)
     perms, _ = align_weights(weights, moved, network.spec)
     jax.tree.map(np.testing.assert_array_equal, perms, back)
@@ -96,7 +75,8 @@ def test_weight_matching_finds_exact_copies_of_narrow_and_deep_networks(network)
     """Without biases, from which a descent that starts at the identity often fails."""
     for seed in range(20):
         weights = jax.tree.map(
-            lambda leaf: leaf if leaf.ndim > 1 else 0 * leaf, drawn(network, seed)
+            lambda leaf: leaf if leaf.ndim > 1 else 0 * leaf,
+            network_weights(network, seed),
         )
         moved, back = planted(network, weights, seed + 100)
         perms, _ = align_weights(
@@ -111,7 +91,7 @@ def test_weight_matching_finds_exact_copies_of_narrow_and_deep_networks(network)
 def test_copies_whose_units_tie_in_incoming_weights_are_found(kind, sizes):
     network = mlp(sizes)
     for seed in range(20):
-        weights = drawn(network, seed)
+        weights = network_weights(network, seed)
         for layer in weights.values():
             kernel, bias = layer["kernel"], layer["bias"]
             bias[:] = 0
@@ -129,10 +109,12 @@ def test_copies_whose_units_tie_in_incoming_weights_are_found(kind, sizes):
     ("kind", "norm"), [("mlp", "none"), *(("cnn", norm) for norm in NORMS)]
 )
 def test_activation_matching_recovers_planted_permutations(kind, norm):
-    make, shape = KINDS[kind]
+    make, shape = NETWORKS[kind]
     network = make(norm)
     x = np.random.default_rng(4).normal(size=shape)
-    weights = jax.tree.map(np.asarray, jax.jit(network.reset)(drawn(network, 1), x))
+    weights = jax.tree.map(
+        np.asarray, jax.jit(network.reset)(network_weights(network, 1), x)
+    )
     moved, back = planted(network, weights, 2)
 
     def activations(weights, x):
@@ -148,7 +130,7 @@ def test_activation_matching_recovers_planted_permutations(kind, norm):
 
 def test_objective_rises_and_is_that_of_the_permuted_weights():
     network = mlp((6, 20, 20, 20, 4))
-    first, second = drawn(network, 5), drawn(network, 6)
+    first, second = network_weights(network, 5), network_weights(network, 6)
     perms, info = align_weights(first, second, network.spec)
     assert info.converged
     assert len(info.objective) > 4
@@ -162,7 +144,7 @@ def test_objective_rises_and_is_that_of_the_permuted_weights():
 @pytest.mark.parametrize("seed", range(5))
 def test_no_group_alone_could_do_better(seed):
     network = cnn((4, 4, 1), (4,), (3,), 2)
-    first, second = drawn(network, seed), drawn(network, seed + 50)
+    first, second = network_weights(network, seed), network_weights(network, seed + 50)
     perms, _ = align_weights(first, second, network.spec)
     reached = inner(first, permute(second, network.spec, perms), network.spec)
     for group, units in group_sizes(first, network.spec).items():
@@ -173,7 +155,7 @@ def test_no_group_alone_could_do_better(seed):
 
 def test_one_hidden_layer_reaches_the_best_of_all_orders():
     network = mlp((3, 5, 2))
-    first, second = drawn(network, 0), drawn(network, 1)
+    first, second = network_weights(network, 0), network_weights(network, 1)
     _, info = align_weights(first, second, network.spec)
     best = max(
         inner(first, permute(second, network.spec, {"hidden1": order}), network.spec)
@@ -185,7 +167,7 @@ def test_one_hidden_layer_reaches_the_best_of_all_orders():
 @pytest.mark.parametrize("kind", ["decades", "copies"])
 def test_short_units_and_near_copies_are_recovered(kind):
     network = mlp((4, 64, 64, 3))
-    weights = drawn(network, 14)
+    weights = network_weights(network, 14)
     rng = np.random.default_rng(15)
     first, second = (weights[layer] for layer in ("hidden1", "hidden2"))
     if kind == "decades":
@@ -208,7 +190,9 @@ def test_descent_ends_where_units_are_equal(factor):
     network = mlp((4, 32, 32, 32, 3))
     ends = []
     for seed in (17, 18):
-        weights = jax.tree.map(lambda leaf: factor * leaf, drawn(network, seed))
+        weights = jax.tree.map(
+            lambda leaf: factor * leaf, network_weights(network, seed)
+        )
         for layer in ("hidden1", "hidden2", "hidden3"):  # of four units, eight times
             weights[layer] = jax.tree.map(
                 lambda leaf: leaf[..., np.arange(32) % 4], weights[layer]
@@ -224,7 +208,11 @@ def test_descent_ends_where_units_are_equal(factor):
 def test_weight_matching_never_ends_farther_than_the_given_order(sizes):
     """Where the largest array, from which the first pass starts, is another one."""
     network = mlp(sizes)
-    first, second, other = drawn(network, 0), drawn(network, 0), drawn(network, 1)
+    first, second, other = (
+        network_weights(network, 0),
+        network_weights(network, 0),
+        network_weights(network, 1),
+    )
     second["hidden1"]["kernel"] = other["hidden1"]["kernel"]
     perms, info = align_weights(first, second, network.spec)
     given = inner(first, second, network.spec)
@@ -236,7 +224,7 @@ def test_weight_matching_never_ends_farther_than_the_given_order(sizes):
 
 def test_units_of_few_directions_are_recovered_in_every_layer():
     network = mlp((1, 32, 32, 32, 2))
-    weights = drawn(network, 19)
+    weights = network_weights(network, 19)
     for layer in weights.values():
         layer["bias"][:] = 0
     moved, back = planted(network, weights, 20)
@@ -263,7 +251,11 @@ def test_distances_are_those_of_differences():
 
 def test_arrays_left_out_do_not_count():
     network = mlp((6, 8, 3), "batch")
-    first, tame, wild = drawn(network, 0), drawn(network, 1), drawn(network, 1)
+    first, tame, wild = (
+        network_weights(network, 0),
+        network_weights(network, 1),
+        network_weights(network, 1),
+    )
     wild["hidden1_norm"]["mean"] += 1e6 * np.arange(8)
     left = {"leave_out": network.statistics}
     found = [align_weights(first, end, network.spec, **left)[0] for end in (tame, wild)]
@@ -288,76 +280,9 @@ def test_correlations_are_those_of_numpy_and_dead_units_correlate_with_none():
     assert not found[:, 2].any()
 
 
-@pytest.mark.parametrize(("kind", "norm"), [("mlp", "none"), ("cnn", "layer")])
-def test_repaired_networks_have_the_statistics_between_those_of_the_ends(kind, norm):
-    make, shape = KINDS[kind]
-    network = make(norm)
-    x = np.random.default_rng(8).normal(size=shape)
-    first, second = drawn(network, 9), drawn(network, 10)
-    t = 0.3
-    between = jax.tree.map(np.asarray, lerp(first, second, jnp.float64(t)))
-    given = (network.hidden, network.spec, network.affine, first, second)
-    mended = jax.jit(lambda between: repair(*given, between, t, x))(between)
-
-    @jax.jit
-    def moments(weights):
-        hidden = network.hidden(weights, x)
-        axes = {group: tuple(range(h.ndim - 1)) for group, h in hidden.items()}
-        return {
-            g: jnp.array([h.mean(axes[g]), h.std(axes[g])]) for g, h in hidden.items()
-        }
-
-    start, stop, found, plain = map(moments, (first, second, mended, between))
-    for group in found:
-        wanted = (1 - t) * start[group] + t * stop[group]
-        np.testing.assert_allclose(found[group], wanted, atol=1e-9)
-        assert np.abs(plain[group] - wanted).max() > 1e-3
-
-
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_repair_does_not_scale_what_varies_by_rounding_alone(precision):
-    network, (n, size) = mlp((20, 16, 5)), (1000, 20)
-    x = np.random.default_rng(13).normal(size=(n, size)).astype(precision)
-    first, second = (
-        jax.tree.map(lambda leaf: leaf.astype(precision), drawn(network, seed))
-        for seed in (14, 15)
-    )
-    layer, (scale, shift) = next(iter(network.affine.items()))
-    kernel, bias = scale.split("/"), shift.split("/")
-    between = jax.tree.map(np.array, lerp(first, second, jnp.float64(0.5)))
-    tiny = 1e-17 if precision == "float64" else 1e-9
-    between[kernel[0]][kernel[1]][:, :2] *= tiny  # next to a bias, and next to none
-    between[bias[0]][bias[1]][1] = 0
-    given = (network.hidden, network.spec, network.affine, first, second)
-    mended = jax.jit(lambda between: repair(*given, between, 0.5, x))(between)
-    before, after = (tree[kernel[0]][kernel[1]] for tree in (between, mended))
-    assert after.dtype == precision
-    np.testing.assert_array_equal(after[:, :2], before[:, :2])
-    assert (np.abs(after[:, 2:] - before[:, 2:]).max(0) > 0).all()
-    start, stop, found = (
-        network.hidden(tree, x)[layer].mean(0) for tree in (first, second, mended)
-    )
-    np.testing.assert_allclose(found, (start + stop) / 2, atol=1e-5)
-
-
-def test_batch_statistics_taken_anew_standardise_every_unit():
-    make, shape = KINDS["cnn"]
-    network = make("batch")
-    x = np.random.default_rng(11).normal(size=shape)
-    weights = network.reset(drawn(network, 12), x)
-    for group, hidden in network.hidden(weights, x).items():
-        layer = weights[f"{group}_norm"]
-        axes = tuple(range(hidden.ndim - 1))
-        np.testing.assert_allclose(hidden.mean(axes), layer["offset"], atol=1e-9)
-        np.testing.assert_allclose(hidden.std(axes), abs(layer["scale"]), rtol=1e-3)
-    np.testing.assert_allclose(
-        network.apply(weights, x), network.fit(weights, x), atol=1e-9
-    )
-
-
 def test_what_cannot_be_aligned_is_refused_in_one_line():
     network = mlp((3, 4, 2))
-    first, other = drawn(network, 0), drawn(mlp((5, 4, 2)), 0)
+    first, other = network_weights(network, 0), network_weights(mlp((5, 4, 2)), 0)
     broken = jax.tree.map(np.copy, first)
     broken["hidden1"]["bias"][0] = np.nan
     square = {"W": np.zeros((3, 3))}
