@@ -155,11 +155,8 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
 def _reached(rows: Sequence[dict]) -> str:
     """How many runs of every point converged, and what is shown where some diverged."""
     least = min(row["converged_fraction"] for row in rows)
-    said = (
-        "all runs got there"
-        if least == 1
-        else (f"at least {least:.1%} of the runs of every point got there")
-    )
+    said = "all runs" if least == 1 else f"at least {least:.1%} of the runs of a point"
+    said += " got there"
     if any(row["diverged_fraction"] for row in rows):
         said += "; pairs with a diverged run are left out"
     return said

@@ -4,8 +4,7 @@
 
 It needs no network and no data set. Its parts come in the order of ``PARTS``, the most
 telling first. After every row DIR/accelerator.json and DIR/accelerator.md hold all that
-is known; what failed or had no time is named there. Beside it a process computes the
-same small cells on the CPUs of the same machine.
+is known; what failed or had no time is named there.
 """
 
 import collections
@@ -51,8 +50,6 @@ STEPS = 300  # of a timed batch: about as many as between two looks of a sweep
 PEERS = 2**24  # elements of a batch of the other programs
 
 Row = dict[str, Any]
-Left = Callable[[], float]
-"""Seconds until the record must be complete."""
 
 
 def main() -> None:
@@ -65,7 +62,10 @@ def main() -> None:
 
 
 def keep_record(out: Path, end: float) -> None:
-    """Runs the parts until ``end`` on the monotonic clock."""
+    """Runs the parts until ``end``, by ``time.monotonic``.
+
+    A part is told the folder, and a function to the seconds that are left.
+    """
     out.mkdir(parents=True, exist_ok=True)
 
     def left() -> float:
@@ -121,7 +121,7 @@ def few(values: tuple, tiny: tuple) -> tuple:
 # --- parts ----------------------------------------------------------------------------
 
 
-def peaks(out: Path, left: Left) -> Iterator[Row]:
+def peaks(out: Path, left: Callable[[], float]) -> Iterator[Row]:
     """Of products of large matrices at full precision, and of memory."""
     (n,) = few((8192,), (256,))
     for dtype in ("float32", "float64"):
@@ -132,9 +132,12 @@ def peaks(out: Path, left: Left) -> Iterator[Row]:
     yield {"what": "memory, GB/s", "value": 2 * array.nbytes / spent / 1e9}
 
 
-def correct(out: Path, left: Left) -> Iterator[Row]:
-    """Loss and gradient against NumPy, small cells against the CPUs'; differences are
-    those of ``experiments.tools.compare``."""
+def correct(out: Path, left: Callable[[], float]) -> Iterator[Row]:
+    """Loss and gradient against NumPy, small cells against those of the CPU.
+
+    A process beside this one computes them there. Differences are in units of the
+    largest entry of an array, as in ``experiments.tools.compare``.
+    """
     for name, error in environment.self_check().items():
         yield {"cells": "NumPy, float64", "array": name, "difference": error}
     command = [sys.executable, "-m", "experiments.bench.accelerator", "--cells"]
@@ -156,7 +159,7 @@ def correct(out: Path, left: Left) -> Iterator[Row]:
         }
 
 
-def descents(out: Path, left: Left) -> Iterator[Row]:
+def descents(out: Path, left: Callable[[], float]) -> Iterator[Row]:
     """Nanoseconds an element of ``lmc_jax`` by size of the batch, then of others."""
     (n,) = few((8192,), (256,))
     for dtype, batches in (("float32", ELEMENTS), ("float64", ELEMENTS[-2:-1])):
@@ -204,7 +207,7 @@ def element(
     }
 
 
-def sweeps(out: Path, left: Left) -> Iterator[Row]:
+def sweeps(out: Path, left: Callable[[], float]) -> Iterator[Row]:
     """Whole sweeps in memory, with compilation, each after a tenth of it."""
     pairs, steps, m = few((5000, 10_000, 100), (2, 20, 20))
     (many,) = few((100_000,), (20,))
@@ -242,7 +245,7 @@ def to_the_end(pairs: int) -> list[Cell]:
     return [Cell(5, m, 5, Descent(lr=2 / m), pairs) for m in widths]
 
 
-def shares(out: Path, left: Left) -> Iterator[Row]:
+def shares(out: Path, left: Callable[[], float]) -> Iterator[Row]:
     """Where the time of a sweep goes: its programs on the device, copies, the host.
 
     The profile is kept as OUT/trace.xplane.pb.
@@ -268,7 +271,7 @@ def shares(out: Path, left: Left) -> Iterator[Row]:
         yield {"work": name, "seconds": seconds, "share": seconds / whole}
 
 
-def trained(out: Path, left: Left) -> Iterator[Row]:
+def trained(out: Path, left: Callable[[], float]) -> Iterator[Row]:
     """Networks trained at once: MLPs of MNIST's shape."""
     network = mlp((784, 64, 64, 64, 10))
     rng = np.random.default_rng(0)
@@ -281,17 +284,17 @@ def trained(out: Path, left: Left) -> Iterator[Row]:
         spent = networks.ours(network, steps, images, labels, count)
         yield {
             "MLPs 3 x 64 at once": count,
-            "networks a minute, 1,000 steps": 60 / spent / 1000 * steps,
+            "networks of 1,000 steps a minute": 60 / spent / 1000 * steps,
         }
 
 
-PARTS: dict[str, Callable[[Path, Left], Iterator[Row]]] = {
+PARTS: dict[str, Callable[[Path, Callable[[], float]], Iterator[Row]]] = {
     "peaks": peaks,
     "correctness": correct,
-    "descent": descents,
     "sweeps": sweeps,
     "shares of a sweep": shares,
     "networks": trained,
+    "descent": descents,
 }
 
 

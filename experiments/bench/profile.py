@@ -32,10 +32,10 @@ def main() -> None:
         spent = seconds(timing.ready(program, *arguments))
         elements = count * STEPS * (m * m + m * k)
         timing.show(rows(spent, does, elements))
-        # Cosines and the gradient: two products of size² by columns a student.
+        # Of the two large ones, cosines and gradient: size² by columns each.
         product = sum(s for name, s in spent.items() if "product" in does.get(name, ""))
         rate = count * STEPS * 4 * size**2 * columns / product / 1e9
-        print(f"products run at {rate:.0f} GFLOP/s a core")
+        print(f"{rate:.0f} GFLOP/s of two products over the time of all, a core")
         if peers.TORCH:
             few = STEPS // 100
             of_torch = collections.Counter(dict(torch_seconds(W, k, few)))

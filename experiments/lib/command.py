@@ -86,7 +86,7 @@ def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> None:
 
 
 def _plain(message: str) -> str:
-    """Python's own words for a text that is no number, in plain ones."""
+    """Python's message about a text that is no number, said more simply."""
     for words, kind in (
         (r"invalid literal for int\(\) with base 10: (.*)", "an integer"),
         (r"could not convert string to float: (.*)", "a number"),

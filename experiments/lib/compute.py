@@ -33,8 +33,7 @@ class Family(NamedTuple):
     batch together. unit, size: what progress counts, and how many a cell has. work:
     ``work(cells, save, progress, options)`` computes cells, and calls ``save(cell,
     arrays, weights, notes)`` with each. rows: records and a barrier's definition to the
-    rows of summary.csv. named: a row and the settings to columns more, which tell how
-    its settings were given.
+    rows of summary.csv. named: a row and the settings to further columns of the row.
     """
 
     task: str

@@ -15,7 +15,6 @@ REFERENCES = {
         Matching(
             "refine_barrier",
             "refined on the barrier",
-            "swaps that lower the barrier itself",
             "P",
             plot.BLUE,
             functools.partial(match_refine, restarts=RESTARTS),
@@ -24,7 +23,6 @@ REFERENCES = {
         Matching(
             "exhaustive",
             "all permutations",
-            "every permutation is tried",
             "*",
             plot.BLACK,
             match_exhaustive,

@@ -28,7 +28,7 @@ def main(out: str, other: str) -> None:
 
 
 def differences(out: str | Path, other: str | Path) -> list[dict]:
-    """A row for each array of each kind of cells that both folders hold.
+    """A row for each array of each kind of cells, of cells that are in both folders.
 
     Raises:
       Refusal: where there are none.
@@ -41,7 +41,6 @@ def differences(out: str | Path, other: str | Path) -> list[dict]:
         raise Refusal(
             f"{str(out)!r} and {str(other)!r} share no cells: give two outputs"
         )
-    print(f"cells in both: {len(shared)}")
     found: dict[tuple[str, str], list[Difference]] = {}
     for name in shared:
         first, second = store.read(ours[name]), store.read(theirs[name])

@@ -22,7 +22,6 @@ class Matching(NamedTuple):
     Attributes:
       name: in flags, cells and tables.
       label: in figures and claims.
-      words: what it does, for captions and help.
       marker: of its curves.
       color: of its curves where colours tell matchings apart.
       on_host: ``(students [pairs, 2, m, d], k)`` to ``(perm [pairs, m], info)``, in the
@@ -33,17 +32,18 @@ class Matching(NamedTuple):
         stay in place. Without it sweeps match on the host.
       linestyle: of its curves where colours tell something else.
       baseline: whether it is shown for comparison only, and claims leave it out.
+      words: what it does, for captions and help; empty of a baseline.
     """
 
     name: str
     label: str
-    words: str
     marker: str
     color: str
     on_host: Callable[..., tuple[Perm, Info]]
     on_device: Callable[[Array, int, Array], Array] | None = None
     linestyle: str = "-"
     baseline: bool = False
+    words: str = ""
 
 
 def _of_types(
@@ -52,12 +52,12 @@ def _of_types(
     return Matching(
         f"types_{leftovers}",
         f"Algorithm 1 ({leftovers})",
-        f"neurons of one type are paired, the others {words}",
         marker,
         color,
         functools.partial(match_types, leftovers=leftovers),
         lambda pair, k, m: align_types(pair, k, leftovers=leftovers, m=m),
         linestyle,
+        words=f"neurons of one type are paired, the others {words}",
     )
 
 
@@ -65,7 +65,6 @@ def _of_types(
 DIRECT = Matching(
     "direct",
     "direct",
-    "neurons stay where they are",
     "x",
     "#000000",
     lambda students, k: match_identity(students),
@@ -82,27 +81,27 @@ MATCHINGS = {
         Matching(
             "weights",
             "weight assignment",
-            "the products of paired weights are largest",
             "D",
             "#117733",
             lambda students, k: match_weights(students),
+            words="the products of paired weights are largest",
         ),
         Matching(
             "activations",
             "activation assignment",
-            "the correlations of paired activations are largest",
             "v",
             "#AA4499",
             lambda students, k: match_activations(students),
+            words="the correlations of paired activations are largest",
         ),
         Matching(
             "refine",
             "refined by swaps",
-            "swaps that lower the loss at the middle of the path",
             "P",
             "#332288",
             match_refine,
             lambda pair, k, m: align_refined(pair, k, m=m),
+            words="swaps that lower the loss at the middle of the path",
         ),
     )
 }

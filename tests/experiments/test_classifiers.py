@@ -222,7 +222,7 @@ def test_one_of_several_processes_is_refused_unless_it_is_a_shard(data, tmp_path
             *("--num_shards=2", f"--shard_index={index}"),
             **srun,
         )
-        for index in (1, 0)  # the first has no cell
+        for index in (1, 0)  # shard 1 has nothing to compute
     ]
     assert [(shard.returncode, shard.stderr) for shard in shards] == [(0, "")] * 2
     assert "1 of 1 cells are missing" in shards[0].stdout
