@@ -218,7 +218,7 @@ def draw_rates(rows: Rows):
         )
         k = curve[0]["k"]
         rates = [row["lr_times_m"] for row in curve]
-        threshold = rate_threshold(m, k)
+        threshold, room = rate_threshold(m, k), (max(rates) - min(rates)) / 20 or 1
         for panel, name in zip(line, MEASURES, strict=False):
             ends = curves.columns(curve, name)
             style: Any = {"color": curves.COLORS["gd"], "marker": "o", "linestyle": ""}
@@ -231,7 +231,7 @@ def draw_rates(rows: Rows):
         line[3].plot(rates, diverged, "-", **gray, label="of them diverged")
         for panel in line:
             plot.mark(panel, threshold, "predicted threshold η*m")
-            panel.set(xlabel="ηm", xlim=(0.97 * min(rates), 1.03 * max(rates)))
+            panel.set(xlabel="ηm", xlim=(min(rates) - room, max(rates) + room))
         line[0].set_ylabel(f"k = {k}, m = {m}")
     for panel, title in zip(
         axes[0], (*MEASURES.values(), "share of runs"), strict=True
