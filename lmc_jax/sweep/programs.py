@@ -54,11 +54,16 @@ def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
     Explicit rather than left to the partitioner: each device runs the program of its
     own batch shape. On CPU LLVM takes most of the time to compile: effort 1 is faster
     than XLA's default, 3, and so is its code; effort 0 is for what is next to no work.
+    A run's bits must not depend on its batch there: JAX 0.10.1 hands products of
+    float32 over to kernels (YNN) that it picks by size, unless told none.
     """
-    on_cpu = jax.default_backend() == "cpu"
+    on_cpu = {
+        "xla_backend_optimization_level": effort,
+        "xla_cpu_experimental_ynn_fusion_type": "",
+    }
     return jax.jit(
         jax.shard_map(function, mesh=devices.mesh(), in_specs=RUNS, out_specs=RUNS),
-        compiler_options={"xla_backend_optimization_level": effort} if on_cpu else None,
+        compiler_options=on_cpu if jax.default_backend() == "cpu" else None,
     )
 
 

@@ -4,16 +4,23 @@ import dataclasses
 
 import jax
 import pytest
-from cases import BASE, SOURCES, assert_same_bits, swept
+from cases import BASE, GD32, GD64, SGD, UNIFORM, assert_same_bits, swept
 
 from lmc_jax.sweep import batches, programs
 from lmc_jax.sweep.run import OutOfMemory
 
 
-@SOURCES
-def test_cell_has_the_same_bits_at_every_batch_of_two_or_more(source):
+LARGE = dataclasses.replace(SGD, batch=256)  # for which XLA has other kernels
+
+
+@pytest.mark.parametrize(
+    ("source", "m"),
+    [(GD64, 4), (GD32, 40), (SGD, 4), (LARGE, 20), (UNIFORM, 4)],
+    ids=["gd64", "gd32", "sgd", "large sgd", "uniform"],
+)
+def test_cell_has_the_same_bits_at_every_batch_of_two_or_more(source, m):
     """So no batch shape is part of what a cell is; known for CPU only."""
-    cell = dataclasses.replace(BASE, pairs=16, source=source)
+    cell = dataclasses.replace(BASE, m=m, pairs=16, source=source)
     whole, shapes = swept([cell])[cell], {batches.batch_shape(cell)}
     for halvings in (1, 3):
         assert_same_bits(swept([cell], halvings=halvings)[cell], whole)
