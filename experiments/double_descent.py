@@ -16,8 +16,9 @@ from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
 from lmc_jax.matching import PATHS
 from lmc_jax.results import store, summary
+from lmc_jax.results.selection import kept_runs
 from lmc_jax.statistics import mean_interval
-from lmc_jax.students import descent
+from lmc_jax.sweep.cell import Cell, Descent
 
 SHARED = {"k": "20", "source": "gd", "lr_times_m": "6", "check_every": 500}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -42,6 +43,12 @@ class Rows(NamedTuple):
     on_axes: str
 
 
+def cells(setting: Values) -> list[Cell]:
+    grid = students.cells(setting)
+    students.require(grid, Descent, "it shows what training reaches")
+    return grid
+
+
 def rows(measured: Measured) -> Rows:
     setting, records = measured.setting, measured.records
     definition = setting["barrier"]
@@ -60,7 +67,7 @@ def described(record: store.Record, definition: str) -> list[dict]:
     ``solved``: the share of all runs, diverged ones among them, with a loss below
     ``SOLVED``; ``above``: every other loss.
     """
-    kept = record.arrays["status"] != descent.DIVERGED
+    kept = kept_runs(record.arrays)
     loss = record.arrays["losses"][:, 0, [0, -1]][kept]
     if not loss.size:
         return []
@@ -153,6 +160,7 @@ STUDY = Study(
     paper="Figure 4",
     shared=SHARED,
     presets=PRESETS,
+    cells=cells,
     rows=rows,
     table=table,
     figures=(Figure("double_descent", draw, caption, lambda rows: claims(rows.rows)),),

@@ -21,6 +21,7 @@ from experiments.lib.table import with_interval
 from lmc_jax import environment
 from lmc_jax.matching import PATHS
 from lmc_jax.matching.exhaustive import WIDEST
+from lmc_jax.results.selection import kept_pairs
 from lmc_jax.statistics import mean_interval, named
 from lmc_jax.students import two_layer
 from lmc_jax.sweep.cell import Cell
@@ -77,9 +78,14 @@ def rows(measured: Measured) -> list[dict]:
     setting, grid, records, _ = measured
     sources = setting["source"].split(",")
     students = {
-        (cell.source.name, cell.m): sweeps.trained(record)[:, 0]
+        (cell.source.name, cell.m): sweeps.trained(record)[kept_pairs(record.arrays), 0]
         for cell, record in zip(grid, records, strict=True)
     }
+    for (source, m), W in students.items():
+        if not len(W):
+            raise Refusal(
+                f"all runs of {source}, m = {m} diverged: give smaller learning rates"
+            )
     if "gaussian" in sources:
         for cell in _grid(setting, sources):
             students["gaussian", cell.m] = gaussian(cell)

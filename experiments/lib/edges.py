@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments.lib import students
 from lmc_jax.results import store
+from lmc_jax.results.selection import low_runs
 from lmc_jax.students.sharpness import sharpness
 from lmc_jax.theory import stability
 
@@ -73,8 +74,7 @@ def _measured(record: store.Record) -> dict[str, np.ndarray]:
     """
     cell, source = record.parameters, record.parameters["source"]
     k = cell["k"]
-    losses = record.arrays["losses"][:, 0, [0, -1]]
-    W = students.trained(record)[losses < source["tol"]]  # [n, m, d]
+    W = students.trained(record)[low_runs(record.arrays, source["tol"])]  # [n, m, d]
     kinds, norms = np.argmax(W[..., :k], -1), np.linalg.norm(W, axis=-1)
 
     def by_types(zero: float) -> np.ndarray:

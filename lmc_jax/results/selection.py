@@ -1,8 +1,10 @@
 """Which pairs and which runs count: one policy, for every table and figure.
 
-Means of barriers and overlaps are over pairs that did not diverge, converged or not.
-Statements about minima are of runs that converged; those about the uniform model
-(Assumption 3), which has no zero rows, of converged runs without any.
+Means of barriers and overlaps are over pairs that did not diverge, converged or not,
+shares of runs over runs that did not. Statements about minima are of runs that
+converged, at their edge of stability also of those that were below the tolerance at
+the end only; those about the uniform model (Assumption 3), which has no zero rows, of
+converged runs without any.
 """
 
 from collections.abc import Mapping
@@ -28,6 +30,26 @@ def kept_pairs(arrays: Arrays) -> NDArray[np.bool_]:
     if "status" in arrays:
         kept &= (arrays["status"] != descent.DIVERGED).all(axis=1)
     return kept
+
+
+def kept_runs(arrays: Arrays) -> NDArray[np.bool_]:
+    """Runs of a cell of students that did not diverge; all of sampled minima.
+
+    Returns:
+      ``[pairs, 2]``.
+    """
+    if "status" not in arrays:
+        return np.ones_like(arrays["zero_rows"], bool)
+    return arrays["status"] != descent.DIVERGED
+
+
+def low_runs(arrays: Arrays, tol: float) -> NDArray[np.bool_]:
+    """Runs of a cell of students whose last loss is below ``tol``, held there or not.
+
+    Returns:
+      ``[pairs, 2]``.
+    """
+    return np.asarray(arrays["losses"][:, 0, [0, -1]] < tol)
 
 
 def converged_runs(arrays: Arrays) -> NDArray[np.bool_]:
