@@ -15,10 +15,6 @@ from experiments.lib import curves, plot, students
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
 from lmc_jax import theory
-from lmc_jax.results import store
-from lmc_jax.results.selection import kept_pairs
-from lmc_jax.results.summary import cell_columns
-from lmc_jax.statistics import mean_interval, named
 
 # No path but the direct one, three points on it: overlaps need the type counts only.
 SHARED = {"source": "uniform", "matching": "", "points": 3, "k": "2,5,10,20,50,100"}
@@ -33,26 +29,19 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def rows(measured: Measured) -> list[dict]:
-    return [described(record, measured.setting) for record in measured.records]
+    """Rows of summary.csv, each with the exact expectation and Theorem 5's form."""
+    own = [row for row in measured.table if row["matching"] == "direct"]
+    return [row | expected(row["m"], row["k"]) for row in own]
 
 
-def described(record: store.Record, setting: Values) -> dict:
-    """One point: the mean overlap proportion with its interval, and the theory's.
-
-    Of the pairs that did not diverge.
-    """
-    cell, kept = record.parameters, kept_pairs(record.arrays)
-    k, m = cell["k"], cell["m"]
-    theories = (theory.expected_overlap, theory.expected_overlap_clt)
-    exact, clt = (float(form(m, k)) if m >= k else math.nan for form in theories)
+def expected(m: int, k: int) -> dict[str, float]:
+    theories = {
+        "exact": theory.expected_overlap,
+        "clt": theory.expected_overlap_clt,
+    }
     return {
-        **{
-            "source": cell["source"]["name"],
-            "rate": students.rate(cell_columns(cell), setting),
-        },
-        **{"k": k, "m": m, "pairs": int(kept.sum())},
-        **named("overlap", mean_interval(record.arrays["overlap"][kept] / m)),
-        **{"exact": exact, "clt": clt},
+        name: float(form(m, k)) if m >= k else math.nan
+        for name, form in theories.items()
     }
 
 

@@ -6,6 +6,7 @@ A preset over the defaults, and what is given over both.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from absl import flags
 
 from experiments.lib.lists import Refusal
@@ -73,9 +74,11 @@ def chosen(
 
 
 def text(value: Any) -> str:
-    """A value from Python as a flag is written: lists with commas."""
+    """A value from Python as a flag is written: lists and arrays with commas."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, list | tuple | range):
         return ",".join(map(text, value))
     return str(value)

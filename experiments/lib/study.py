@@ -46,13 +46,13 @@ class Figure(NamedTuple):
     """One picture of a study, from the rows of the study.
 
     name: of its files. draw: rows to a Matplotlib figure. caption: rows and settings to
-    its words. claims: rows to what is stated of it, judged.
+    its words. claims: rows to what is stated of it, judged; by default nothing.
     """
 
     name: str
     draw: Callable[[Any], Any]
     caption: Callable[[Any, Values], str]
-    claims: Callable[[Any], Sequence[Claim]]
+    claims: Callable[[Any], Sequence[Claim]] = lambda rows: ()
 
 
 class Result(NamedTuple):
@@ -125,9 +125,13 @@ class Study:
 
         Raises:
           Refusal: a ValueError, in one line, for settings that cannot be.
+          Done: in a shard while others have cells to compute.
         """
         values = flags.FlagValues()
         self.define(values)
+        for name in given:
+            if name not in values:
+                raise Refusal(f"{name}: no such setting; `--help` lists them")
         texts = [
             f"--{name}={settings.text(value)}"
             for name, value in given.items()

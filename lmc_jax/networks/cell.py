@@ -207,13 +207,15 @@ def align(
     def activations(own, x):
         return jax.tree.map(jax.nn.relu, network.hidden(own, x))
 
-    def aligned(name, first, second):
-        spec = network.spec
-        if name == "weights":
-            left_out = network.statistics
-            return align_weights(first, second, spec, leave_out=left_out)[0]
+    def by_weights(first, second):
+        left_out = network.statistics
+        return align_weights(first, second, network.spec, leave_out=left_out)[0]
+
+    def by_activations(first, second):
         first, second = float64(first), float64(second)
-        return align_activations(activations, first, second, x, spec=spec)[0]
+        return align_activations(activations, first, second, x, spec=network.spec)[0]
+
+    alignments = dict(zip(ALIGNMENTS, (by_weights, by_activations), strict=True))
 
     orders: dict[str, list] = {group: [] for group in network.affine}
     for i in range(cell.pairs):
@@ -225,7 +227,8 @@ def align(
         own = {group: np.arange(units, dtype=np.int32) for group, units in sizes}
         finite = all(np.isfinite(leaf[i]).all() for leaf in jax.tree.leaves(weights))
         perms = [
-            aligned(name, first, second) if finite else own for name in cell.alignments
+            alignments[name](first, second) if finite else own
+            for name in cell.alignments
         ]
         for group in own:
             orders[group].append([perm[group] for perm in (own, *perms)])

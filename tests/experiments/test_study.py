@@ -62,6 +62,7 @@ def test_another_run_finds_its_cells_and_another_study_runs_beside(result):
     [
         ({"widht": 3}, "widht"),
         ({"m": "5,"}, "--m=5,"),
+        ({"m": np.array([6, 0])}, "m=0"),
         ({"pairs": "many"}, "many"),
         ({"m": [4], "m_over_k": [2]}, "exclude each other"),
         ({"out": ""}, "--out=: give a folder"),

@@ -9,7 +9,6 @@ from cases import BASE, GD32, GD64, SGD, UNIFORM, assert_same_bits, swept
 from lmc_jax.sweep import batches, programs
 from lmc_jax.sweep.run import OutOfMemory
 
-
 LARGE = dataclasses.replace(SGD, batch=256)  # for which XLA has other kernels
 
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import oracles
 import pytest
-from cases import BASE, GD32, SGD, SOURCES, UNIFORM, assert_same_bits, swept
+from cases import BASE, GD32, GD64, SGD, SOURCES, UNIFORM, assert_same_bits, swept
 from helpers import ROOT
 
 from lmc_jax import environment
