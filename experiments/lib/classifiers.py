@@ -20,6 +20,7 @@ from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import barrier
 from lmc_jax.results import store
 from lmc_jax.results.selection import kept_pairs
+from lmc_jax.results.summary import made_by
 from lmc_jax.statistics import mean_interval, named, ratio_interval
 from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
@@ -226,6 +227,7 @@ def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any
                     **named("normalized", ratio),
                     **named("end", mean_interval(ends, resamples=RESAMPLES)),
                     "cell": store.fingerprint(cell),
+                    "made_by": made_by(record),
                 }
             )
     return table

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lmc_jax import versions
 from lmc_jax.data.datasets import Dataset
 from lmc_jax.environment import root_key
 from lmc_jax.networks import Network, cnn, mlp
@@ -110,7 +111,9 @@ class ClassifierCell:
 
     def parameters(self) -> dict[str, Any]:
         """Plain values for the store."""
-        return {"task": TASK, **dataclasses.asdict(self)}
+        programs = "training", *["alignment"] * bool(self.alignments), "evaluation"
+        made = {"task": TASK, "versions": versions.of(*programs)}
+        return made | dataclasses.asdict(self)
 
     def keys(self) -> Array:
         """Keys of the networks ``[2 pairs]``, both of a pair side by side."""

@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lmc_jax.results.files import TEMPORARY, StoreError, sync_folder, write_atomic
+from lmc_jax.versions import outdated
 
 SCHEMA = 1  # version of this layout and of what the arrays of a cell mean
 
@@ -52,6 +53,10 @@ class CorruptCell(StoreError):
     """A stored file that is not what was written. It is safe to compute it again."""
 
 
+class Outdated(CorruptCell):
+    """A sound cell whose programs have other versions by now."""
+
+
 class Record(NamedTuple):
     """One cell as read back. The arrays are read-only; tuples have become lists.
 
@@ -68,9 +73,11 @@ def fingerprint(parameters: Values) -> str:
     """Name of the cell with these parameters, the same in every process: 20 hex digits.
 
     Numbers equal in value are the same parameter: 1.0 and 1 name one cell; True, "1" do
-    not. Raises StoreError where `parameters` are not `Values`.
+    not. A cell of raised `versions` has its name too, and takes its place. Raises
+    StoreError where `parameters` are not `Values`.
     """
-    return _name(_canonical(parameters, "parameters"))
+    named = {name: parameters[name] for name in parameters if name != "versions"}
+    return _name(_canonical(named, "parameters"))
 
 
 @functools.lru_cache(maxsize=4096)  # a cell is named several times in a redraw
@@ -141,7 +148,8 @@ def save(
 def read(path: str | Path) -> Record:
     """The content of a stored file, a cell's or its weights'.
 
-    Raises CorruptCell when the file is unreadable, altered, truncated or misnamed, and
+    Raises CorruptCell when the file is unreadable, altered, truncated or misnamed,
+    Outdated when programs that made it were raised since (`lmc_jax.versions`), and
     StoreError when it is sound but of another schema.
     """
     return _read(Path(path))
@@ -172,6 +180,8 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
     wanted = "weights" if path.name.endswith(WEIGHTS) else "measurements"
     if (content := meta.get("content", wanted)) != wanted:
         raise CorruptCell(f"{name} holds {content}, not {wanted}: files were mixed up")
+    if old := outdated(record.parameters):
+        raise Outdated(f"{name} was made by {old}")
     return record
 
 

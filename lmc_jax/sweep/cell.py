@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from lmc_jax import versions
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.students.optimizers import optimizer_named
 
@@ -138,9 +139,12 @@ class Cell:
     pqi: tuple[float, float] = (1.0, 2.0)
 
     def parameters(self) -> dict[str, Any]:
-        """The cell as plain JSON types, with the name of its source."""
+        """The cell as plain JSON types: with its source's name, and its programs'
+        versions."""
         source = vars(self.source) | {"name": self.source.name}
-        parameters = vars(self) | {"source": source}
+        made = "sampling" if isinstance(self.source, Minima) else "descent"
+        programs = (made, *["matching"] * bool(self.matchings), "measures")
+        parameters = vars(self) | {"source": source, "versions": versions.of(*programs)}
         # A copy of all; tuples become lists, NumPy's numbers Python's.
         return json.loads(json.dumps(parameters, default=lambda value: value.item()))
 

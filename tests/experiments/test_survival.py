@@ -4,8 +4,10 @@ import errno
 import os
 import signal
 import sys
+import threading
 import time
 
+import jax
 import pytest
 from cases import SWEEP
 from helpers import (
@@ -20,6 +22,7 @@ from helpers import (
     wait_for,
 )
 
+from experiments.lib import compute, students
 from lmc_jax.results import files, store
 
 # --- stopped --------------------------------------------------------------------------
@@ -110,6 +113,29 @@ def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path):
     assert said in ran.stdout
 
 
+# --- several sweeps of one folder -----------------------------------------------------
+
+
+def test_a_sweep_that_ends_while_another_writes_the_summary_is_in_it(tmp_path, whole):
+    out = store.open_store(tmp_path)
+    one, other = map(store.read, store.cell_files(whole)[:2])
+    store.save(out, one.parameters, one.arrays, {})
+    meanwhile = threading.Thread(
+        target=compute.write_summary, args=(out, students.FAMILY, "lerp")
+    )
+
+    def slowly(records, definition):
+        rows = students.FAMILY.rows(records, definition)
+        store.save(out, other.parameters, other.arrays, {})
+        meanwhile.start()
+        meanwhile.join(0.5)  # it writes now, if nothing holds it
+        return rows
+
+    compute.write_summary(out, students.FAMILY._replace(rows=slowly), "lerp")
+    meanwhile.join()
+    assert len((out / "summary.csv").read_text().splitlines()) == 1 + 2
+
+
 # --- full disks -----------------------------------------------------------------------
 
 
@@ -151,7 +177,9 @@ def test_full_disk_ends_with_one_line_and_a_rerun_completes(
 
 def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
     assert sweep(tmp_path, "--save_weights").returncode == 0
-    assert command("tools.verify", tmp_path) == (0, "8 of 8 files are sound\n", "")
+    made = f"8 made by JAX {jax.__version__} on {jax.default_backend()}"
+    said = f"8 of 8 files are sound\n{made}\n"
+    assert command("tools.verify", tmp_path) == (0, said, "")
     cell, weights = (
         store.cell_files(tmp_path)[0],
         store.cell_files(tmp_path, weights=True)[1],
@@ -162,10 +190,10 @@ def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
     weights.write_bytes(data)
     status, out, err = command("tools.verify", tmp_path)
     assert status == 1
-    assert [line.count(".npz") for line in out.splitlines()] == [1, 1, 0]
+    assert [line.count(".npz") for line in out.splitlines()] == [1, 1, 0, 0]
     assert cell.name in out
     assert weights.name in out
-    assert out.endswith("6 of 8 files are sound\n")
+    assert "\n6 of 8 files are sound\n6 made by" in out
     assert len(err.splitlines()) == 1
     status, _, err = sweep(tmp_path, "--save_weights")
     assert status == 0
@@ -174,9 +202,7 @@ def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
     weights.unlink()
     status, out, _ = command("tools.verify", tmp_path)
     assert status == 1
-    assert out.endswith(
-        "has lost its weights, which were asked for\n6 of 7 files are sound\n"
-    )
+    assert "has lost its weights, which were asked for\n6 of 7 files are sound" in out
     assert sweep(tmp_path, "--save_weights").returncode == 0
     assert command("tools.verify", tmp_path).returncode == 0
 
