@@ -35,7 +35,7 @@ BELOW = {
 # What is imported from outside beside the standard library, where it is limited.
 OUTSIDE = {
     "numerics": {"jax"},
-    "paths": {"jax"},
+    "paths": {"jax", "numpy"},
     "statistics": {"numpy"},
     "theory": {"numpy", "scipy"},
     "data": {"numpy", "pooch", "tqdm"},
