@@ -126,6 +126,12 @@ def _grid(
     return grid
 
 
+def curves(setting: Values) -> int:
+    """How many curves of a path against width the settings ask for."""
+    data, paths = (len(setting[name].split(",")) for name in ("data", "align"))
+    return data * len(integers(setting["layers"], "layers")) * (1 + 2 * paths)
+
+
 def one_curve(architecture: str) -> Callable[[Values], list[ClassifierCell]]:
     """``cells`` of one data set and one number of layers, several refused."""
 
@@ -273,4 +279,5 @@ FAMILY = Family(
     size=lambda cell: 2 * cell.pairs * cell.training.steps,
     work=work,
     rows=rows,
+    curves=curves,
 )

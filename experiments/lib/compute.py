@@ -9,6 +9,7 @@ import errno
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,8 @@ class Family(NamedTuple):
     ``work(cells, save, progress, options)`` computes cells, and calls ``save(cell,
     arrays, weights, notes)`` with each. rows: records and a barrier's definition to the
     rows of summary.csv. named: a row and the settings to further columns of the row.
+    used_by: the sources, by name, that a setting is for, where it is not for all.
+    curves: how many curves settings ask for.
     """
 
     task: str
@@ -44,7 +47,9 @@ class Family(NamedTuple):
     size: Callable[[Any], int]
     work: Callable[..., None]
     rows: Callable[[Iterable[store.Record], str], list[dict[str, Any]]]
+    curves: Callable[[Values], int]
     named: Callable[[Mapping[str, Any], Values], dict[str, Any]] = lambda *_: {}
+    used_by: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class Options(NamedTuple):

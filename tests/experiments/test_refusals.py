@@ -1,5 +1,6 @@
 """Bad input: one line and status 2, before anything is compiled or written."""
 
+import time
 from pathlib import Path
 
 import jax
@@ -9,6 +10,11 @@ from helpers import assert_one_line, command, run
 
 from lmc_jax.results import store
 
+# Of minima, which are drawn, not trained.
+UNUSED = (
+    *("lr", "lr_times_m", "steps", "tol", "check_every", "hold", "init_std", "batch"),
+    *("zero_row", "optimizer", "precision", "alpha"),
+)
 REFUSED = [
     ("--k=3 --d=2", "k=3 > d=2"),
     ("--m=0", "m=0"),
@@ -42,7 +48,15 @@ REFUSED = [
     ("--m=5:8:x9", "5:8:x9"),
     ("--m=1:10000,1:10000", "at most 10000"),
     (f"--m=1:{10**400}:x3", "1:1000"),
-    ("--k=1:40 --m=40:4000", "100000 cells"),
+    ("--k=1:20 --m=40:4000", "20000 cells"),
+    ("--k=1:20 --m_over_k=1:1500", "20000 cells"),
+    ("--k=1:10000 --m=1:10000", "curves, which no figure"),
+    ("--k=2:300 --m=300", "1794 curves, which no figure"),
+    ("--m=8 --matching= --lr=" + ",".join(map(str, range(1, 3000))), "curves"),
+    ("--source=uniform --lr=abc --tol=nan", "is for gd and sgd, and changes nothing"),
+    ("--source=uniform,gd --alpha=2", "--alpha=2.0: is for dirichlet, and changes"),
+    ("--source=gd --batch=8", "nothing of --source=gd"),
+    *((f"--source=uniform --{name}=1", f"--{name}=1") for name in UNUSED),
     ("--m_over_k=1e308", "--m_over_k=1e308"),
     ("--m_over_k=1e-320:2:x3", "--m_over_k=1e-320"),
     ("--m=", "--m="),
@@ -81,7 +95,9 @@ def compiled(event, *_, **__):
 
 def assert_refused(arguments, fragment):
     COMPILED.clear()
+    began = time.process_time()
     assert_one_line(command("barrier_vs_width", *arguments), fragment)
+    assert time.process_time() - began < 1  # with a second of imports it is below 2
     assert not COMPILED
 
 
