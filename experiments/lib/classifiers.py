@@ -18,7 +18,7 @@ from lmc_jax.networks import NORMS, training
 from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, compute, orders
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import barrier
-from lmc_jax.results import store
+from lmc_jax.results import files, store
 from lmc_jax.results.selection import kept_pairs
 from lmc_jax.results.summary import made_by
 from lmc_jax.statistics import mean_interval, named, ratio_interval
@@ -77,10 +77,11 @@ def cells(setting: Values, architecture: str) -> list[ClassifierCell]:
     with refusing():
         for name in names:
             datasets.located(name, folder)
-    opened(Path(setting["out"]))
-    with refusing():
+    out = Path(setting["out"])
+    with files.or_nothing(out / "cells"), refusing():
+        opened(out)  # before a long download
         data = {name: datasets.load(name, folder) for name in names}
-    return _grid(setting, data, architecture)
+        return _grid(setting, data, architecture)
 
 
 def _grid(

@@ -52,6 +52,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
+def or_nothing(folder: Path) -> Iterator[None]:
+    """Where the block fails, takes away the folder and its parents that it made."""
+    new = [one for one in (folder, *folder.parents) if not os.path.exists(one)]
+    try:
+        yield
+    except BaseException:
+        for one in new:
+            with suppress(OSError, ValueError):  # not empty, or never made
+                one.rmdir()
+        raise
+
+
+@contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Others that ask for the same folder wait, where the file system can lock it."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,5 +1,7 @@
 """Bad input: one line and status 2, before anything is compiled or written."""
 
+import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -147,3 +149,49 @@ def with_other_schema(out):
 def test_a_process_refuses_with_status_2_and_one_line():
     assert_one_line(run("--k=7", "--d=5", "--nonsense=1"), "nonsense")
     assert_one_line(run("--k=7", "--d=5"), "k=7 > d=5")
+
+
+@pytest.mark.parametrize("name", ["tools.verify", "tools.export", "tools.compare"])
+def test_names_that_cannot_be_folders_hold_no_cells(name):
+    others = ["b"] if name == "tools.compare" else []
+    assert_one_line(command(name, "a" * 300, *others), "cells: give")
+
+
+@pytest.mark.parametrize("name", ["barrier_vs_width", "tools.verify"])
+def test_names_that_are_not_utf8_are_refused(tmp_path, name):
+    given = "--out=" if name == "barrier_vs_width" else ""
+    out = os.fsdecode(bytes(tmp_path / "name") + b"\xff")
+    assert_one_line(command(name, f"{given}{out}"), "is not UTF-8")
+    assert not list(tmp_path.iterdir())
+
+
+def test_jobs_with_flags_that_would_be_refused_are_not_submitted(tmp_path):
+    submit = ("tools.slurm", f"--logs={tmp_path}/logs", "barrier_vs_width", "--")
+    for given, said in (
+        (["--k=3", "--d=2"], "k=3 > d=2"),
+        (["--nonsense=1"], "nonsense"),
+        (["--source=uniform", "--lr=1"], "changes nothing"),
+        (["--normalize", "--panels"], "--normalize, --panels: give one"),
+        (["--normalize", "--matching="], "a ratio needs"),
+        (["5"], "'5': settings are given as --flags"),
+        ([f"--out={tmp_path}/file/below"], "as the output directory"),
+    ):
+        (tmp_path / "file").touch()
+        assert_one_line(command(*submit, *given), said)
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_benchmark_whose_process_fails_is_a_line(monkeypatch):
+    def fail(line, **_):
+        raise subprocess.CalledProcessError(3, line)
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert_one_line(command("bench.scaling"), "non-zero exit status 3", status=1)
+
+
+def test_a_folder_is_not_left_behind_by_data_that_are_refused(tmp_path, data):
+    given = (f"--data_dir={data}", "--data=easy", "--train_images=9999")
+    out = tmp_path / "new" / "out"
+    ran = command("mnist_mlp", *given, "--widths=2", "--layers=2", f"--out={out}")
+    assert_one_line(ran, "train_images=9999: easy has 60")
+    assert not (tmp_path / "new").exists()

@@ -86,9 +86,9 @@ def test_signals_wait_for_a_file_that_is_being_written(tmp_path):
     path = tmp_path / "file"
     process = start(path, entrypoint=(sys.executable, "-c", WRITER))
     assert process.stdout.readline() == "writing\n"
-    process.terminate()
+    process.send_signal(signal.SIGHUP)  # of a terminal that was closed
     process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + signal.SIGHUP
     assert path.read_text() == "begun done"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -227,11 +227,22 @@ def test_files_that_are_mixed_up_are_named_and_mended(tmp_path):
 
 
 def test_what_cannot_be_printed_ends_without_a_traceback(whole):
-    verify = f"{sys.executable} -m experiments.tools.verify {whole}"
-    for after, status in (("> /dev/full", 1), ("| true; exit ${PIPESTATUS[0]}", 141)):
+    verify = f"{sys.executable} -m experiments.tools.verify"
+    unread = "| true; exit ${PIPESTATUS[0]}"
+    for after, status in (
+        (f"{whole} > /dev/full", 1),
+        (f"{whole} {unread}", 141),
+        (f"--help {unread}", 141),
+        (f"{whole} >&-", 0),
+    ):
         script = ["bash", "-c", f"{verify} {after}"]
         found, _, err = run(entrypoint=script)
         assert (found, len(err.splitlines())) == (status, int(status == 1))
+
+
+def test_too_little_address_space_is_a_line():
+    script = ["bash", "-c", f"ulimit -v 2000000; {sys.executable} -m experiments"]
+    assert_one_line(run(entrypoint=script), "JAX needs 2", status=1)
 
 
 @pytest.mark.slow
