@@ -22,7 +22,8 @@ Elsewhere give each --coordinator_address=HOST:PORT, --num_processes and --proce
 When one dies the others end with a line; start all again with the same command.
 
 JAX's own variables hold as ever: JAX_COMPILATION_CACHE_DIR=FOLDER keeps what was
-compiled for the next run, JAX_LOG_COMPILES=1 logs it.
+compiled for the next run, with the same bits (add TF_CPP_MIN_LOG_LEVEL=3: XLA of JAX
+0.10.1 doubts every program that it loads), JAX_LOG_COMPILES=1 logs it.
 """
 
 import dataclasses

@@ -244,6 +244,8 @@ class Study:
             row | self.family.named(row, setting)
             for row in compute.of_grid(every, grid)
         ]
+        if of_grid and all(map(_lost, of_grid)):
+            raise Refusal("all runs diverged: give smaller learning rates")
         rows = self.rows(Measured(setting, grid, records, of_grid))
         return self._written(rows, setting, [summary], _command(self, values))
 
@@ -264,6 +266,11 @@ class Study:
             written.append(claims.write(out / name, text, found, command))
             judged += found
         return Result(self.table(rows), drawn, judged, written)
+
+
+def _lost(row: Mapping[str, Any]) -> bool:
+    """Whether a row is of runs that all diverged: pairs of networks, or students."""
+    return row["kept"] == 0 if "kept" in row else row["diverged_fraction"] == 1
 
 
 def _command(study: Study, values: flags.FlagValues) -> str:

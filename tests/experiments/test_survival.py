@@ -22,7 +22,7 @@ from helpers import (
     wait_for,
 )
 
-from experiments.lib import compute, students
+from experiments.lib import compute, machine, students
 from lmc_jax.results import files, store
 
 # --- stopped --------------------------------------------------------------------------
@@ -238,6 +238,24 @@ def test_what_cannot_be_printed_ends_without_a_traceback(whole):
         script = ["bash", "-c", f"{verify} {after}"]
         found, _, err = run(entrypoint=script)
         assert (found, len(err.splitlines())) == (status, int(status == 1))
+
+
+@pytest.mark.slow
+def test_what_was_compiled_is_found_again_in_silence_and_gives_the_same_bits(
+    tmp_path, whole
+):
+    """With the variables that ``experiments.lib.machine`` names."""
+    variables = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
+    for name in ("TF_CPP_MIN_LOG_LEVEL", *variables):
+        assert f"{name}=" in machine.__doc__
+    variables["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    variables["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    for name in ("first", "second"):
+        out = tmp_path / name
+        ran = run(*SWEEP, f"--out={out}", variables=variables)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert same_arrays(arrays(out), arrays(whole))
+    assert list((tmp_path / "compiled").iterdir())
 
 
 def test_too_little_address_space_is_a_line():
