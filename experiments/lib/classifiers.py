@@ -1,5 +1,6 @@
 """Sweeps of classifiers: settings, data, the grid of cells, their work and rows."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -172,7 +173,8 @@ def work(
         own = data[cell.data]
         arrays, weights = _trained(cell, own, unfinished, progress)
         save(cell, arrays, training.leaves(weights), {"note": own.note})
-        store.cell_path(unfinished, cell.parameters()).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nobody needs it any more
+            store.cell_path(unfinished, cell.parameters()).unlink()
 
 
 def _trained(

@@ -97,7 +97,8 @@ class ClassifierCell:
         for name in self.alignments:
             require_known("alignment", name, ALIGNMENTS)
         require_integers(self, "width", "pairs")
-        require_integers(self, "layers", "points", least=2)
+        require_integers(self, "points", least=2)
+        require_integers(self, "layers", least=2, most=1000)  # they are listed
         require_integers(self, "seed", least=0, most=2**32 - 1)
         if self.repaired and not self.alignments:
             raise ValueError("repair without an alignment: it mends permuted paths")
