@@ -3,6 +3,7 @@
 import sys
 
 if sys.argv[0] == "-m":  # of `python -m experiments.NAME`, before any slow import
-    from experiments.lib.signals import watch
+    from experiments.lib import memory, signals
 
-    watch()
+    memory.require()
+    signals.watch()

@@ -5,6 +5,7 @@ import importlib
 import re
 from pathlib import Path
 
+from experiments.lib import command
 from experiments.lib.study import Study
 
 FOLDER = Path(__file__).parent
@@ -48,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -157,7 +157,7 @@ def draw(rows: Rows):
 
 
 def caption(rows: Rows, setting: Values) -> str:
-    how = peaks.LOOKS[peaks.permuted(rows.cells.table)[0]].label
+    how = curves.LOOKS[peaks.permuted(rows.cells.table)[0]].label
     return (
         f"The peak is the width of the largest mean test NLL barrier after {how}, its "
         "interval 95% over bootstrapped pairs. "

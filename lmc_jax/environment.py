@@ -51,8 +51,11 @@ def root_key(seed: int) -> jax.Array:
     return jax.random.key(seed, impl=PRNG)
 
 
+@functools.cache
 def self_check() -> dict[str, Any]:
     """Compares a small cell, and a batched reduction, with NumPy in float64.
+
+    Computed once a process.
 
     Returns:
       The largest relative errors, for the provenance of results.

@@ -4,11 +4,14 @@ Works for any pytree of arrays and any loss of it that JAX can trace.
 """
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.tree_util import keystr
 
 BARRIERS = ("lerp", "mean", "max", "midpoint")
 
@@ -22,32 +25,41 @@ def times(points: int = 11) -> Array:
     [0.0, 0.25, 0.5, 0.75, 1.0]
 
     Raises:
-      ValueError: for less than 2 points.
+      ValueError: for less than 2 points, or a number that is not an integer.
     """
-    if points < 2:
-        raise ValueError(f"points={points}: a path has at least 2")
+    if not isinstance(points, Integral) or points < 2:
+        raise ValueError(f"points={points}: a path has at least 2, a whole number")
     return jnp.arange(points, dtype=jnp.float64) / (points - 1)
 
 
 def lerp(start: Any, end: Any, t: Array) -> Any:
     """(1 - t) start + t end, leaf by leaf; exact at t = 0 and t = 1.
 
-    Leaves are arrays or plain numbers, mixed in their own precision. Integers and
-    booleans, such as a count of steps or a mask, are those of ``start`` for t < 1 and
-    those of ``end`` at t = 1.
+    Leaves are arrays or plain numbers, mixed in their own precision.
 
-    >>> lerp({"w": 1.0, "step": 7}, {"w": 3.0, "step": 9}, 0.5)["w"].item()
+    >>> lerp({"w": 1.0}, {"w": 3.0}, 0.5)["w"].item()
     2.0
+
+    Raises:
+      ValueError: for ends of different structures or shapes, and for weights that are
+        not floating-point, such as counts or masks; names the array.
     """
 
-    def mix(a, b):
+    def mix(path, a, b):
         a, b = jnp.asarray(a), jnp.asarray(b)
-        if not jnp.issubdtype(a.dtype, jnp.inexact):
-            return jnp.where(t == 1, b, a)
+        name = keystr(path, simple=True, separator="/")
+        if a.shape != b.shape:
+            raise ValueError(f"array {name!r} is {a.shape} and {b.shape} at the ends")
+        for dtype in (a.dtype, b.dtype):
+            if not jnp.issubdtype(dtype, jnp.inexact):
+                raise ValueError(
+                    f"array {name!r} has dtype {dtype}: a path mixes floating-point "
+                    "weights, leave it out"
+                )
         weight = jnp.asarray(t, a.dtype)  # the path keeps the precision of the weights
         return (1 - weight) * a + weight * b
 
-    return jax.tree.map(mix, start, end)
+    return jax.tree_util.tree_map_with_path(mix, start, end)
 
 
 def path_losses(loss: Callable[[Any], Array], start: Any, end: Any, ts: Array) -> Array:
@@ -65,11 +77,14 @@ def path_losses(loss: Callable[[Any], Array], start: Any, end: Any, ts: Array) -
 
     Returns:
       ``[T]``, in the dtype of the loss.
+
+    Raises:
+      ValueError: as ``lerp``.
     """
     return jax.lax.map(lambda t: loss(lerp(start, end, t)), ts)
 
 
-def barrier(losses: Array, ts: Array, definition: str = "lerp") -> Array:
+def barrier(losses: Any, ts: Any, definition: str = "lerp") -> Array:
     """Height of the barrier in losses along a path.
 
     Definitions, with L_t the loss at t:
@@ -85,28 +100,58 @@ def barrier(losses: Array, ts: Array, definition: str = "lerp") -> Array:
     {'lerp': 0.7, 'mean': 0.7, 'max': 0.5, 'midpoint': 0.7}
 
     Args:
-      losses: ``[..., T]``, at ``ts``; the first at t = 0, the last at t = 1.
-      ts: ``[T]``.
+      losses: ``[..., T]``, at ``ts``; arrays or lists.
+      ts: ``[T]``, rising from 0 to 1.
       definition: one of ``BARRIERS``.
 
     Returns:
-      ``[...]``, in the units of the loss.
+      ``[...]``, in the units of the loss; float32 at least.
 
     Raises:
-      ValueError: for an unknown definition, or ``midpoint`` on an even number of
-        positions.
+      ValueError: for an unknown definition, ``midpoint`` on an even number of
+        positions, other shapes, masked arrays, what is not real numbers, and, where
+        values are not traced, other positions or ends that are not finite.
     """
-    first, last = losses[..., 0], losses[..., -1]
-    if definition == "mean":
-        return losses.max(-1) - (first + last) / 2
-    if definition == "max":
-        return losses.max(-1) - losses[..., (0, -1)].max(-1)
     if definition not in BARRIERS:
         known = ", ".join(BARRIERS)
         raise ValueError(f"unknown barrier {definition!r}: choose one of {known}")
+    losses, ts = _real(losses, "losses"), _real(ts, "ts")
+    if ts.ndim != 1 or losses.shape[-1:] != ts.shape:
+        raise ValueError(
+            f"losses {losses.shape} at positions {ts.shape}: give [..., T] at [T]"
+        )
+    if not isinstance(ts, jax.core.Tracer):
+        _require_path(np.asarray(ts))
+    first, last = losses[..., 0], losses[..., -1]
+    ends = first + last
+    if not (isinstance(ends, jax.core.Tracer) or np.isfinite(ends).all()):
+        raise ValueError("losses at an end are not finite: leave out diverged networks")
+    if definition == "mean":
+        return losses.max(-1) - ends / 2
+    if definition == "max":
+        return losses.max(-1) - losses[..., (0, -1)].max(-1)
     excess = losses - ((1 - ts) * first[..., None] + ts * last[..., None])
     if definition == "lerp":
         return excess.max(-1)
     if ts.shape[0] % 2 == 0:
         raise ValueError(f"midpoint needs an odd number of points, got {ts.shape[0]}")
     return excess[..., ts.shape[0] // 2]
+
+
+def _real(values: Any, name: str) -> Any:
+    """An array of real numbers, float32 at least; of NumPy, where it is not of JAX."""
+    if np.ma.isMaskedArray(values):
+        raise ValueError(f"{name} are masked: leave out what is, or fill it")
+    array = values if isinstance(values, jax.Array) else np.asarray(values)
+    if jnp.issubdtype(array.dtype, jnp.integer):
+        return array.astype(np.float64)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"{name} of dtype {array.dtype}: give real numbers")
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+
+
+def _require_path(ts: np.ndarray) -> None:
+    """Raises ValueError unless positions rise from 0 to 1, to rounding."""
+    ends = ts[[0, -1]] if len(ts) > 1 else np.zeros(2)
+    if not (np.allclose(ends, (0, 1), atol=1e-6) and (np.diff(ts) > 0).all()):
+        raise ValueError(f"ts={ts}: give positions that rise from 0 to 1")

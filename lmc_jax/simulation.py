@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lmc_jax.environment import root_key
+from lmc_jax.environment import root_key, self_check
 from lmc_jax.paths import barrier, times
 from lmc_jax.results import summary
 from lmc_jax.results.store import Record, fingerprint
@@ -63,6 +63,7 @@ def simulate(
       ValueError: in one line, before anything is computed, for no cells, a cell that
         cannot be computed as asked, initial weights of another shape, an unknown
         definition, or JAX without float64.
+      UnsoundJax: when this JAX build fails the self-check.
       OutOfMemory: when not even two runs a device fit.
     """
     if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
@@ -72,6 +73,7 @@ def simulate(
     _validate(asked, begin)
     grid = list(dict.fromkeys(asked))
     barrier(times(3), times(3), definition)  # refuses an unknown one
+    self_check()
     records: list[Record] = []
     extras: dict[str, list[Any]] = {"weights": [], "history": []}
 

@@ -13,10 +13,17 @@ import numpy as np
 import oracles
 import pytest
 
-from lmc_jax import environment
+from lmc_jax import Cell, Minima, environment, simulate
 from lmc_jax.students import two_layer
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def checked_anew():
+    environment.self_check.cache_clear()
+    yield
+    environment.self_check.cache_clear()
 
 
 def test_sound_build_passes_with_errors_of_rounding_only():
@@ -77,6 +84,17 @@ def test_single_precision_is_no_sound_build(monkeypatch):
     monkeypatch.setattr(two_layer, "gradient", rough)
     with pytest.raises(environment.UnsoundJax, match="gradient"):
         environment.self_check()
+
+
+def test_what_an_unsound_build_would_compute_in_memory_is_refused(monkeypatch):
+    cell = Cell(k=2, m=3, d=2, source=Minima(), pairs=2, matchings=())
+    simulate([cell])
+    exact = two_layer.gradient
+    monkeypatch.setattr(two_layer, "gradient", scaled(exact, 2))
+    simulate([cell])  # checked once a process
+    environment.self_check.cache_clear()
+    with pytest.raises(environment.UnsoundJax, match="gradient"):
+        simulate([cell])
 
 
 def test_wrong_batched_reduction_is_named(monkeypatch):

@@ -34,7 +34,7 @@ def main() -> None:
         for devices in rates:
             line = [sys.executable, "-m", "experiments.bench.scaling"]
             line += [f"--devices={devices}"]
-            done = subprocess.run(line, check=True, capture_output=True, text=True)
+            done = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True)
             rates[devices].append(float(done.stdout))
     rows = [
         {

@@ -46,7 +46,7 @@ def spent(line: list[str]) -> tuple[float, float]:
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError(f"{' '.join(line[:3])} ended with {status}")
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), line)
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 

@@ -1,5 +1,6 @@
 """Sweeps of classifiers: settings, data, the grid of cells, their work and rows."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from experiments.lib import curves as looks
 from experiments.lib.compute import Family, Options, opened
 from experiments.lib.lists import MOST_CELLS, Refusal, integers, refusing, words
 from experiments.lib.settings import OUTPUTS, Setting, Values
@@ -18,8 +20,9 @@ from lmc_jax.networks import NORMS, training
 from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, compute, orders
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import barrier
-from lmc_jax.results import store
+from lmc_jax.results import files, store
 from lmc_jax.results.selection import kept_pairs
+from lmc_jax.results.summary import made_by
 from lmc_jax.statistics import mean_interval, named, ratio_interval
 from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
@@ -76,10 +79,11 @@ def cells(setting: Values, architecture: str) -> list[ClassifierCell]:
     with refusing():
         for name in names:
             datasets.located(name, folder)
-    opened(Path(setting["out"]))
-    with refusing():
+    out = Path(setting["out"])
+    with files.or_nothing(out / "cells"), refusing():
+        opened(out)  # before a long download
         data = {name: datasets.load(name, folder) for name in names}
-    return _grid(setting, data, architecture)
+        return _grid(setting, data, architecture)
 
 
 def _grid(
@@ -119,10 +123,17 @@ def _grid(
         for name in data
         for layers in depths
     ]
+    looks.require_looks(orders(grid[0].parameters()), looks.LOOKS)
     with refusing():
         for cell in grid:
             cell.validate(data[cell.data])
     return grid
+
+
+def curves(setting: Values) -> int:
+    """How many curves of a path against width the settings ask for."""
+    data, paths = (len(setting[name].split(",")) for name in ("data", "align"))
+    return data * len(integers(setting["layers"], "layers")) * (1 + 2 * paths)
 
 
 def one_curve(architecture: str) -> Callable[[Values], list[ClassifierCell]]:
@@ -162,7 +173,8 @@ def work(
         own = data[cell.data]
         arrays, weights = _trained(cell, own, unfinished, progress)
         save(cell, arrays, training.leaves(weights), {"note": own.note})
-        store.cell_path(unfinished, cell.parameters()).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nobody needs it any more
+            store.cell_path(unfinished, cell.parameters()).unlink()
 
 
 def _trained(
@@ -226,6 +238,7 @@ def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any
                     **named("normalized", ratio),
                     **named("end", mean_interval(ends, resamples=RESAMPLES)),
                     "cell": store.fingerprint(cell),
+                    "made_by": made_by(record),
                 }
             )
     return table
@@ -271,4 +284,5 @@ FAMILY = Family(
     size=lambda cell: 2 * cell.pairs * cell.training.steps,
     work=work,
     rows=rows,
+    curves=curves,
 )

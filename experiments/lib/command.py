@@ -1,13 +1,15 @@
 """The edge of every command: flags in, exit status and one line of error out."""
 
+import contextlib
 import errno
 import gc
 import os
 import re
 import signal
+import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
@@ -20,7 +22,10 @@ from lmc_jax.results import store
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.run import OutOfMemory
 
-FAILURES = (store.StoreError, environment.UnsoundJax, OutOfMemory, devices.Lost)
+FAILURES = (
+    *(store.StoreError, environment.UnsoundJax, OutOfMemory, devices.Lost),
+    subprocess.CalledProcessError,  # a process of a benchmark, which said why
+)
 
 
 def run(main: Callable[..., None], *arguments: str) -> None:
@@ -36,10 +41,17 @@ def run(main: Callable[..., None], *arguments: str) -> None:
                 flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def parse(argv: Sequence[str]) -> list[str]:
+        for text in argv:
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                _leave(2, f"{text!r} is not UTF-8, as files and figures are written")
         try:
-            rest = flags.FLAGS(argv)
-        except SystemExit as end:  # of --help, to which absl gives the status 1
-            raise SystemExit(0) from end
+            with _read_by_someone():
+                try:
+                    rest = flags.FLAGS(argv)
+                except SystemExit as end:  # of --help, to which absl gives the status 1
+                    raise SystemExit(0) from end
         except (flags.Error, ValueError) as error:  # ValueError: of absl's own flags
             _leave(2, _plain(str(error)))
         if arguments[-1:] == ("...",):
@@ -51,6 +63,10 @@ def run(main: Callable[..., None], *arguments: str) -> None:
             _leave(2, f"{arguments[len(rest) - 1]} is missing: see --help")
         return rest
 
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this process
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
     # What is imported stays: to look at it, and often, costs a tenth of a redraw.
     gc.freeze()
     gc.set_threshold(100_000)
@@ -61,19 +77,16 @@ def run(main: Callable[..., None], *arguments: str) -> None:
 
 def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> None:
     try:
-        try:
-            main(*arguments)
-        except Done as end:
-            if str(end):
-                print(end)
-        sys.stdout.flush()
+        with _read_by_someone():
+            try:
+                main(*arguments)
+            except Done as end:
+                if str(end):
+                    print(end)
     except Refusal as error:
         _leave(2, str(error))
     except FAILURES as error:
         _leave(1, str(error))
-    except BrokenPipeError:  # who read what is printed has gone
-        _mute()
-        machine.leave(128 + signal.SIGPIPE)
     except Exception as error:
         # Of standard output: where files do not fit there is a StoreError.
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -83,6 +96,19 @@ def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> None:
             traceback.print_exc()
             machine.leave(1)
         raise
+
+
+@contextlib.contextmanager
+def _read_by_someone() -> Iterator[None]:
+    """Ends this process where whoever read what is printed inside has gone."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _mute()
+        machine.leave(128 + signal.SIGPIPE)
 
 
 def _plain(message: str) -> str:

@@ -4,10 +4,12 @@ Written once for two-layer students and for classifiers: a ``Family`` says what 
 have of their own.
 """
 
+import collections
 import errno
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +36,8 @@ class Family(NamedTuple):
     ``work(cells, save, progress, options)`` computes cells, and calls ``save(cell,
     arrays, weights, notes)`` with each. rows: records and a barrier's definition to the
     rows of summary.csv. named: a row and the settings to further columns of the row.
+    used_by: the sources, by name, that a setting is for, where it is not for all.
+    curves: how many curves settings ask for.
     """
 
     task: str
@@ -43,7 +47,9 @@ class Family(NamedTuple):
     size: Callable[[Any], int]
     work: Callable[..., None]
     rows: Callable[[Iterable[store.Record], str], list[dict[str, Any]]]
+    curves: Callable[[Values], int]
     named: Callable[[Mapping[str, Any], Values], dict[str, Any]] = lambda *_: {}
+    used_by: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class Options(NamedTuple):
@@ -132,13 +138,25 @@ def opened(out: Path) -> Path:
 def lacking(out: Path, cells: Sequence[Any], weights: bool) -> np.ndarray:
     """Which cells are not stored with all that is asked for, bool ``[cells]``."""
     missing = np.zeros(len(cells), bool)
+    bad: list[store.CorruptCell] = []
     for i, cell in enumerate(cells):
         try:
             missing[i] = not store.stored(out, cell.parameters(), weights=weights)
         except store.CorruptCell as error:
-            print(f"warning: {error}; computing it again", file=sys.stderr)
+            bad.append(error)
             missing[i] = True
+    _warn(bad, "computing it again")
     return missing
+
+
+def _warn(bad: Sequence[store.CorruptCell], then: str) -> None:
+    """A line for each bad cell, and one for all of older programs."""
+    old = [error for error in bad if isinstance(error, store.Outdated)]
+    lines = [f"{error}; {then}" for error in bad if error not in old]
+    if old:
+        lines.append(f"{old[0]}; {then}, and {len(old) - 1} more of older programs")
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def write_summary(
@@ -146,21 +164,20 @@ def write_summary(
 ) -> tuple[Path, list[dict[str, Any]]]:
     """Rebuilds OUT/summary.csv from every readable cell in OUT; also gives its rows."""
     path = out / "summary.csv"
-
-    def name(error: store.CorruptCell) -> None:
-        print(f"warning: {error}; left out of {path}", file=sys.stderr)
-
-    good = store.read_each(out, on_corrupt=name)
-    own = (r for r in good if r.parameters.get("task", "") == family.task)
-    rows = family.rows(own, definition)
-    files.write_csv(path, rows)
+    bad: list[store.CorruptCell] = []
+    with files.alone(out):  # or a sweep that ends just now would be left out
+        good = store.read_each(out, on_corrupt=bad.append)
+        own = (r for r in good if r.parameters.get("task", "") == family.task)
+        rows = family.rows(own, definition)
+        files.write_csv(path, rows)
+    _warn(bad, f"left out of {path}")
     return path, rows
 
 
 def of_grid(
     rows: Sequence[dict[str, Any]], grid: Sequence[Any]
 ) -> list[dict[str, Any]]:
-    """The rows of the summary that are of these cells.
+    """The rows of the summary that are of these cells; a line where machines differ.
 
     Raises:
       StoreError: when a cell has none.
@@ -172,4 +189,9 @@ def of_grid(
             f"{len(lost)} of {len(wanted)} cells were lost or damaged just now: run "
             "the command again"
         )
+    made = collections.Counter({row["cell"]: row["made_by"] for row in kept}.values())
+    if len(made) > 1:
+        counted = ", ".join(f"{name} ({count})" for name, count in made.items())
+        line = f"cells of more than one origin, equal to rounding only: {counted}"
+        print(f"warning: {line}", file=sys.stderr)
     return kept

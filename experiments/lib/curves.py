@@ -1,9 +1,12 @@
 """Rows of the summary as curves: grouping, names, one look for every figure."""
 
-from collections.abc import Sequence
+from collections import namedtuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from experiments.lib import plot
-from lmc_jax.matching import PATHS
+from experiments.lib.lists import Refusal
+from lmc_jax.matching import MATCHINGS, PATHS
 
 COLORS = {
     "gd": plot.BLUE,
@@ -20,8 +23,26 @@ NAMES = {
     "equal": "minima of equal norms",
     "gaussian": "Gaussian students",
 }
+Look = namedtuple("Look", "label color marker linestyle")
+WEIGHTS, ACTIVATIONS = (MATCHINGS[n].color for n in ("weights", "activations"))
+LOOKS = {  # of the paths of networks
+    "direct": Look("direct", plot.BLACK, "x", "--"),
+    "weights": Look("weight matching", WEIGHTS, "D", "-"),
+    "activations": Look("activation matching", ACTIVATIONS, "v", "-"),
+    "weights_repaired": Look("weight matching, REPAIR", WEIGHTS, "D", ":"),
+    "activations_repaired": Look("activation matching, REPAIR", ACTIVATIONS, "v", ":"),
+}
 NONE = 1e-9  # a mean up to it is zero up to rounding
 CONVERGED = 0.95
+
+
+def require_looks(names: Iterable[str], *looks: Mapping[str, Any]) -> None:
+    """Refuses names that figures cannot show, before anything is computed."""
+    for name in names:
+        if not all(name in look for look in looks):
+            raise Refusal(
+                f"{name!r} has no label or colour in experiments/lib/curves.py"
+            )
 
 
 def group(rows: Sequence[dict], *names: str) -> dict[tuple, list[dict]]:
@@ -41,6 +62,7 @@ def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
     """
     source, matching = curve[0]["source"], PATHS[curve[0]["matching"]]
     color, kept = COLORS[source], curve
+    lost = all(row["pairs"] == 0 for row in curve)
     if axes.get_yscale() == "log":
         kept = [row for row in curve if not row[f"{value}_mean"] <= NONE]
         plot.zeros(axes, [r["m"] for r in curve if r[f"{value}_mean"] <= NONE], color)
@@ -52,7 +74,7 @@ def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
             color=color,
             marker=matching.marker,
             linestyle=matching.linestyle,
-            label=f"{NAMES[source]}, {matching.label}",
+            label=f"{NAMES[source]}, {matching.label}" + ", all diverged" * lost,
         )
     short = [row for row in kept if row.get("converged_fraction", 1) <= CONVERGED]
     if short and matching.marker != "x":  # a cross cannot be hollow

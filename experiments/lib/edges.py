@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from experiments.lib import students
+from lmc_jax import versions
 from lmc_jax.results import store
 from lmc_jax.results.selection import low_runs
 from lmc_jax.students.sharpness import sharpness
@@ -51,7 +52,9 @@ def _kept(record: store.Record) -> dict[str, np.ndarray]:
     """``_measured``, read where it was stored."""
     assert record.path is not None  # as of all that are stored
     out = record.path.parents[1] / "curvature"
-    wanted = {"cell": store.fingerprint(record.parameters), "finer": FINER}
+    cell = record.parameters
+    made = cell.get("versions", {}) | versions.of("sharpness")
+    wanted = {"cell": store.fingerprint(cell), "finer": FINER, "versions": made}
     try:
         if (stored := store.find(out, wanted)) is not None:
             return stored.arrays

@@ -21,7 +21,8 @@ def refusing() -> Iterator[None]:
         raise Refusal(str(error)) from error
 
 
-MOST_CELLS = 100_000  # of a grid
+MOST_CELLS = 20_000  # of a grid
+MOST_CURVES = 200  # of a study
 MOST_VALUES = 10_000  # of one list
 MOST = 2**53  # of a geometric range: floats hold every integer up to it
 

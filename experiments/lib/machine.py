@@ -22,11 +22,13 @@ Elsewhere give each --coordinator_address=HOST:PORT, --num_processes and --proce
 When one dies the others end with a line; start all again with the same command.
 
 JAX's own variables hold as ever: JAX_COMPILATION_CACHE_DIR=FOLDER keeps what was
-compiled for the next run, JAX_LOG_COMPILES=1 logs it.
+compiled for the next run, with the same bits (add TF_CPP_MIN_LOG_LEVEL=3: XLA of JAX
+0.10.1 doubts every program that it loads), JAX_LOG_COMPILES=1 logs it.
 """
 
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -84,6 +86,14 @@ def given(values: flags.FlagValues) -> Machine:
     asked = {name: values[name].value for name in names}
     machine = Machine(**{n: value for n, value in asked.items() if value is not None})
     shard(machine)
+    if machine.coordinator_address is not None:
+        host, _, port = machine.coordinator_address.rpartition(":")
+        # JAX would crash, or wait for minutes.
+        if not (host and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16):
+            raise Refusal(
+                f"--coordinator_address={machine.coordinator_address}: give HOST:PORT, "
+                "a port of 1 to 65535"
+            )
     if not 0 <= machine.halvings <= MOST_HALVINGS:
         raise Refusal(f"--halvings={machine.halvings}: give 0 to {MOST_HALVINGS}")
     return machine

@@ -1,6 +1,5 @@
 """Barrier against width of classifiers: tables, figures and verdicts of one curve."""
 
-from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,23 +7,14 @@ import numpy as np
 
 from experiments.lib import classifiers, curves, plot
 from experiments.lib.claims import Claim, below, highest, lowest
+from experiments.lib.curves import LOOKS
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured
 from experiments.lib.table import at, with_interval
-from lmc_jax.matching import MATCHINGS
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.results import store
 from lmc_jax.statistics import mean_interval
 
-Look = namedtuple("Look", "label color marker linestyle")
-WEIGHTS, ACTIVATIONS = (MATCHINGS[n].color for n in ("weights", "activations"))
-LOOKS = {
-    "direct": Look("direct", plot.BLACK, "x", "--"),
-    "weights": Look("weight matching", WEIGHTS, "D", "-"),
-    "activations": Look("activation matching", ACTIVATIONS, "v", "-"),
-    "weights_repaired": Look("weight matching, REPAIR", WEIGHTS, "D", ":"),
-    "activations_repaired": Look("activation matching, REPAIR", ACTIVATIONS, "v", ":"),
-}
 KINDS = {"mlp": "MLPs", "cnn": "CNNs (3 × 3 convolutions, channels doubling)"}
 WORDS = {"nll": "NLL [nats]", "error": "error"}
 FEWEST_WIDTHS, FEWEST_PAIRS = 5, 3  # of a verdict about a curve

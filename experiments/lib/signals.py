@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: leave at once, keep what is finished, say how to go on.
+"""Ctrl-C, SIGTERM and SIGHUP: leave at once, keep what is finished, say how to go on.
 
 A thread of its own waits for the signals, since the main one may be inside a compiler
 for minutes. Nothing has to be unwound: cells are whole files or none.
@@ -16,8 +16,8 @@ CHILDREN: list[subprocess.Popen] = []  # processes that end with this one
 
 
 def watch() -> None:
-    """From here on SIGINT ends this process with status 130, SIGTERM with 143."""
-    stops = {signal.SIGINT, signal.SIGTERM}
+    """From here on a signal to stop ends this process with 128 and its number."""
+    stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     heeded = {stop for stop in stops if signal.getsignal(stop) != signal.SIG_IGN}
     signal.pthread_sigmask(signal.SIG_BLOCK, heeded)  # in threads to come as well
     threading.Thread(target=_leave, args=(heeded,), daemon=True).start()

@@ -1,12 +1,13 @@
 """Sweeps of two-layer students: settings, the grid of cells, words of captions."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from experiments.lib import curves as looks
 from experiments.lib.compute import Family, Options
 from experiments.lib.lists import (
     MOST_CELLS,
@@ -71,6 +72,20 @@ SETTINGS = {
 }
 
 
+# The sources that a setting is for, where it is not for all.
+USED_BY = {
+    "alpha": ("dirichlet",),
+    "batch": ("sgd",),
+    **dict.fromkeys(
+        (
+            *("lr", "lr_times_m", "steps", "tol", "check_every", "hold"),
+            *("init_std", "zero_row", "optimizer", "precision"),
+        ),
+        TRAINED,
+    ),
+}
+
+
 # --- cells ---------------------------------------------------------------------------
 
 
@@ -82,9 +97,11 @@ def cells(setting: Values) -> list[Cell]:
     """
     asked = setting["matching"]
     matchings = words(asked, "matching", MATCHINGS) if asked else []
+    sources = words(setting["source"], "source", SOURCES)
+    looks.require_looks(sources, looks.NAMES, looks.COLORS)
     grid = []
-    for k, m in _shapes(setting):
-        for name in words(setting["source"], "source", SOURCES):
+    for k, m in _shapes(setting, len(_rated(sources, setting))):
+        for name in sources:
             for source in _sources(name, m, setting):
                 cell = Cell(
                     k=k,
@@ -100,16 +117,40 @@ def cells(setting: Values) -> list[Cell]:
                 with refusing():
                     cell.validate()
                 grid.append(cell)
-        if len(grid) > MOST_CELLS:
-            raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
     return grid
 
 
-def _shapes(setting: Values) -> Iterator[tuple[int, int]]:
-    """Widths of the teacher and of the student."""
+def _shapes(setting: Values, each: int) -> list[tuple[int, int]]:
+    """Widths of the teacher and of the student, of so many cells each."""
+    shapes: list[tuple[int, int]] = []
     for k in integers(setting["k"], "k"):
-        for m in widths(k, setting):
-            yield k, m
+        shapes += [(k, m) for m in widths(k, setting)]
+        if len(shapes) * each > MOST_CELLS:
+            raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
+    return shapes
+
+
+def _rated(sources: Sequence[str], setting: Values) -> list[tuple[str, float | None]]:
+    """Sources, trained ones once with every learning rate."""
+    rates = _rates(setting) if set(sources) & set(TRAINED) else []
+    return [
+        (name, rate)
+        for name in sources
+        for rate in (rates if name in TRAINED else [None])
+    ]
+
+
+def _rates(setting: Values) -> list[float]:
+    """The learning rates as they are given: η, or c of η = c/m."""
+    name = "lr" if setting["lr_times_m"] is None else "lr_times_m"
+    return numbers(setting[name], name)
+
+
+def curves(setting: Values) -> int:
+    """How many curves of a path against m the settings ask for."""
+    sources = _rated(setting["source"].split(","), setting)
+    matchings = [name for name in setting["matching"].split(",") if name]
+    return len(integers(setting["k"], "k")) * len(sources) * (1 + len(matchings))
 
 
 def widths(k: int, setting: Values) -> list[int]:
@@ -123,10 +164,9 @@ def _sources(name: str, m: int, setting: Values) -> list[Descent | Minima]:
     alphas = {"uniform": 1.0, "equal": "equal", "dirichlet": setting["alpha"]}
     if name in alphas:
         return [Minima(alphas[name])]
+    rates = _rates(setting)
     if setting["lr_times_m"] is not None:
-        rates = [c / max(m, 1) for c in numbers(setting["lr_times_m"], "lr_times_m")]
-    else:
-        rates = numbers(setting["lr"], "lr")
+        rates = [c / max(m, 1) for c in rates]
     if name == "sgd" and setting["batch"] < 1:
         raise Refusal(f"--batch={setting['batch']}: give at least 1")
     shared = (
@@ -198,6 +238,8 @@ FAMILY = Family(
     work=work,
     rows=summary.rows,
     named=lambda row, setting: {"rate": rate(row, setting)},
+    used_by=USED_BY,
+    curves=curves,
 )
 
 

@@ -19,7 +19,7 @@ from absl import flags
 from experiments.lib import claims, command, compute, machine, plot, settings, students
 from experiments.lib.claims import Claim
 from experiments.lib.compute import Family
-from experiments.lib.lists import Refusal
+from experiments.lib.lists import MOST_CURVES, Refusal
 from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import table
 from lmc_jax import environment
@@ -101,19 +101,10 @@ class Study:
 
     def main(self, *variants: "Study") -> None:
         """Runs it from the flags of this process, or the variant that a flag names."""
-        self.define(flags.FLAGS)
-        by_flag = {variant.line[1].removeprefix("--"): variant for variant in variants}
-        for name, variant in by_flag.items():
-            text = f"{variant.paper} in place of {self.paper}."
-            flags.DEFINE_bool(name, False, text)
+        self.define(flags.FLAGS, variants)
 
         def begin() -> None:
-            asked = [
-                study for name, study in by_flag.items() if flags.FLAGS[name].value
-            ]
-            if len(asked) > 1:
-                raise Refusal(f"--{', --'.join(by_flag)}: give one of them")
-            result = (asked[0] if asked else self)._run(flags.FLAGS)
+            result = self._named(variants, flags.FLAGS)._run(flags.FLAGS)
             _show(result, verbose=flags.FLAGS.verbose)
 
         command.run(begin)
@@ -127,21 +118,43 @@ class Study:
           Refusal: a ValueError, in one line, for settings that cannot be.
           Done: in a shard while others have cells to compute.
         """
-        values = flags.FlagValues()
-        self.define(values)
-        for name in given:
-            if name not in values:
-                raise Refusal(f"{name}: no such setting; `--help` lists them")
         texts = [
             f"--{name}={settings.text(value)}"
             for name, value in given.items()
             if value is not None
         ]
+        return self._run(self._read(texts))
+
+    def check(self, texts: Sequence[str], *variants: "Study") -> None:
+        """Refuses what ``main`` would refuse of these flags; computes nothing.
+
+        Raises:
+          Refusal: in one line.
+        """
+        values = self._read(texts, variants)
+        setting, _, _ = self._named(variants, values)._asked(values)
+        compute.opened(Path(setting["out"]))
+
+    def _read(
+        self, texts: Sequence[str], variants: Sequence["Study"] = ()
+    ) -> flags.FlagValues:
+        values = flags.FlagValues()
+        self.define(values, variants)
         try:
-            values([self.name, *texts])
+            rest = values([self.name, *texts])
         except flags.Error as error:
-            raise Refusal(str(error)) from error
-        return self._run(values)
+            said = str(error).replace("command line flag", "setting")
+            raise Refusal(said) from error
+        if rest[1:]:
+            raise Refusal(f"{rest[1]!r}: settings are given as --flags")
+        return values
+
+    def _named(self, variants: Sequence["Study"], values: flags.FlagValues) -> "Study":
+        """The variant whose flag is given, or this study."""
+        asked = [one for one in variants if values[one._flag].value]
+        if len(asked) > 1:
+            raise Refusal(f"{', '.join(one.line[1] for one in asked)}: give one")
+        return asked[0] if asked else self
 
     @property
     def line(self) -> list[str]:
@@ -153,8 +166,18 @@ class Study:
         """What a user may choose."""
         return {**self.family.settings, **self.own}
 
-    def define(self, values: flags.FlagValues) -> None:
-        """Its flags."""
+    @property
+    def _flag(self) -> str:
+        """Of a variant, the name of the flag that runs it."""
+        return self.line[1].removeprefix("--")
+
+    def define(
+        self, values: flags.FlagValues, variants: Sequence["Study"] = ()
+    ) -> None:
+        """Its flags, and one for each of its variants."""
+        for one in variants:
+            text = f"{one.paper} in place of {self.paper}."
+            flags.DEFINE_bool(one._flag, False, text, flag_values=values)
         flags.DEFINE_enum(
             *("preset", "quick", list(self.presets), "Set of defaults."),
             flag_values=values,
@@ -176,7 +199,11 @@ class Study:
     def _out(self) -> str:
         return f"results/{self.name}"
 
-    def _run(self, values: flags.FlagValues) -> Result:
+    def _asked(
+        self, values: flags.FlagValues
+    ) -> tuple[Values, machine.Machine, Sequence[Any]]:
+        """Settings, machine and grid that the flags ask for; all that can be refused
+        before anything is written."""
         place = machine.given(values)
         preset = {**self.shared, **self.presets[values.preset]}
         setting = settings.chosen(self.choices, preset, values)
@@ -188,8 +215,30 @@ class Study:
         setting["save_weights"] |= self.weights
         if not self.family.processes:
             machine.alone(place)
+        if (count := self.family.curves(setting)) > MOST_CURVES:
+            raise Refusal(
+                f"{count} curves, which no figure can show: give lists of at most "
+                f"{MOST_CURVES} in all"
+            )
         environment.configure()
         grid = self.cells(setting)
+        self._require_use(grid, setting, values)
+        return setting, place, grid
+
+    def _require_use(
+        self, grid: Sequence[Any], setting: Values, values: flags.FlagValues
+    ) -> None:
+        """Refuses a setting that was given and is for none of the sources."""
+        for name, sources in self.family.used_by.items():
+            used = any(cell.source.name in sources for cell in grid)
+            if values[name].present and not used:
+                raise Refusal(
+                    f"--{name}={values[name].value}: is for {' and '.join(sources)}, "
+                    f"and changes nothing of --source={setting['source']}"
+                )
+
+    def _run(self, values: flags.FlagValues) -> Result:
+        setting, place, grid = self._asked(values)
         records = compute.computed(self.family, grid, setting, place)
         out = Path(setting["out"])
         summary, every = compute.write_summary(out, self.family, setting["barrier"])
@@ -197,6 +246,8 @@ class Study:
             row | self.family.named(row, setting)
             for row in compute.of_grid(every, grid)
         ]
+        if of_grid and all(map(_lost, of_grid)):
+            raise Refusal("all runs diverged: give smaller learning rates")
         rows = self.rows(Measured(setting, grid, records, of_grid))
         return self._written(rows, setting, [summary], _command(self, values))
 
@@ -217,6 +268,11 @@ class Study:
             written.append(claims.write(out / name, text, found, command))
             judged += found
         return Result(self.table(rows), drawn, judged, written)
+
+
+def _lost(row: Mapping[str, Any]) -> bool:
+    """Whether a row is of runs that all diverged: pairs of networks, or students."""
+    return row["kept"] == 0 if "kept" in row else row["diverged_fraction"] == 1
 
 
 def _command(study: Study, values: flags.FlagValues) -> str:

@@ -33,7 +33,8 @@ def main() -> None:
         chosen = words(ONLY.value, "only", chosen)
     out = Path(OUT.value)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        with files.or_nothing(out):
+            out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Refusal(f"--out={out}: {error.strerror}") from error
     failed: dict[str, str] = {}

@@ -35,6 +35,9 @@ def main(name: str, *settings: str) -> None:
     known = list(dict.fromkeys(study.line[0] for study in studies().values()))
     if name not in known:
         raise Refusal(f"{name!r}: choose among {', '.join(known)}")
+    own = [study for study in studies().values() if study.line[0] == name]
+    study, *variants = sorted(own, key=lambda study: len(study.line))
+    study.check(settings, *variants)
     try:
         import submitit
     except ImportError as error:

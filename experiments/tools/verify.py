@@ -1,10 +1,11 @@
 """Reads every cell of a sweep again, and names the bad ones: verify OUT."""
 
+import collections
 from pathlib import Path
 
 from experiments.lib import command
 from experiments.lib.lists import Refusal
-from lmc_jax.results import store
+from lmc_jax.results import store, summary
 
 
 def main(out: str) -> None:
@@ -12,10 +13,13 @@ def main(out: str) -> None:
     files = [*sorted(cells), *store.cell_files(out, weights=True)]
     if not files:
         raise Refusal(f"{out!r} holds no cells: give the output of a sweep")
-    bad = [error for path in files if (error := fault(path, path in cells))]
+    made: collections.Counter[str] = collections.Counter()
+    bad = [error for path in files if (error := fault(path, path in cells, made))]
     for line in bad:
         print(line)
     print(f"{len(files) - len(bad)} of {len(files)} files are sound")
+    for origin, count in made.items():
+        print(f"{count} made by {origin or 'what they do not say'}")
     if bad:
         raise store.StoreError(
             f"{len(bad)} bad files in {out}: the command of the sweep computes those "
@@ -23,8 +27,9 @@ def main(out: str) -> None:
         )
 
 
-def fault(path: Path, is_cell: bool) -> str:
-    """What is wrong with a stored file, in one line; empty for a sound one."""
+def fault(path: Path, is_cell: bool, made: collections.Counter[str]) -> str:
+    """What is wrong with a stored file, in one line; empty for a sound one, counted by
+    what made it."""
     try:
         record = store.read(path)
     except store.StoreError as error:
@@ -32,6 +37,7 @@ def fault(path: Path, is_cell: bool) -> str:
     asked = record.provenance.get("flags", {}).get("save_weights") == "True"
     if is_cell and asked and not path.with_suffix(store.WEIGHTS).exists():
         return f"{str(path)!r} has lost its weights, which were asked for"
+    made[summary.made_by(record)] += 1
     return ""
 
 

@@ -6,6 +6,7 @@ Every fault is a ``DataError`` of one line that names the file.
 import contextlib
 import gzip
 import hashlib
+import io
 import os
 import zlib
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from lmc_jax.data import formats
 
+INFLATED = 2**26  # bytes that any gzip may have: more than MNIST's images
 GZIP = b"\x1f\x8b"  # no IDX file starts so
 
 
@@ -48,16 +50,24 @@ def plain(path: Path, content: bytes) -> bytes:
     """The content of a file, uncompressed where its name or its first bytes say gzip.
 
     Raises:
-      DataError: where it is damaged.
+      DataError: where it is damaged, or inflates more than images do.
     """
     if path.suffix != ".gz" and not content.startswith(GZIP):
         return content
+    most = max(INFLATED, 100 * len(content))
     try:
-        return gzip.decompress(content)
+        with gzip.open(io.BytesIO(content)) as file:
+            inflated = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} is damaged ({error}): remove it, or put a whole one in its place"
         ) from error
+    if len(inflated) > most:
+        raise DataError(
+            f"{path} inflates to more than {most} bytes, as no images do: remove it, "
+            "or put an uncompressed one in its place"
+        )
+    return inflated
 
 
 def digest_of(kind: str, content: bytes) -> str:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lmc_jax import versions
 from lmc_jax.data.datasets import Dataset
 from lmc_jax.environment import root_key
 from lmc_jax.networks import Network, cnn, mlp
@@ -96,7 +97,8 @@ class ClassifierCell:
         for name in self.alignments:
             require_known("alignment", name, ALIGNMENTS)
         require_integers(self, "width", "pairs")
-        require_integers(self, "layers", "points", least=2)
+        require_integers(self, "points", least=2)
+        require_integers(self, "layers", least=2, most=1000)  # they are listed
         require_integers(self, "seed", least=0, most=2**32 - 1)
         if self.repaired and not self.alignments:
             raise ValueError("repair without an alignment: it mends permuted paths")
@@ -110,7 +112,9 @@ class ClassifierCell:
 
     def parameters(self) -> dict[str, Any]:
         """Plain values for the store."""
-        return {"task": TASK, **dataclasses.asdict(self)}
+        programs = "training", *["alignment"] * bool(self.alignments), "evaluation"
+        made = {"task": TASK, "versions": versions.of(*programs)}
+        return made | dataclasses.asdict(self)
 
     def keys(self) -> Array:
         """Keys of the networks ``[2 pairs]``, both of a pair side by side."""

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import keystr
 
 
@@ -66,6 +67,8 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
         ``leaves``.
     """
     arrays = leaves(weights)
+    if not isinstance(spec, Mapping):
+        raise ValueError(f"spec={spec!r}: give the entries of each array by its path")
     for path in sorted(arrays.keys() ^ spec.keys()):
         fault = "not in" if path in arrays else "not in the weights, but in"
         raise ValueError(f"array {path!r} is {fault} the permutation specification")
@@ -89,6 +92,8 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
                 continue
             if entry.group not in sizes:
                 raise ValueError(f"group {entry.group!r} has no plain axis anywhere")
+            if entry.inner < 1:
+                raise ValueError(f"{entry} of array {path!r}: give inner of at least 1")
             if length % (sizes[entry.group] * entry.inner):
                 raise ValueError(
                     f"an axis of array {path!r} has {length} entries, not a multiple "
@@ -128,11 +133,13 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
         that occur twice (where ``perms`` are not traced).
     """
     sizes = group_sizes(weights, spec)
+    if not isinstance(perms, Mapping):
+        raise ValueError(f"perms={perms!r}: give the permutations by group")
     for group, perm in perms.items():
-        if sizes.get(group) != len(perm):
+        if np.shape(perm) != (sizes.get(group),):
             known = ", ".join(f"{name} ({units})" for name, units in sizes.items())
             raise ValueError(
-                f"a permutation of {len(perm)} units for group {group!r}: the groups "
+                f"a permutation {list(np.shape(perm))} for group {group!r}: the groups "
                 f"are {known}"
             )
         if isinstance(perm, jax.core.Tracer):

@@ -123,10 +123,12 @@ def _cell(record: store.Record) -> "xarray.Dataset":
 
 def _measures(record: store.Record) -> dict[str, np.ndarray]:
     """The arrays of a cell, and its barriers by every definition."""
-    losses: Any = record.arrays["losses"]
-    ts = _labels(record)["t"]
-    heights = [barrier(losses, ts, name) for name in BARRIERS]
-    return {**record.arrays, "barrier": np.stack(heights)}
+    losses, ts = record.arrays["losses"], _labels(record)["t"]
+    heights = np.full((len(BARRIERS), *losses.shape[:-1]), np.nan)
+    ended = np.isfinite(losses[..., [0, -1]]).all(-1)
+    for height, name in zip(heights, BARRIERS, strict=True):
+        height[ended] = barrier(losses[ended], ts, name)
+    return {**record.arrays, "barrier": heights}
 
 
 def _labels(record: store.Record) -> dict[str, Any]:

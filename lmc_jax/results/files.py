@@ -7,6 +7,7 @@ files whole, and two writers of one file cannot hurt each other.
 
 import csv
 import errno
+import fcntl
 import os
 import threading
 import uuid
@@ -48,6 +49,31 @@ def replacing(path: str | Path) -> Iterator[Path]:
         finally:
             with suppress(OSError):  # gone since the rename
                 temporary.unlink()
+
+
+@contextmanager
+def or_nothing(folder: Path) -> Iterator[None]:
+    """Where the block fails, takes away the folder and its parents that it made."""
+    new = [one for one in (folder, *folder.parents) if not os.path.exists(one)]
+    try:
+        yield
+    except BaseException:
+        for one in new:
+            with suppress(OSError, ValueError):  # not empty, or never made
+                one.rmdir()
+        raise
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Others that ask for the same folder wait, where the file system can lock it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_atomic(path: str | Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ Cells are files that are whole or not there (`lmc_jax.results.files`): a kill or
 cut at any moment leaves finished ones whole, and two writers cannot hurt each other.
 """
 
+import errno
 import functools
 import io
 import json
@@ -30,7 +31,14 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lmc_jax.results.files import TEMPORARY, StoreError, sync_folder, write_atomic
+from lmc_jax.results.files import (
+    TEMPORARY,
+    StoreError,
+    or_nothing,
+    sync_folder,
+    write_atomic,
+)
+from lmc_jax.versions import outdated
 
 SCHEMA = 1  # version of this layout and of what the arrays of a cell mean
 
@@ -52,6 +60,10 @@ class CorruptCell(StoreError):
     """A stored file that is not what was written. It is safe to compute it again."""
 
 
+class Outdated(CorruptCell):
+    """A sound cell whose programs have other versions by now."""
+
+
 class Record(NamedTuple):
     """One cell as read back. The arrays are read-only; tuples have become lists.
 
@@ -68,9 +80,11 @@ def fingerprint(parameters: Values) -> str:
     """Name of the cell with these parameters, the same in every process: 20 hex digits.
 
     Numbers equal in value are the same parameter: 1.0 and 1 name one cell; True, "1" do
-    not. Raises StoreError where `parameters` are not `Values`.
+    not. A cell of raised `versions` has its name too, and takes its place. Raises
+    StoreError where `parameters` are not `Values`.
     """
-    return _name(_canonical(parameters, "parameters"))
+    named = {name: parameters[name] for name in parameters if name != "versions"}
+    return _name(_canonical(named, "parameters"))
 
 
 @functools.lru_cache(maxsize=4096)  # a cell is named several times in a redraw
@@ -93,22 +107,24 @@ def open_store(out: str | Path) -> Path:
     """
     try:
         cells = Path(out, "cells").absolute()
-        for folder in [*reversed(cells.parents), cells]:
-            if not folder.is_dir():
-                folder.mkdir(exist_ok=True)
-                sync_folder(folder.parent)
-        with tempfile.TemporaryFile(dir=cells) as probe:
-            probe.write(b"probe")
+        with or_nothing(cells):
+            for folder in [*reversed(cells.parents), cells]:
+                if not folder.is_dir():
+                    folder.mkdir(exist_ok=True)
+                    sync_folder(folder.parent)
+            with tempfile.TemporaryFile(dir=cells) as probe:
+                probe.write(b"probe")
         pattern = f".*{TEMPORARY}"
         for path in [*cells.glob(pattern), *cells.parent.glob(pattern)]:
             with suppress(FileNotFoundError):  # another process was faster
-                if time.time() - path.stat().st_mtime > _DAY:
+                # Either way: a clock may have been wrong.
+                if abs(time.time() - path.stat().st_mtime) > _DAY:
                     path.unlink()
     except (OSError, ValueError) as error:  # ValueError: cannot name any file
         fault = "it is a file" if isinstance(error, FileExistsError) else error
         message = f"cannot use {str(out)!r} as the output directory: {fault}"
         raise StoreError(message) from error
-    for path in cell_files(out):
+    for path in filter(Path.is_file, cell_files(out)):
         with suppress(OSError, CorruptCell), path.open("rb") as file:  # `find` names it
             file.seek(-_SEAL, os.SEEK_END)
             if not file.read().startswith(_MARK % SCHEMA):
@@ -141,7 +157,8 @@ def save(
 def read(path: str | Path) -> Record:
     """The content of a stored file, a cell's or its weights'.
 
-    Raises CorruptCell when the file is unreadable, altered, truncated or misnamed, and
+    Raises CorruptCell when the file is unreadable, altered, truncated or misnamed,
+    Outdated when programs that made it were raised since (`lmc_jax.versions`), and
     StoreError when it is sound but of another schema.
     """
     return _read(Path(path))
@@ -149,6 +166,8 @@ def read(path: str | Path) -> Record:
 
 def _read(path: Path, *, with_arrays: bool = True) -> Record:
     name = repr(str(path))
+    if _not_a_file(path):  # a pipe would be waited for
+        raise CorruptCell(f"{name} cannot be read: it is not a file")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -160,6 +179,8 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
         raise StoreError(f"{other}, not schema {SCHEMA}: use another output directory")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if any(member.compress_type for member in archive.infolist()):
+                raise ValueError("cells are not compressed")  # to any size
             meta = json.loads(archive.read("meta.json"))
             keys = sorted({*archive.namelist()} - {"meta.json"}) if with_arrays else []
             arrays = {key[: -len(".npy")]: _array(archive.read(key)) for key in keys}
@@ -172,7 +193,13 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
     wanted = "weights" if path.name.endswith(WEIGHTS) else "measurements"
     if (content := meta.get("content", wanted)) != wanted:
         raise CorruptCell(f"{name} holds {content}, not {wanted}: files were mixed up")
+    if old := outdated(record.parameters):
+        raise Outdated(f"{name} was made by {old}")
     return record
+
+
+def _not_a_file(path: Path) -> bool:
+    return path.exists() and not path.is_file()
 
 
 def _array(member: bytes) -> np.ndarray:
@@ -201,10 +228,13 @@ def read_weights(cell: str | Path) -> Record | None:
 def stored(out: str | Path, parameters: Values, *, weights: bool = False) -> bool:
     """Whether the cell with these parameters is there and whole; raises as `read`.
 
-    With `weights` those beside it as well.
+    With `weights` those beside it as well. Raises StoreError where a folder or a pipe
+    has its name, which `save` could not replace.
     """
     path = cell_path(out, parameters)
     files = [path, path.with_suffix(WEIGHTS)] if weights else [path]
+    for file in filter(_not_a_file, files):
+        raise StoreError(f"{str(file)!r} is not a file: move it away")
     if there := all(file.exists() for file in files):
         for file in files:
             _read(file, with_arrays=False)
@@ -221,9 +251,19 @@ def find(out: str | Path, parameters: Values) -> Record | None:
 
 
 def cell_files(out: str | Path, *, weights: bool = False) -> list[Path]:
-    """The files of all cells, or those of all weights, sorted by name."""
-    files = Path(out, "cells").glob("[!.]*.npz")
-    return sorted(path for path in files if path.name.endswith(WEIGHTS) == weights)
+    """The files of all cells, or those of all weights, sorted by name.
+
+    Raises StoreError for a folder that cannot be read.
+    """
+    folder = Path(out, "cells")
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return []  # no such folder
+        raise StoreError(f"cannot read {str(folder)!r}: {error.strerror}") from error
+    found = (n for n in names if n.endswith(".npz") and not n.startswith("."))
+    return sorted(folder / n for n in found if n.endswith(WEIGHTS) == weights)
 
 
 def read_each(

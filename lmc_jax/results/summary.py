@@ -52,7 +52,8 @@ def rows(
     for record in records:
         cell, arrays = record.parameters, record.arrays
         heights = barriers(record, definition)
-        shared = cell_columns(cell) | _run_columns(cell, arrays)
+        shared = cell_columns(cell) | {"made_by": made_by(record)}
+        shared |= _run_columns(cell, arrays)
         overlap = arrays["overlap"][kept_pairs(arrays)] / cell["m"]
         direct = np.broadcast_to(heights[:, :1], heights.shape)
         means = mean_interval(heights, resamples=RESAMPLES)
@@ -91,6 +92,12 @@ def load(out: str | Path, definition: str = "lerp") -> dict[str, np.ndarray]:
     for record in records:
         require_students(record)
     return columns(rows(records, definition))
+
+
+def made_by(record: store.Record) -> str:
+    """The JAX and the backend that made a cell; empty for one in memory."""
+    origin = record.provenance
+    return f"JAX {origin['jax']} on {origin['backend']}" if "jax" in origin else ""
 
 
 def require_students(record: store.Record) -> None:

@@ -69,6 +69,13 @@ def teacher(x: Array, k: int) -> Array:
     return jnp.sum(jax.nn.relu(x[:, :k]), axis=-1)
 
 
+def require_teacher(W: Array, k: int) -> None:
+    """Raises ValueError unless a teacher of width k fits students ``[..., d]``."""
+    d = W.shape[-1]
+    if k > d:
+        raise ValueError(f"k={k} > d={d}: the teacher's k neurons need d >= k")
+
+
 def loss(W: Array, k: int) -> Array:
     """Population loss L(W) = ½ E[(f - f*)²], x ~ N(0, I) (paper, equation 3).
 
@@ -83,7 +90,11 @@ def loss(W: Array, k: int) -> Array:
 
     Returns:
       ``[...]``, dtype of ``W``.
+
+    Raises:
+      ValueError: for k > d.
     """
+    require_teacher(W, k)
     directions, norms = unit(W)
     gram = relu_kernel(matmul(directions, jnp.swapaxes(directions, -1, -2)))
     cross = relu_kernel(directions[..., :k])
@@ -109,7 +120,11 @@ def gradient(W: Array, k: int) -> Array:
 
     Returns:
       ``[..., m, d]``, dtype of ``W``.
+
+    Raises:
+      ValueError: for k > d.
     """
+    require_teacher(W, k)
     directions, norms, alive = _rows(W)
     cosine = matmul(directions, jnp.swapaxes(directions, -1, -2))
     # One long axis: XLA on CPU does not vectorise over the few columns of a matrix.

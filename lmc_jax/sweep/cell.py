@@ -10,11 +10,12 @@ import dataclasses
 import json
 import math
 from collections.abc import Collection
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from lmc_jax import versions
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.students.optimizers import optimizer_named
 
@@ -138,9 +139,12 @@ class Cell:
     pqi: tuple[float, float] = (1.0, 2.0)
 
     def parameters(self) -> dict[str, Any]:
-        """The cell as plain JSON types, with the name of its source."""
+        """The cell as plain JSON types: with its source's name, and its programs'
+        versions."""
         source = vars(self.source) | {"name": self.source.name}
-        parameters = vars(self) | {"source": source}
+        made = "sampling" if isinstance(self.source, Minima) else "descent"
+        programs = (made, *["matching"] * bool(self.matchings), "measures")
+        parameters = vars(self) | {"source": source, "versions": versions.of(*programs)}
         # A copy of all; tuples become lists, NumPy's numbers Python's.
         return json.loads(json.dumps(parameters, default=lambda value: value.item()))
 
@@ -152,7 +156,7 @@ class Cell:
         """
         if not isinstance(self.source, Descent | Minima):
             raise ValueError(f"source={self.source!r}: give a Descent or Minima")
-        require_integers(self, "k", "m", "pairs")
+        require_integers(self, "k", "m", "d", "pairs", "points")
         require_integers(self, "seed", least=0, most=2**32 - 1)
         if max(self.m, self.d) > MAX_WIDTH:
             raise ValueError(
@@ -164,9 +168,11 @@ class Cell:
                 f"k={self.k} > d={self.d}: the teacher's k orthonormal neurons need "
                 "an input dimension d >= k"
             )
+        if not isinstance(self.pqi, tuple) or len(self.pqi) != 2:
+            raise ValueError(f"pqi={self.pqi!r}: give a tuple of two numbers")
         p, q = self.pqi
-        if not 0 < p < q < math.inf:
-            raise ValueError(f"pqi p={p}, q={q}: give 0 < p < q")
+        if not (_is_real(p) and _is_real(q) and 0 < p < q < math.inf):
+            raise ValueError(f"pqi p={p!r}, q={q!r}: give numbers 0 < p < q")
         if self.points < 3 or self.points % 2 == 0:
             raise ValueError(
                 f"points={self.points}: give an odd number of at least 3, so that the "
@@ -192,7 +198,7 @@ def require_integers(
     """Raises ValueError for a field that is not an integer within the bounds."""
     for name in names:
         value = getattr(values, name)
-        if not isinstance(value, Integral):
+        if not isinstance(value, Integral) or isinstance(value, bool):
             raise ValueError(f"{name}={value!r}: give an integer")
         if not least <= int(value) <= most:
             bound = f"at least {least}" if int(value) < least else f"at most {most}"
@@ -207,7 +213,7 @@ def require_known(what: str, name: str, known: Collection[str]) -> None:
 
 def require_positive(name: str, value: Any, precision: str = "float64") -> None:
     """Raises ValueError unless a number is positive and finite in a precision."""
-    if not isinstance(value, Real) or not 0 < float(value) < math.inf:
+    if not _is_real(value) or not 0 < float(value) < math.inf:
         raise ValueError(f"{name}={value!r}: give a positive finite number")
     with np.errstate(over="ignore", under="ignore"):
         rounded = float(np.dtype(precision).type(value))
@@ -217,6 +223,12 @@ def require_positive(name: str, value: Any, precision: str = "float64") -> None:
         )
 
 
-def _require_zero_row(value: float) -> None:
-    if not 0 <= value < math.inf:
-        raise ValueError(f"zero_row={value}: give a norm, 0 or more")
+def _require_zero_row(value: Any) -> None:
+    if not _is_real(value) or not 0 <= value < math.inf:
+        raise ValueError(f"zero_row={value!r}: give a norm, 0 or more")
+
+
+def _is_real(value: Any) -> bool:
+    """Whether a value is a number as JSON has them: no boolean, no fraction."""
+    numbers = int | float | np.integer | np.floating
+    return isinstance(value, numbers) and not isinstance(value, bool)

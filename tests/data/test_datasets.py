@@ -8,7 +8,7 @@ import pytest
 from cases import IDX_FILES, idx, images, write_images
 from helpers import refused
 
-from lmc_jax.data import datasets
+from lmc_jax.data import datasets, files
 from lmc_jax.data.datasets import DataError, load
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -81,6 +81,16 @@ def test_damaged_idx_files_are_refused_by_name(tmp_path, said):
 def test_gzip_is_known_without_its_ending(tmp_path, small):
     write_images(tmp_path, "mnist", map(gzip.compress, small))
     assert len(load("mnist", str(tmp_path)).train_images) == len(images()[0])
+
+
+def test_gzip_that_inflates_a_thousandfold_is_refused(tmp_path, small, monkeypatch):
+    monkeypatch.setattr(files, "INFLATED", 2**20)
+    write_images(tmp_path, "mnist", map(gzip.compress, small))
+    path = tmp_path / "mnist" / IDX_FILES[0]
+    path.write_bytes(gzip.compress(bytes(2**24)))  # 16 KiB
+    refused("mnist", tmp_path, str(path), "inflates to more than")
+    path.write_bytes(gzip.compress(small[0] + bytes(2**19)))  # within the bound
+    refused("mnist", tmp_path, str(path), "too long")
 
 
 def test_damaged_gzip_files_are_refused_by_name(tmp_path, small):

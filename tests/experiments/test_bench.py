@@ -1,5 +1,7 @@
 """Benchmarks run, name the device and print a row a variant; speed is not tested."""
 
+import contextlib
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -7,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from absl.testing import flagsaver
+from helpers import command, tools_anew
+
+from lmc_jax.results import files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,3 +71,37 @@ def test_a_record_without_time_says_so(tmp_path):
     table("accelerator", f"--out={tmp_path}", "--minutes=0")
     record = json.loads((tmp_path / "accelerator.json").read_text())
     assert {row["error"] for row in record["what failed"]} == {"no time was left"}
+
+
+@pytest.mark.slow
+def test_no_call_that_fails_loses_or_tears_a_cell(tmp_path, capsys):
+    ran = command("bench.writes", f"--out={tmp_path}")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    with capsys.disabled():
+        print("", *ran.stdout.splitlines()[1:], sep="\n")
+    rows = [line for line in ran.stdout.splitlines() if line.startswith(("st", "ne"))]
+    assert len(rows) == 6
+    for row in rows:
+        calls, said, lost, torn, differ, left = map(int, row.split()[-6:])
+        assert calls > 40
+        assert (lost, torn, differ) == (0, 0, 0)
+        assert (said > 0, left > 0) == ("kill" not in row, "kill" in row)
+
+
+@pytest.mark.slow
+def test_cells_that_are_written_in_place_would_be_torn(tmp_path, monkeypatch):
+    """Or the test above would prove nothing."""
+
+    @contextlib.contextmanager
+    def in_place(path):
+        try:
+            yield Path(path)
+        except OSError as error:
+            raise files.StoreError(str(error)) from error
+
+    monkeypatch.setattr(files, "replacing", in_place)
+    with flagsaver.flagsaver(), tools_anew():
+        writes = importlib.import_module("experiments.bench.writes")
+        monkeypatch.setattr(writes, "FAULTS", ("kill",))
+        rows = list(writes.injected(writes.of_students, tmp_path))
+    assert all(row["torn files"] for row in rows)

@@ -4,8 +4,10 @@ import contextlib
 import importlib
 import io
 import os
+import random
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -40,6 +42,7 @@ BEGINS = {
     "bench.networks": ["ours"],
     "bench.scaling": ["rate"],
     "bench.sizes": ["seconds"],
+    "bench.writes": ["injected"],
 }
 
 SANE = (
@@ -96,6 +99,23 @@ def idle(monkeypatch, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {".hypothesis"}
 
 
+def outcome(main, given):
+    """How a command ended; None where its work would begin."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        flagsaver.flagsaver(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main(given)
+        except Enough:
+            return None
+        except SystemExit as end:
+            return Ran(end.code, out.getvalue(), err.getvalue())
+    raise AssertionError("nothing happened")
+
+
 def check(main, names, *, refusals=True, grids=True):
     seen = {"grids": 0, "refusals": 0}
     pairs = st.tuples(st.sampled_from([*names, "nonsense"]), values)
@@ -112,23 +132,12 @@ def check(main, names, *, refusals=True, grids=True):
     @example([("out", "x")])  # which one command needs
     def any_flags(chosen):
         given = [f"--{name}={value}" for name, value in chosen]
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            flagsaver.flagsaver(),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            ended = None
-            try:
-                main(given)
-            except Enough:
-                seen["grids"] += 1
-                return
-            except SystemExit as end:
-                ended = Ran(end.code, out.getvalue(), err.getvalue())
-        assert ended, "nothing happened"
-        assert_one_line(ended)
-        seen["refusals"] += 1
+        ended = outcome(main, given)
+        if ended is None:
+            seen["grids"] += 1
+        else:
+            assert_one_line(ended)
+            seen["refusals"] += 1
 
     any_flags()
     assert seen["refusals"] > 5 or not refusals
@@ -146,8 +155,8 @@ def own(defined):
     ]
 
 
-@pytest.mark.parametrize("name", sorted(STUDIES))
-def test_any_flags_of_a_study_are_a_valid_grid_or_refused_in_one_line(name, idle):
+def of_study(name, idle):
+    """A study as a function of its flags, and their names."""
     study, defined = STUDIES[name], flags.FlagValues()
     study.define(defined)
 
@@ -155,11 +164,10 @@ def test_any_flags_of_a_study_are_a_valid_grid_or_refused_in_one_line(name, idle
         idle.setattr(sys, "argv", [name, *given])
         study.main()
 
-    check(main, own(defined))
+    return main, own(defined)
 
 
-@pytest.mark.parametrize("name", sorted([*tools(), *BENCHES]))
-def test_any_flags_of_a_tool_begin_its_work_or_are_refused_in_one_line(name, idle):
+def of_tool(name, idle):
     module = importlib.import_module(f"experiments.{name}")
     timing = sys.modules.get("experiments.bench.timing")
     begins = BEGINS.get(name, [])
@@ -175,5 +183,65 @@ def test_any_flags_of_a_tool_begin_its_work_or_are_refused_in_one_line(name, idl
         idle.setattr(sys, "argv", [name, *arguments, *given])
         command.run(module.main, *arguments)
 
+    return main, own(flags.FLAGS)
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_any_flags_of_a_study_are_a_valid_grid_or_refused_in_one_line(name, idle):
+    check(*of_study(name, idle))
+
+
+@pytest.mark.parametrize("name", sorted([*tools(), *BENCHES]))
+def test_any_flags_of_a_tool_begin_its_work_or_are_refused_in_one_line(name, idle):
     refusals, grids = name != "tools.results", not name.startswith("tools.")
-    check(main, own(flags.FLAGS), refusals=refusals, grids=grids)
+    check(*of_tool(name, idle), refusals=refusals, grids=grids)
+
+
+SETTINGS = 2000
+WORDS = {
+    "source": "gd;sgd;uniform;gd,uniform;dirichlet;equal;gaussian",
+    "matching": "types_opposed;weights;refine;;types_index,weights",
+    "optimizer": "adam;lion;rmsprop;sgd",
+    "precision": "float64;float32",
+    "preset": "quick;paper",
+    "barrier": "lerp;mean;midpoint",
+}
+NUMBERS = (
+    "1;2;3;5;7;11;20;100;1000;0.5;0.01;1e-6;2,3;5:9:2;2:40:x4;3,20;40:4000;40:9999;"
+    "1:9999"
+)
+
+
+def likely(choose, name):
+    """A value that a flag of this name may well have, or any."""
+    hopeful = WORDS.get(name, NUMBERS)
+    return choose.choice(choose.choice((hopeful, hopeful, SANE, HARD)).split(";"))
+
+
+@pytest.mark.slow
+def test_thousands_of_settings_begin_or_are_refused_in_a_line_within_two_seconds(
+    idle, capsys
+):
+    """One to four flags of any study, seeded; the same in every run."""
+    choose = random.Random(0)
+    mains = [of_study(name, idle) for name in sorted(STUDIES)]
+    begun, refused, slowest = 0, 0, 0.0
+    for _ in range(SETTINGS):
+        main, names = choose.choice(mains)
+        chosen = choose.sample([*names, "nonsense"], choose.randint(1, 4))
+        given = [f"--{name}={likely(choose, name)}" for name in chosen]
+        began = time.process_time()
+        ended = outcome(main, given)
+        slowest = max(slowest, time.process_time() - began)
+        if ended is None:
+            begun += 1
+        else:
+            assert_one_line(ended)
+            refused += 1
+    with capsys.disabled():
+        print(
+            f"\n{SETTINGS} settings: {begun} begin, {refused} are refused in one line "
+            f"with status 2; the slowest takes {slowest:.2f} s"
+        )
+    assert begun > 50
+    assert slowest < 1  # with a second of imports it is below 2

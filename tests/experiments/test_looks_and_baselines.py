@@ -54,3 +54,17 @@ def test_curves_look_as_the_registry_says(name):
     (line,) = by_matching.plot([1, 2], [1, 2], **matchers.look(name))
     assert matplotlib.colors.same_color(line.get_color(), matching.color)
     assert line.get_linestyle() == (":" if matching.baseline else "-")
+
+
+def test_a_curve_of_runs_that_all_diverged_says_so():
+    _, axes = plot.grid(1, 1)
+    lost = {"barrier_mean": float("nan"), "barrier_low": float("nan"), "pairs": 0}
+    lost["barrier_high"] = float("nan")
+    some = curve("direct", source="gd")
+    for rows, said in (
+        ([row | lost for row in some], ["GD, direct, all diverged"]),
+        ([some[0] | lost, *some[1:]], ["GD, direct"]),
+    ):
+        axes[0, 0].clear()
+        curves.draw(axes[0, 0], rows)
+        assert axes[0, 0].get_legend_handles_labels()[1] == said

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from absl import flags
 
-from experiments.lib import machine
+from experiments.lib import machine, settings
 from experiments.lib.lists import Refusal
 from experiments.lib.machine import Machine
 
@@ -13,6 +14,14 @@ def described(*arguments):
     """The machine of settings such as ``num_shards=4``."""
     pairs = (argument.split("=") for argument in arguments)
     return Machine(**{name: json.loads(value) for name, value in pairs})
+
+
+def values(text):
+    """What a flag such as ``num_shards=4`` gives."""
+    found = flags.FlagValues()
+    settings.define({**machine.SETTINGS, **machine.PROCESSES}, found)
+    found(["", f"--{text}"])
+    return found
 
 
 # --- shards ---------------------------------------------------------------------------
@@ -60,6 +69,20 @@ def test_impossible_shards_are_refused_in_one_line(arguments, variables):
         machine.shard(described(*arguments), array)
     assert "--num_shards" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:abc", ":", "", "host", "host:", ":80", "host:0", "host:65536"]
+)
+def test_addresses_without_host_or_port_are_refused_before_jax_sees_them(text):
+    with pytest.raises(Refusal, match="give HOST:PORT, a port of 1 to 65535"):
+        machine.given(values(f"coordinator_address={text}"))
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:80", "node-1:65535", "[::1]:1234"])
+def test_addresses_of_any_host_are_taken(text):
+    found = machine.given(values(f"coordinator_address={text}"))
+    assert found.coordinator_address == text
 
 
 @pytest.mark.parametrize(

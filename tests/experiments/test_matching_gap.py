@@ -42,7 +42,8 @@ def content(out, name):
     ],
 )
 def test_every_matching_is_compared_and_bounded(tmp_path, settings, cells, refined):
-    done = entrypoint("matching_gap", tmp_path, f"{GAP} {settings}")
+    given = GAP if "gd" in settings else GAP.replace("--steps=4000 --tol=1e-4 ", "")
+    done = entrypoint("matching_gap", tmp_path, f"{given} {settings}")
     assert (done.returncode, done.stderr) == (0, "")
     rows, claims = content(tmp_path, "matching_gap")
     assert len(rows) == cells * (len(PATHS) + 1)  # and the reference

@@ -4,8 +4,10 @@ import errno
 import os
 import signal
 import sys
+import threading
 import time
 
+import jax
 import pytest
 from cases import SWEEP
 from helpers import (
@@ -20,6 +22,7 @@ from helpers import (
     wait_for,
 )
 
+from experiments.lib import compute, machine, students
 from lmc_jax.results import files, store
 
 # --- stopped --------------------------------------------------------------------------
@@ -83,9 +86,9 @@ def test_signals_wait_for_a_file_that_is_being_written(tmp_path):
     path = tmp_path / "file"
     process = start(path, entrypoint=(sys.executable, "-c", WRITER))
     assert process.stdout.readline() == "writing\n"
-    process.terminate()
+    process.send_signal(signal.SIGHUP)  # of a terminal that was closed
     process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + signal.SIGHUP
     assert path.read_text() == "begun done"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -108,6 +111,29 @@ def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path):
     assert "2 kills" in ran.stdout
     said = "28 files with the arrays of an uninterrupted sweep, bit for bit"
     assert said in ran.stdout
+
+
+# --- several sweeps of one folder -----------------------------------------------------
+
+
+def test_a_sweep_that_ends_while_another_writes_the_summary_is_in_it(tmp_path, whole):
+    out = store.open_store(tmp_path)
+    one, other = map(store.read, store.cell_files(whole)[:2])
+    store.save(out, one.parameters, one.arrays, {})
+    meanwhile = threading.Thread(
+        target=compute.write_summary, args=(out, students.FAMILY, "lerp")
+    )
+
+    def slowly(records, definition):
+        rows = students.FAMILY.rows(records, definition)
+        store.save(out, other.parameters, other.arrays, {})
+        meanwhile.start()
+        meanwhile.join(0.5)  # it writes now, if nothing holds it
+        return rows
+
+    compute.write_summary(out, students.FAMILY._replace(rows=slowly), "lerp")
+    meanwhile.join()
+    assert len((out / "summary.csv").read_text().splitlines()) == 1 + 2
 
 
 # --- full disks -----------------------------------------------------------------------
@@ -151,7 +177,9 @@ def test_full_disk_ends_with_one_line_and_a_rerun_completes(
 
 def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
     assert sweep(tmp_path, "--save_weights").returncode == 0
-    assert command("tools.verify", tmp_path) == (0, "8 of 8 files are sound\n", "")
+    made = f"8 made by JAX {jax.__version__} on {jax.default_backend()}"
+    said = f"8 of 8 files are sound\n{made}\n"
+    assert command("tools.verify", tmp_path) == (0, said, "")
     cell, weights = (
         store.cell_files(tmp_path)[0],
         store.cell_files(tmp_path, weights=True)[1],
@@ -162,10 +190,10 @@ def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
     weights.write_bytes(data)
     status, out, err = command("tools.verify", tmp_path)
     assert status == 1
-    assert [line.count(".npz") for line in out.splitlines()] == [1, 1, 0]
+    assert [line.count(".npz") for line in out.splitlines()] == [1, 1, 0, 0]
     assert cell.name in out
     assert weights.name in out
-    assert out.endswith("6 of 8 files are sound\n")
+    assert "\n6 of 8 files are sound\n6 made by" in out
     assert len(err.splitlines()) == 1
     status, _, err = sweep(tmp_path, "--save_weights")
     assert status == 0
@@ -174,9 +202,7 @@ def test_verify_names_every_bad_file_and_the_sweep_mends_them(tmp_path):
     weights.unlink()
     status, out, _ = command("tools.verify", tmp_path)
     assert status == 1
-    assert out.endswith(
-        "has lost its weights, which were asked for\n6 of 7 files are sound\n"
-    )
+    assert "has lost its weights, which were asked for\n6 of 7 files are sound" in out
     assert sweep(tmp_path, "--save_weights").returncode == 0
     assert command("tools.verify", tmp_path).returncode == 0
 
@@ -201,11 +227,40 @@ def test_files_that_are_mixed_up_are_named_and_mended(tmp_path):
 
 
 def test_what_cannot_be_printed_ends_without_a_traceback(whole):
-    verify = f"{sys.executable} -m experiments.tools.verify {whole}"
-    for after, status in (("> /dev/full", 1), ("| true; exit ${PIPESTATUS[0]}", 141)):
+    verify = f"{sys.executable} -m experiments.tools.verify"
+    unread = "| true; exit ${PIPESTATUS[0]}"
+    for after, status in (
+        (f"{whole} > /dev/full", 1),
+        (f"{whole} {unread}", 141),
+        (f"--help {unread}", 141),
+        (f"{whole} >&-", 0),
+    ):
         script = ["bash", "-c", f"{verify} {after}"]
         found, _, err = run(entrypoint=script)
         assert (found, len(err.splitlines())) == (status, int(status == 1))
+
+
+@pytest.mark.slow
+def test_what_was_compiled_is_found_again_in_silence_and_gives_the_same_bits(
+    tmp_path, whole
+):
+    """With the variables that ``experiments.lib.machine`` names."""
+    variables = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
+    for name in ("TF_CPP_MIN_LOG_LEVEL", *variables):
+        assert f"{name}=" in machine.__doc__
+    variables["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    variables["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    for name in ("first", "second"):
+        out = tmp_path / name
+        ran = run(*SWEEP, f"--out={out}", variables=variables)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert same_arrays(arrays(out), arrays(whole))
+    assert list((tmp_path / "compiled").iterdir())
+
+
+def test_too_little_address_space_is_a_line():
+    script = ["bash", "-c", f"ulimit -v 2000000; {sys.executable} -m experiments"]
+    assert_one_line(run(entrypoint=script), "JAX needs 2", status=1)
 
 
 @pytest.mark.slow

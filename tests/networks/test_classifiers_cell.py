@@ -211,6 +211,7 @@ def test_every_setting_is_in_the_parameters():
         ({"pairs": 0}, "pairs=0: give at least 1"),
         ({"seed": 2**32}, "seed=4294967296: give at most 4294967295"),
         ({"layers": 1}, "layers=1: give at least 2"),
+        ({"layers": 2**31 - 1}, "layers=2147483647: give at most 1000"),
         ({"architecture": "gru"}, "architecture 'gru': choose among mlp, cnn"),
         (
             {"alignments": ("luck",)},

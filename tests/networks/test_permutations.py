@@ -114,6 +114,9 @@ WEIGHTS = {"a": np.zeros((2, 3)), "b": np.zeros(4)}
         ({"a": (None, "g"), "b": ("g",)}, "'g' has 3 units"),
         ({"a": (None, "g"), "b": (Tiled("g"),)}, "not a multiple of 3"),
         ({"a": (None, None), "b": (Tiled("g"),)}, "no plain axis"),
+        ({"a": ("g", None), "b": (Tiled("g", 0),)}, "give inner of at least 1"),
+        ({"a": ("g", None), "b": (Tiled("g", -1),)}, "give inner of at least 1"),
+        (None, "spec=None: give"),
     ],
 )
 def test_specifications_that_do_not_fit_are_refused_in_one_line(spec, said):
@@ -130,7 +133,10 @@ def test_two_arrays_of_one_path_are_refused():
 
 def test_permutations_of_unknown_groups_and_wrong_lengths_are_refused():
     spec = {"a": (None, "g"), "b": (None,)}
-    for perms in ({"h": [0, 1, 2]}, {"g": [0, 1]}):
+    for perms in (None, [0, 1, 2]):
+        with pytest.raises(ValueError, match="give the permutations by group"):
+            permute(WEIGHTS, spec, perms)
+    for perms in ({"h": [0, 1, 2]}, {"g": [0, 1]}, {"g": None}, {"g": 3}):
         with pytest.raises(ValueError, match=r"the groups are g \(3\)"):
             permute(WEIGHTS, spec, perms)
     floats, masks = np.arange(3.0), [True, False, True]

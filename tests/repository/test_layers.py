@@ -18,23 +18,24 @@ BELOW = {
     "numerics": set(),
     "paths": set(),
     "statistics": set(),
+    "versions": set(),
     "students": {"numerics"},
     "environment": {"students"},
     "theory": {"students"},
     "matching": {"numerics", "paths", "students"},
-    "sweep": {"numerics", "paths", "students", "matching", "environment"},
+    "sweep": {"numerics", "paths", "students", "matching", "environment", "versions"},
     "data": set(),
     "networks": {
         *("numerics", "paths", "students", "matching", "sweep"),
-        *("data", "environment"),
+        *("data", "environment", "versions"),
     },
-    "results": {"paths", "statistics", "students"},
+    "results": {"paths", "statistics", "students", "versions"},
     "simulation": {"environment", "paths", "results", "students", "sweep"},
 }
 # What is imported from outside beside the standard library, where it is limited.
 OUTSIDE = {
     "numerics": {"jax"},
-    "paths": {"jax"},
+    "paths": {"jax", "numpy"},
     "statistics": {"numpy"},
     "theory": {"numpy", "scipy"},
     "data": {"numpy", "pooch", "tqdm"},

@@ -23,6 +23,10 @@ def test_unusable_directories(tmp_path, name):
         store.open_store(tmp_path / name)
     assert len(str(caught.value).splitlines()) == 1
     assert (tmp_path / "file").read_text() == "mine"
+    if not name.startswith("file"):
+        with pytest.raises(store.StoreError, match="as the output directory"):
+            store.open_store(tmp_path / "new" / "below" / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing is left
 
 
 def test_a_directory_that_cannot_be_written(tmp_path, monkeypatch):
@@ -37,11 +41,13 @@ def test_a_directory_that_cannot_be_written(tmp_path, monkeypatch):
 def test_only_old_temporary_files_are_removed(out):
     young = out / "cells" / ".a.npz.1.lmc_jax.tmp"
     old = [out / "cells" / ".b.npz.2.lmc_jax.tmp", out / ".c.csv.3.lmc_jax.tmp"]
+    future = out / "cells" / ".d.npz.4.lmc_jax.tmp"  # by a clock that was wrong
     mine = out / ".mine.tmp"
-    for path in (young, mine, *old):
+    for path in (young, mine, future, *old):
         path.touch()
     for path in (mine, *old):
         os.utime(path, (0, time.time() - 2 * store._DAY))
+    os.utime(future, (0, time.time() + 400 * store._DAY))
     store.open_store(out)
     assert set(temporary_files(out)) == {young, mine}
     assert store.cell_files(out) == []

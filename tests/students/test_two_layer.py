@@ -279,3 +279,9 @@ def test_init_takes_traced_width_and_std(dtype):
         rtol = 4 * jnp.finfo(dtype).eps  # the normal quantile may be fused otherwise
         np.testing.assert_allclose(W[:m], alone, rtol=rtol, atol=0)
         np.testing.assert_array_equal(W[m:], 0)
+
+
+@pytest.mark.parametrize("function", [two_layer.loss, two_layer.gradient])
+def test_a_teacher_with_more_neurons_than_dimensions_is_refused(function):
+    with pytest.raises(ValueError, match=r"^k=5 > d=3: the teacher's k neurons need"):
+        function(jnp.ones((4, 3)), 5)
