@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,9 @@ import numpy as np
 
 TEMPORARY = ".lmc_jax.tmp"
 """How the names of files being written end."""
+
+DAY = 86_400.0
+"""Seconds; no living writer holds a temporary file for so long."""
 
 WRITING = threading.RLock()
 """Held while a file is written: who takes it may end the process and leave no trace."""
@@ -49,6 +53,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
         finally:
             with suppress(OSError):  # gone since the rename
                 temporary.unlink()
+
+
+def remove_dead(folder: Path) -> None:
+    """Removes the temporary files of writers that died more than a day ago."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        with suppress(FileNotFoundError):  # another process was faster
+            # Either way: a clock may have been wrong.
+            if abs(time.time() - path.stat().st_mtime) > DAY:
+                path.unlink()
 
 
 @contextmanager

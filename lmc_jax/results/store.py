@@ -19,7 +19,6 @@ import json
 import os
 import re
 import tempfile
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,13 +30,8 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lmc_jax.results.files import (
-    TEMPORARY,
-    StoreError,
-    or_nothing,
-    sync_folder,
-    write_atomic,
-)
+from lmc_jax.results import files
+from lmc_jax.results.files import StoreError, or_nothing, sync_folder, write_atomic
 from lmc_jax.versions import outdated
 
 SCHEMA = 1  # version of this layout and of what the arrays of a cell mean
@@ -48,7 +42,6 @@ _SEAL = len(_MARK % SCHEMA) + _HEX
 _PYTHON_ERRORS = (ValueError, LookupError, TypeError, RuntimeError, OSError, EOFError)
 _UNPARSABLE = (*_PYTHON_ERRORS, zipfile.BadZipFile, zlib.error)
 WEIGHTS = ".weights.npz"
-_DAY = 86_400.0  # seconds; no living writer holds a temporary file for so long
 
 Values = Mapping[str, Any]
 """None, bool, int, finite float, str, and lists, tuples or str-keyed dicts of these."""
@@ -114,12 +107,8 @@ def open_store(out: str | Path) -> Path:
                     sync_folder(folder.parent)
             with tempfile.TemporaryFile(dir=cells) as probe:
                 probe.write(b"probe")
-        pattern = f".*{TEMPORARY}"
-        for path in [*cells.glob(pattern), *cells.parent.glob(pattern)]:
-            with suppress(FileNotFoundError):  # another process was faster
-                # Either way: a clock may have been wrong.
-                if abs(time.time() - path.stat().st_mtime) > _DAY:
-                    path.unlink()
+        for folder in (cells, cells.parent):
+            files.remove_dead(folder)
     except (OSError, ValueError) as error:  # ValueError: cannot name any file
         fault = "it is a file" if isinstance(error, FileExistsError) else error
         message = f"cannot use {str(out)!r} as the output directory: {fault}"
@@ -232,11 +221,11 @@ def stored(out: str | Path, parameters: Values, *, weights: bool = False) -> boo
     has its name, which `save` could not replace.
     """
     path = cell_path(out, parameters)
-    files = [path, path.with_suffix(WEIGHTS)] if weights else [path]
-    for file in filter(_not_a_file, files):
+    paths = [path, path.with_suffix(WEIGHTS)] if weights else [path]
+    for file in filter(_not_a_file, paths):
         raise StoreError(f"{str(file)!r} is not a file: move it away")
-    if there := all(file.exists() for file in files):
-        for file in files:
+    if there := all(file.exists() for file in paths):
+        for file in paths:
             _read(file, with_arrays=False)
     return there
 

@@ -13,7 +13,7 @@ import pytest
 from cases import ARRAYS, PARAMETERS, PROVENANCE
 from helpers import found, store_alone, temporary_files
 
-from lmc_jax.results import store
+from lmc_jax.results import files, store
 
 
 @pytest.mark.parametrize("name", ["file", "file/below", "null\0byte", "long" * 99])
@@ -46,8 +46,8 @@ def test_only_old_temporary_files_are_removed(out):
     for path in (young, mine, future, *old):
         path.touch()
     for path in (mine, *old):
-        os.utime(path, (0, time.time() - 2 * store._DAY))
-    os.utime(future, (0, time.time() + 400 * store._DAY))
+        os.utime(path, (0, time.time() - 2 * files.DAY))
+    os.utime(future, (0, time.time() + 400 * files.DAY))
     store.open_store(out)
     assert set(temporary_files(out)) == {young, mine}
     assert store.cell_files(out) == []
