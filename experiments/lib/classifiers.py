@@ -16,6 +16,7 @@ from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.data import datasets
 from lmc_jax.networks import NORMS, training
 from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, compute, orders
+from lmc_jax.networks.cost import expected_cost
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import barrier
 from lmc_jax.results import store
@@ -269,6 +270,7 @@ FAMILY = Family(
     processes=False,
     unit="step",
     size=lambda cell: 2 * cell.pairs * cell.training.steps,
+    cost=expected_cost,
     work=work,
     rows=rows,
 )

@@ -24,6 +24,7 @@ from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.batches import batch_shape
 from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.cost import expected_cost
 from lmc_jax.sweep.run import sweep
 
 TRAINED = ("gd", "sgd")
@@ -195,6 +196,7 @@ FAMILY = Family(
     processes=True,
     unit="pair",
     size=lambda cell: cell.pairs,
+    cost=expected_cost,
     work=work,
     rows=summary.rows,
     named=lambda row, setting: {"rate": rate(row, setting)},

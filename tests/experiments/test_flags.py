@@ -39,6 +39,7 @@ BEGINS = {
     "bench.accelerator": ["keep_record", "save_cells"],
     "bench.networks": ["ours"],
     "bench.scaling": ["rate"],
+    "bench.shards": ["simulated", "compared"],
     "bench.sizes": ["seconds"],
 }
 
