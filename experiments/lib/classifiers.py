@@ -17,6 +17,7 @@ from lmc_jax.data import datasets
 from lmc_jax.networks import NORMS, training
 from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, compute, orders
 from lmc_jax.networks.cost import expected_cost
+from lmc_jax.networks.estimate import planned
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import barrier
 from lmc_jax.results import store
@@ -24,6 +25,7 @@ from lmc_jax.results.selection import kept_pairs
 from lmc_jax.statistics import mean_interval, named, ratio_interval
 from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
+from lmc_jax.sweep.estimate import Plan
 from lmc_jax.sweep.run import OutOfMemory
 
 SAMPLES = ("train", "test")
@@ -155,15 +157,28 @@ def work(
       OutOfMemory: when the networks of a cell do not fit.
     """
     unfinished = opened(options.out / "unfinished")
-    names = dict.fromkeys(cell.data for cell in grid)
-    folder = options.setting["data_dir"]
-    data = {name: datasets.load(name, folder) for name in names}
+    data = _data(grid, options.setting)
     for cell in grid:
         progress.set_description(f"{cell.data}, {cell.layers} layers of {cell.width}")
         own = data[cell.data]
         arrays, weights = _trained(cell, own, unfinished, progress)
         save(cell, arrays, training.leaves(weights), {"note": own.note})
         store.cell_path(unfinished, cell.parameters()).unlink(missing_ok=True)
+
+
+def plan(
+    grid: Sequence[ClassifierCell], setting: Values, progress: Callable[[int], object]
+) -> Plan:
+    """``compute.Family.plan``."""
+    return planned(grid, _data(grid, setting), progress)
+
+
+def _data(
+    grid: Sequence[ClassifierCell], setting: Values
+) -> dict[str, datasets.Dataset]:
+    """The data sets of the cells by name."""
+    names = dict.fromkeys(cell.data for cell in grid)
+    return {name: datasets.load(name, setting["data_dir"]) for name in names}
 
 
 def _trained(
@@ -271,6 +286,7 @@ FAMILY = Family(
     unit="step",
     size=lambda cell: 2 * cell.pairs * cell.training.steps,
     cost=expected_cost,
+    plan=plan,
     work=work,
     rows=rows,
 )

@@ -21,6 +21,7 @@ from experiments.lib.shards import Shard
 from lmc_jax import environment
 from lmc_jax.results import files, store
 from lmc_jax.sweep import devices
+from lmc_jax.sweep.estimate import Plan
 
 
 class Family(NamedTuple):
@@ -32,7 +33,8 @@ class Family(NamedTuple):
     task: the parameter of this name in their cells, empty without. settings: what a
     user may choose of the cells. processes: whether several processes can compute a
     batch together. unit, size: what progress counts, and how many a cell has. cost:
-    what a cell is expected to cost, in any unit, the same on every machine. work:
+    what a cell is expected to cost, in any unit, the same on every machine. plan:
+    ``plan(cells, setting, progress)`` measures what they will take here. work:
     ``work(cells, save, progress, options)`` computes cells, and calls ``save(cell,
     arrays, weights, notes)`` with each. rows: records and a barrier's definition to the
     rows of summary.csv. named: a row and the settings to further columns of the row.
@@ -44,6 +46,7 @@ class Family(NamedTuple):
     unit: str
     size: Callable[[Any], int]
     cost: Callable[[Any], float]
+    plan: Callable[[Sequence[Any], Values, Callable[[int], object]], Plan]
     work: Callable[..., None]
     rows: Callable[[Iterable[store.Record], str], list[dict[str, Any]]]
     named: Callable[[Mapping[str, Any], Values], dict[str, Any]] = lambda *_: {}

@@ -9,6 +9,7 @@ Python. Flags are read here and nowhere below.
 import dataclasses
 import operator
 import shlex
+import tempfile
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,18 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from experiments.lib import claims, command, compute, machine, plot, settings, students
+from experiments.lib import (
+    claims,
+    command,
+    compute,
+    estimate,
+    machine,
+    plot,
+    settings,
+    students,
+)
 from experiments.lib.claims import Claim
-from experiments.lib.compute import Family
+from experiments.lib.compute import Done, Family
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import table
@@ -163,6 +173,10 @@ class Study:
             *("verbose", False, "Print all rows, and every case of a statement."),
             flag_values=values,
         )
+        flags.DEFINE_bool(
+            *("estimate", False, "Print what it would take, and store nothing."),
+            flag_values=values,
+        )
         settings.define(machine.SETTINGS, values)
         if self.family.processes:
             settings.define(machine.PROCESSES, values)
@@ -185,6 +199,8 @@ class Study:
         if not self.family.processes:
             machine.alone(place)
         environment.configure()
+        if values.estimate:
+            raise Done(self._estimate(setting, place))
         grid = self.cells(setting)
         records = compute.computed(self.family, grid, setting, place)
         out = Path(setting["out"])
@@ -195,6 +211,14 @@ class Study:
         ]
         rows = self.rows(Measured(setting, grid, records, of_grid))
         return self._written(rows, setting, [summary], _command(self, values))
+
+    def _estimate(self, setting: Values, place: machine.Machine) -> str:
+        """What it would take; OUT is not made, which grids of networks try to."""
+        if machine.told(place):
+            raise Refusal("--estimate is for one process: start one alone")
+        with tempfile.TemporaryDirectory() as elsewhere:
+            grid = self.cells(setting | {"out": elsewhere})
+        return estimate.report(self.family, grid, setting)
 
     def _written(
         self, rows: Any, setting: Values, written: list[Path], command: str
