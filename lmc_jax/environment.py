@@ -3,6 +3,7 @@
 import functools
 import os
 import platform
+import resource
 import shlex
 import subprocess
 import sys
@@ -108,6 +109,13 @@ def _numpy_loss_and_gradient(W: np.ndarray, k: int) -> tuple[float, np.ndarray]:
     charge = signs * norms
     slope = units * (np.sin(theta) @ charge)[:, None] + (np.pi - theta) @ signed
     return charge @ kernel @ charge / (4 * np.pi), slope[: len(W)] / (2 * np.pi)
+
+
+def peak_memory() -> int:
+    """Bytes, the most that a device has held so far; of this process on CPU."""
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    peaks = [found.get("peak_bytes_in_use", 0) for found in stats]
+    return max(peaks) or 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def provenance() -> dict[str, Any]:

@@ -18,6 +18,8 @@ from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.data import datasets
 from lmc_jax.networks import NORMS, training
 from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, compute, orders
+from lmc_jax.networks.cost import expected_cost
+from lmc_jax.networks.estimate import planned
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import barrier
 from lmc_jax.results import files, store
@@ -26,6 +28,7 @@ from lmc_jax.results.summary import made_by
 from lmc_jax.statistics import mean_interval, named, ratio_interval
 from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
+from lmc_jax.sweep.estimate import Plan
 from lmc_jax.sweep.run import OutOfMemory
 
 SAMPLES = ("train", "test")
@@ -165,9 +168,7 @@ def work(
       OutOfMemory: when the networks of a cell do not fit.
     """
     unfinished = opened(options.out / "unfinished")
-    names = dict.fromkeys(cell.data for cell in grid)
-    folder = options.setting["data_dir"]
-    data = {name: datasets.load(name, folder) for name in names}
+    data = _data(grid, options.setting)
     for cell in grid:
         progress.set_description(f"{cell.data}, {cell.layers} layers of {cell.width}")
         own = data[cell.data]
@@ -175,6 +176,21 @@ def work(
         save(cell, arrays, training.leaves(weights), {"note": own.note})
         with contextlib.suppress(OSError):  # nobody needs it any more
             store.cell_path(unfinished, cell.parameters()).unlink()
+
+
+def plan(
+    grid: Sequence[ClassifierCell], setting: Values, progress: Callable[[int], object]
+) -> Plan:
+    """``compute.Family.plan``."""
+    return planned(grid, _data(grid, setting), progress)
+
+
+def _data(
+    grid: Sequence[ClassifierCell], setting: Values
+) -> dict[str, datasets.Dataset]:
+    """The data sets of the cells by name."""
+    names = dict.fromkeys(cell.data for cell in grid)
+    return {name: datasets.load(name, setting["data_dir"]) for name in names}
 
 
 def _trained(
@@ -282,6 +298,8 @@ FAMILY = Family(
     processes=False,
     unit="step",
     size=lambda cell: 2 * cell.pairs * cell.training.steps,
+    cost=expected_cost,
+    plan=plan,
     work=work,
     rows=rows,
     curves=curves,

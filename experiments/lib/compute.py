@@ -7,7 +7,7 @@ have of their own.
 import collections
 import errno
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,13 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lib import machine
+from experiments.lib import machine, shards
 from experiments.lib.lists import Refusal
 from experiments.lib.machine import Machine
 from experiments.lib.settings import Setting, Values
+from experiments.lib.shards import Shard
 from lmc_jax import environment
 from lmc_jax.results import files, store
 from lmc_jax.sweep import devices
+from lmc_jax.sweep.estimate import Plan
 
 
 class Family(NamedTuple):
@@ -32,7 +34,9 @@ class Family(NamedTuple):
 
     task: the parameter of this name in their cells, empty without. settings: what a
     user may choose of the cells. processes: whether several processes can compute a
-    batch together. unit, size: what progress counts, and how many a cell has. work:
+    batch together. unit, size: what progress counts, and how many a cell has. cost:
+    what a cell is expected to cost, in any unit, the same on every machine. plan:
+    ``plan(cells, setting, progress)`` measures what they will take here. work:
     ``work(cells, save, progress, options)`` computes cells, and calls ``save(cell,
     arrays, weights, notes)`` with each. rows: records and a barrier's definition to the
     rows of summary.csv. named: a row and the settings to further columns of the row.
@@ -45,6 +49,8 @@ class Family(NamedTuple):
     processes: bool
     unit: str
     size: Callable[[Any], int]
+    cost: Callable[[Any], float]
+    plan: Callable[[Sequence[Any], Values, Callable[[int], object]], Plan]
     work: Callable[..., None]
     rows: Callable[[Iterable[store.Record], str], list[dict[str, Any]]]
     curves: Callable[[Values], int]
@@ -85,11 +91,10 @@ def computed(
             opened(out)
             missing = lacking(out, cells, weights)
         missing = machine.agreed(cells, missing)
-        mine = np.arange(len(cells)) % shard.of == shard.number
         if missing.any() and not missing.all() and devices.is_first_process():
             print(f"{len(cells) - missing.sum()} of {len(cells)} cells found in {out}")
-        if todo := [cells[i] for i in np.flatnonzero(missing & mine)]:
-            _compute(family, todo, Options(setting, place, out))
+        options = Options(setting, place, out)
+        _compute(family, _parts(family, cells, missing, shard, options), options)
         devices.leave()
     if not devices.is_first_process():
         raise Done
@@ -101,23 +106,56 @@ def computed(
     return store.Records(out, [cell.parameters() for cell in grid])
 
 
-def _compute(family: Family, cells: Sequence[Any], options: Options) -> None:
-    setting = options.setting
-    origin = environment.provenance() | {
-        "self_check": environment.self_check(),
-        "flags": {name: str(value) for name, value in setting.items()},
-    }
+def _parts(
+    family: Family,
+    cells: list[Any],
+    missing: np.ndarray,
+    shard: Shard,
+    options: Options,
+) -> Iterator[list[Any]]:
+    """The cells that this shard is to compute, in parts, by what is still missing."""
+    if shard.of == 1:
+        if missing.any():
+            yield [cells[i] for i in np.flatnonzero(missing)]
+        return
+    costs = [family.cost(cell) for cell in cells]
+    order = shards.ranked(costs)
+    own = (shards.dealt(costs, shard.of) == shard.number)[order]
+    cells, missing = [cells[i] for i in order], missing[order]
+    finish = options.machine.finish
+    while (part := shards.part(missing, own, shard, finish=finish)).size:
+        yield [cells[i] for i in part]
+        missing[part] = False
+        if finish:
+            missing = _still(missing, cells, options)
+
+
+def _still(missing: np.ndarray, cells: list[Any], options: Options) -> np.ndarray:
+    """Which of the missing cells are missing now, by the first process's reading."""
+    if devices.is_first_process():
+        at = np.flatnonzero(missing)
+        weights = options.setting["save_weights"]
+        missing[at] = lacking(options.out, [cells[i] for i in at], weights)
+    return devices.from_first_process(missing).copy()  # to be written to
+
+
+def _compute(family: Family, parts: Iterable[Sequence[Any]], options: Options) -> None:
+    setting, origin = options.setting, dict[str, Any]()
 
     def save(cell, arrays, weights, notes):
         if devices.is_first_process():
             kept = weights if setting["save_weights"] else None
             store.save(options.out, cell.parameters(), arrays, origin | notes, kept)
 
-    total = sum(map(family.size, cells))
     silent = not (devices.is_first_process() and sys.stderr.isatty())
-    progress = tqdm(total=total, unit=family.unit, disable=silent)
-    with progress:
-        family.work(cells, save, progress, options)
+    for cells in parts:
+        if not origin:
+            flags = {name: str(value) for name, value in setting.items()}
+            check = {"self_check": environment.self_check(), "flags": flags}
+            origin |= environment.provenance() | check
+        total = sum(map(family.size, cells))
+        with tqdm(total=total, unit=family.unit, disable=silent) as progress:
+            family.work(cells, save, progress, options)
 
 
 def opened(out: Path) -> Path:

@@ -1,12 +1,13 @@
 """Where a sweep runs: shards, several processes; values, not flags.
 
-On a cluster, choose one of two ways. Shards do not talk: each computes every n-th cell
-into the shared OUT and can be started again alone; the last one to finish draws. In a
-Slurm array their numbers are found:
+On a cluster, choose one of two ways. Shards do not talk: the cells are dealt to them by
+expected cost, each computes its own into the shared OUT and can be started again alone;
+the last one to finish draws. With --finish a shard that is done goes on with what is
+missing of the others' cells. In a Slurm array their numbers are found:
 
     #!/bin/bash
     #SBATCH --array=0-7 --cpus-per-task=4 --time=04:00:00
-    python -m experiments.barrier_vs_width --preset=paper --out=$SCRATCH/widths
+    python -m experiments.barrier_vs_width --preset=paper --out=$SCRATCH/widths --finish
 
 For one of its tasks again add --num_shards=8 and submit it with --array=3. Elsewhere
 give --num_shards and --shard_index.
@@ -31,7 +32,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -39,6 +40,7 @@ from absl import flags
 
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Setting
+from experiments.lib.shards import Shard
 from lmc_jax import environment
 from lmc_jax.results import store
 from lmc_jax.sweep import devices
@@ -50,6 +52,7 @@ MOST_HALVINGS = 30  # no batch has more than 2^30
 SETTINGS = {
     "num_shards": Setting(int, "Jobs that share OUT. Default: the Slurm array's."),
     "shard_index": Setting(int, "Which of them this is, 0 ... num_shards - 1."),
+    "finish": Setting(bool, "Then compute what other shards have not finished."),
 }
 # Of those whose batches several processes, or smaller ones, compute.
 PROCESSES = {
@@ -69,6 +72,7 @@ class Machine:
 
     num_shards: int | None = None
     shard_index: int | None = None
+    finish: bool = False
     distributed: bool | None = None
     coordinator_address: str | None = None
     num_processes: int | None = None
@@ -107,13 +111,6 @@ def announce() -> None:
 
 
 # --- independent shards --------------------------------------------------------------
-
-
-class Shard(NamedTuple):
-    """The cells of a grid that a job computes: every ``of``-th, from ``number``."""
-
-    number: int
-    of: int
 
 
 def shard(machine: Machine, variables: Mapping[str, str] = os.environ) -> Shard:

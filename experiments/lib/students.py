@@ -25,6 +25,8 @@ from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.batches import batch_shape
 from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.cost import expected_cost
+from lmc_jax.sweep.estimate import planned
 from lmc_jax.sweep.run import sweep
 
 TRAINED = ("gd", "sgd")
@@ -235,6 +237,8 @@ FAMILY = Family(
     processes=True,
     unit="pair",
     size=lambda cell: cell.pairs,
+    cost=expected_cost,
+    plan=lambda cells, setting, progress: planned(cells, progress),
     work=work,
     rows=summary.rows,
     named=lambda row, setting: {"rate": rate(row, setting)},

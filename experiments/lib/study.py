@@ -9,6 +9,7 @@ Python. Flags are read here and nowhere below.
 import dataclasses
 import operator
 import shlex
+import tempfile
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,18 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from experiments.lib import claims, command, compute, machine, plot, settings, students
+from experiments.lib import (
+    claims,
+    command,
+    compute,
+    estimate,
+    machine,
+    plot,
+    settings,
+    students,
+)
 from experiments.lib.claims import Claim
-from experiments.lib.compute import Family
+from experiments.lib.compute import Done, Family
 from experiments.lib.lists import MOST_CURVES, Refusal
 from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import table
@@ -190,6 +200,10 @@ class Study:
             *("verbose", False, "Print all rows, and every case of a statement."),
             flag_values=values,
         )
+        flags.DEFINE_bool(
+            *("estimate", False, "Print what it would take, and store nothing."),
+            flag_values=values,
+        )
         settings.define(machine.SETTINGS, values)
         if self.family.processes:
             settings.define(machine.PROCESSES, values)
@@ -221,7 +235,12 @@ class Study:
                 f"{MOST_CURVES} in all"
             )
         environment.configure()
-        grid = self.cells(setting)
+        if values.estimate and machine.told(place):
+            raise Refusal("--estimate is for one process: start one alone")
+        with tempfile.TemporaryDirectory() as elsewhere:
+            # Grids of networks make the folder, which an estimate must not.
+            moved = {"out": elsewhere} if values.estimate else {}
+            grid = self.cells(setting | moved)
         self._require_use(grid, setting, values)
         return setting, place, grid
 
@@ -239,6 +258,8 @@ class Study:
 
     def _run(self, values: flags.FlagValues) -> Result:
         setting, place, grid = self._asked(values)
+        if values.estimate:
+            raise Done(estimate.report(self.family, grid, setting))
         records = compute.computed(self.family, grid, setting, place)
         out = Path(setting["out"])
         summary, every = compute.write_summary(out, self.family, setting["barrier"])

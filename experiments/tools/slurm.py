@@ -60,7 +60,10 @@ def main(name: str, *settings: str) -> None:
         jobs = [
             executor.submit(
                 submitit.helpers.CommandFunction(
-                    [*line, f"--num_shards={SHARDS.value}", f"--shard_index={shard}"]
+                    [
+                        *(*line, "--finish", f"--num_shards={SHARDS.value}"),
+                        f"--shard_index={shard}",
+                    ]
                 )
             )
             for shard in range(SHARDS.value)

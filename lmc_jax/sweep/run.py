@@ -5,6 +5,7 @@ Widths are batched together by zero-row padding, which is exact, into the few si
 any company.
 """
 
+import dataclasses
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,10 +56,7 @@ def sweep(
     Raises:
       OutOfMemory: when not even two runs a device fit.
     """
-    groups: dict[Any, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(_program(cell), []).append(cell)
-    ahead = compiled_ahead(list(groups.values()), lambda: halvings)
+    ahead = compiled_ahead(grouped(cells), lambda: halvings)
     for number, group in enumerate(ahead, 1):
         results = _Results(group, save, weights)
         while not _computed(results, halvings, progress):
@@ -121,13 +119,20 @@ def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _program(cell: Cell) -> Any:
-    """Cells with equal programs are computed in the same batches."""
+def grouped(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Cells of equal programs, which are computed in the same batches."""
+    groups: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((padded_width(cell.m), curve(cell)), []).append(cell)
+    return list(groups.values())
+
+
+def curve(cell: Cell) -> Any:
+    """What cells of one curve share: all but the width and the learning rate."""
     source = cell.source
     if isinstance(source, Descent):
         source = programs.any_lr(source)
-    shape = (cell.k, cell.d, padded_width(cell.m), cell.pairs)
-    return (*shape, cell.seed, cell.matchings, cell.points, cell.pqi, source)
+    return dataclasses.replace(cell, m=1, source=source)
 
 
 def _batches(stream: Iterator[Pair], size: int) -> Iterator[list[Pair]]:

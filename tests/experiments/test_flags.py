@@ -41,6 +41,7 @@ BEGINS = {
     "bench.accelerator": ["keep_record", "save_cells"],
     "bench.networks": ["ours"],
     "bench.scaling": ["rate"],
+    "bench.shards": ["simulated", "compared"],
     "bench.sizes": ["seconds"],
     "bench.writes": ["injected"],
 }

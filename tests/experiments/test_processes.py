@@ -56,6 +56,14 @@ def test_two_processes_make_the_files_of_one(tmp_path, whole):
 
 
 @pytest.mark.slow
+def test_two_processes_that_are_a_shard_finish_the_cells_of_the_other(tmp_path, whole):
+    shard = ("--num_shards=2", "--shard_index=1", "--finish")
+    statuses, ends = ended(together(*SWEEP, *shard, f"--out={tmp_path}"))
+    assert statuses == [0, 0], ends
+    assert same_arrays(arrays(tmp_path), arrays(whole))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("victim", "stop"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGTERM)]
 )

@@ -1,0 +1,74 @@
+"""What --estimate expects beside what then happens: three sweeps from the beginning."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from experiments import barrier_vs_width, mnist_mlp
+from experiments.bench import timing
+from experiments.bench.sweep import PROGRAMS
+from experiments.lib.compute import Options
+from experiments.lib.machine import Machine
+from experiments.lib.study import Study
+
+# Settings over those of the quick preset; and those of a trial.
+SWEEPS: dict[str, tuple[Study, dict[str, Any], dict[str, Any]]] = {
+    "GD and uniform minima": (
+        barrier_vs_width.STUDY,
+        {"pairs": 200, "matching": "types_index,types_opposed"},
+        {"k": "2", "m": "2,3", "pairs": 2},
+    ),
+    "SGD, float64": (
+        barrier_vs_width.STUDY,
+        {
+            **{"k": "5", "m": "6,8,12,16,24,40", "source": "sgd", "batch": 64},
+            **{"lr_times_m": "1,2", "pairs": 20, "precision": "float64"},
+        },
+        {"k": "2", "m": "2", "pairs": 2, "source": "sgd", "steps": 200},
+    ),
+    "MLPs on MNIST": (
+        mnist_mlp.STUDY,
+        {"widths": "8,16,24,32,48,64", "steps": 2000},
+        {"widths": "2", "train_images": 200, "test_images": 50, "steps": 4},
+    ),
+}
+
+
+def main() -> None:
+    rows = []
+    for name, (study, given, tiny) in tqdm(SWEEPS.items(), disable=None):
+        defaults = {key: setting.default for key, setting in study.choices.items()}
+        chosen = {**study.shared, **study.presets["quick"], **given}
+        with tempfile.TemporaryDirectory() as out:
+            setting = {**defaults, **chosen, **(tiny if timing.TINY.value else {})}
+            rows.append({"sweep": name, **compared(study, setting | {"out": out})})
+    timing.show(rows)
+
+
+def compared(study: Study, setting: dict[str, Any]) -> dict[str, Any]:
+    """Seconds expected and taken by a sweep, and seconds that the estimate took."""
+    grid, family = study.cells(setting), study.family
+    begun = time.perf_counter()
+    plan = family.plan(grid, setting, lambda sizes: None)
+    expected, planned = plan.seconds(grid), time.perf_counter()
+    timing.forget(PROGRAMS)
+    with tqdm(disable=True) as progress:
+        options = Options(setting, Machine(), Path(setting["out"]))
+        family.work(grid, lambda *_: None, progress, options)
+    took = time.perf_counter() - planned
+    return {
+        "cells": len(grid),
+        "runs": plan.runs,
+        "programs": plan.programs,
+        "expected s": expected,
+        "took s": took,
+        "ratio": expected / took,
+        "to estimate s": planned - begun,
+    }
+
+
+if __name__ == "__main__":
+    timing.run(main)
