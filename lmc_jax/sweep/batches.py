@@ -17,8 +17,12 @@ from lmc_jax.sweep.programs import padded_width
 
 # Kernel elements of one step that a device works on at a time: within the cache of a
 # core (of 2**14 ... 2**19 the best, or within the noise of it, on both ends of the
-# range of JAX: experiments.bench.choices), or a guess at what fills an accelerator.
-ELEMENTS = {"cpu": 2**16, "gpu": 2**25, "tpu": 2**24}
+# range of JAX: experiments.bench.choices). An accelerator shall have 64 for each of the
+# threads it holds, about 2**18 on an H100, which no measurement has confirmed.
+ELEMENTS = {"cpu": 2**16, "gpu": 2**24, "tpu": 2**24}
+# Of memory, at most, that an element takes: 85 by XLA's own analysis of every program
+# of a sweep on CPU, at k = 5 and 20, m = 10 to 100, in both precisions.
+BYTES = 128
 
 # Groups of cells whose programs are compiled before they are needed.
 GROUPS_AHEAD = 2
@@ -31,22 +35,43 @@ def batch_shape(cell: Cell, halvings: int = 0) -> tuple[int, int]:
     return (runs, pairs) if isinstance(cell.source, Descent) else (pairs, pairs)
 
 
-def _share(elements: int, wanted: int, halvings: int) -> int:
+def room(device: jax.Device) -> int:
+    """Kernel elements of one step that a device works on at a time.
+
+    A power of two: as many as an accelerator is filled by, and at most a quarter of its
+    memory, since two rounds of runs and what is measured are there as well.
+    """
+    elements = ELEMENTS[device.platform]
+    if device.platform == "cpu":
+        return elements
+    held = (device.memory_stats() or {}).get("bytes_limit", 0)
+    fits = held // (4 * BYTES)
+    return min(elements, 1 << (fits.bit_length() - 1)) if fits else elements
+
+
+def _share(elements: int, wanted: int | None, halvings: int) -> int:
     """Batch size over all devices: at least 2 a device, within memory, from the cell.
 
     One alone would take another program on CPU, with other rounding.
     """
-    count = jax.device_count()
-    room = ELEMENTS[jax.devices()[0].platform] // elements
-    return count * max(2, min(room, -(-wanted // count)) >> halvings)
+    count, device = jax.device_count(), jax.devices()[0]
+    share = room(device) // elements
+    if wanted is not None:
+        share = min(share, -(-wanted // count))
+    return count * max(2, share >> halvings)
 
 
 def slots(cell: Cell, halvings: int = 0) -> int:
-    """Runs of all devices that descend at a time."""
+    """Runs of all devices that descend at a time.
+
+    On an accelerator as many as fill it, since slots take the runs of all cells of a
+    program: otherwise cells of few pairs would leave it idle.
+    """
     size = padded_width(cell.m)
     batch = cell.source.batch if isinstance(cell.source, Descent) else 0
     elements = size * (batch or size + cell.k)
-    return _share(elements, 2 * cell.pairs, halvings)
+    wanted = 2 * cell.pairs if jax.devices()[0].platform == "cpu" else None
+    return _share(elements, wanted, halvings)
 
 
 def pair_batch(cell: Cell, halvings: int = 0) -> int:

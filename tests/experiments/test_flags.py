@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.__main__ import studies, tools
-from experiments.lib import classifiers, command, compute, machine
+from experiments.lib import classifiers, command, compute, estimate, machine
 from lmc_jax.data import datasets
 
 # Of each command; another number draws new ones in each run.
@@ -39,6 +39,7 @@ BEGINS = {
     "tools.reproduce": ["Path"],  # it makes a folder for every study
     "tools.results": ["table"],
     "bench.accelerator": ["keep_record", "save_cells"],
+    "bench.estimate": ["compared"],
     "bench.networks": ["ours"],
     "bench.scaling": ["rate"],
     "bench.shards": ["simulated", "compared"],
@@ -89,6 +90,7 @@ def idle(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for module in (compute, classifiers):
         monkeypatch.setattr(module, "opened", begin)
+    monkeypatch.setattr(estimate, "report", begin)
     for name in ("run", "Popen"):
         monkeypatch.setattr(subprocess, name, begin)
     monkeypatch.setattr(machine, "announce", lambda: None)

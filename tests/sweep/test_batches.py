@@ -7,6 +7,7 @@ import pytest
 from cases import BASE, GD32, GD64, SGD, UNIFORM, assert_same_bits, swept
 
 from lmc_jax.sweep import batches, programs
+from lmc_jax.sweep.cell import Cell
 from lmc_jax.sweep.run import OutOfMemory
 
 LARGE = dataclasses.replace(SGD, batch=256)  # for which XLA has other kernels
@@ -26,6 +27,61 @@ def test_cell_has_the_same_bits_at_every_batch_of_two_or_more(source, m):
         shapes.add(batches.batch_shape(cell, halvings))
     assert len(shapes) > 2
     assert min(min(shape) for shape in shapes) == 2
+
+
+class Accelerator:
+    """What a device says of itself."""
+
+    platform = "gpu"
+
+    def __init__(self, gib=None):
+        self.gib = gib
+
+    def memory_stats(self):
+        return self.gib and {"bytes_limit": int(self.gib * 2**30)}
+
+
+@pytest.mark.parametrize(
+    ("gib", "elements"),
+    # One that does not say; ones that hold more than fills them; ones that do not.
+    [(None, 2**24), (141, 2**24), (60, 2**24), (7.9, 2**23), (3.9, 2**22), (1, 2**21)],
+)
+def test_batches_fill_an_accelerator_and_a_quarter_of_its_memory(
+    gib, elements, monkeypatch
+):
+    device = Accelerator(gib)
+    assert batches.room(device) == elements
+    assert gib is None or elements * batches.BYTES <= gib * 2**30 / 4
+    monkeypatch.setattr(jax, "devices", lambda: [device])
+    few, many = (dataclasses.replace(BASE, pairs=pairs) for pairs in (5, 10**6))
+    count = jax.device_count()
+    # 8 rows and k = 2 more: as many slots whatever the cell, its own pairs measured.
+    assert batches.slots(few) == batches.slots(many) == count * (elements // 80)
+    assert batches.slots(few, 1) == count * (elements // 80 // 2)
+    assert batches.pair_batch(few) == count * -(-5 // count)
+
+
+def test_cores_are_given_what_their_cache_holds_and_no_more_than_a_cell_has():
+    assert batches.room(jax.devices()[0]) == 2**16
+    assert batches.slots(BASE) == 2 * BASE.pairs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(("k", "m"), [(5, 10), (20, 40)])
+def test_no_program_takes_more_memory_an_element_than_batches_are_sized_for(
+    k, m, precision, monkeypatch
+):
+    monkeypatch.setattr(batches, "ELEMENTS", {"cpu": 2**20})
+    source = dataclasses.replace(BASE.source, precision=precision)
+    cell = Cell(k, m, m, source, pairs=10**6)
+    size = programs.padded_width(m)
+    for program, shapes in batches.programs_of(cell):
+        found = program.lower(*shapes).compile().memory_analysis()
+        held = found.temp_size_in_bytes + found.argument_size_in_bytes
+        held += found.output_size_in_bytes
+        # By device, as are the elements.
+        assert held / (2**20 // (size * (size + k)) * size * (size + k)) < batches.BYTES
 
 
 class Memory:
