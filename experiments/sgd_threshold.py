@@ -75,16 +75,26 @@ def cells(setting: Values) -> list[Cell]:
     grid = []
     for k in integers(setting["k"], "k"):
         for m in students.widths(k, setting):
-            for batch in sizes:
-                with refusing():
-                    limit = threshold(k, m, setting["d"], batch) * m
-                rates = [f"{c * limit:.4g}" for c in numbers(setting["scan"], "scan")]
-                one: Values = {"k": f"{k}", "m": f"{m}", "m_over_k": None}
-                one |= {"lr_times_m": ",".join(rates)}
-                one |= {"source": "gd"} if batch == np.inf else {"source": "sgd"}
-                one |= {"batch": 0 if batch == np.inf else batch}
-                grid += students.cells(setting | one)
+            with refusing():
+                grid += _of_shape(k, m, sizes, setting)
     return grid
+
+
+def _of_shape(k: int, m: int, sizes: list[float], setting: Values) -> list[Cell]:
+    dense, sparse = (threshold(k, n, setting["d"], np.inf) for n in (m, k))
+    raised = min(numbers(setting["raised"], "raised"))
+    if raised * dense >= sparse:
+        raise Refusal(f"--m={m}: no minimum is stable at --raised={raised:g}")
+    found = []
+    for batch in sizes:
+        limit = threshold(k, m, setting["d"], batch) * m
+        rates = [f"{c * limit:.4g}" for c in numbers(setting["scan"], "scan")]
+        one: Values = {"k": f"{k}", "m": f"{m}", "m_over_k": None}
+        one |= {"lr_times_m": ",".join(rates)}
+        one |= {"source": "gd"} if batch == np.inf else {"source": "sgd"}
+        one |= {"batch": 0 if batch == np.inf else batch}
+        found += students.cells(setting | one)
+    return found
 
 
 def threshold(k: int, m: int, d: int | None, batch: float) -> float:
@@ -97,24 +107,37 @@ def threshold(k: int, m: int, d: int | None, batch: float) -> float:
 
 
 class Rows(NamedTuple):
-    """A row a cell; what became of GD from other starts; its first steps."""
+    """A row a cell, and what became of descent from other starts.
+
+    fates: of GD. noisy: of SGD near sparse minima. paths: GD's first steps.
+    """
 
     cells: list[dict]
     fates: list[dict]
+    noisy: list[dict]
     paths: list[restarts.Path]
 
 
 def rows(measured: Measured) -> Rows:
     setting = measured.setting
     found = [described(record) for record in measured.records]
-    fates, paths = [], []
-    for k, m in dict.fromkeys((row["k"], row["m"]) for row in found):
+    fates, noisy, paths = [], [], []
+    for (k, m), own in claims.places(found).items():
+        place = restarts.Place(k, m, setting["d"] or k, 2 * setting["pairs"], setting)
         limit = threshold(k, m, setting["d"], np.inf)
         rates = [c * limit for c in numbers(setting["raised"], "raised")]
-        place = restarts.Place(k, m, setting["d"] or k, 2 * setting["pairs"], setting)
         fates += [row | {"threshold": limit * m} for row in place.fates(limit, rates)]
+        middle = {
+            int(batch): (
+                curve[0]["threshold"] / m + threshold(k, k, setting["d"], batch)
+            )
+            / 2
+            for batch, curve in claims.batches(own).items()
+            if batch < np.inf
+        }
+        noisy += place.noisy(middle)
         paths.append(place.path(FAR * limit))
-    return Rows(found, fates, paths)
+    return Rows(found, fates, noisy, paths)
 
 
 def described(record: store.Record) -> dict[str, Any]:
@@ -266,7 +289,8 @@ def path_caption(rows: Rows, setting: Values) -> str:
         f"η, their living rows moved by N(0, {restarts.LIVING:g}²), with zero rows "
         f"exactly 0, or moved by N(0, {restarts.DEAD:g}²). Middle and right: the first "
         f"steps from small weights at η = {FAR:g}η*, median and range of the runs; "
-        "dotted: ηm/2, its value once all neurons lie on one ray."
+        "dotted: ηm/2, its value once all neurons lie on one ray. SGD from near the "
+        "sparsest minima is not drawn, and judged with the others."
     )
 
 
@@ -281,10 +305,13 @@ STUDY = Study(
     figures=(
         Figure("sgd_threshold", draw, caption, lambda rows: claims.sgd(rows.cells)),
         Figure(
-            "gd_divergence",
+            "divergence",
             draw_paths,
             path_caption,
-            lambda rows: claims.gd(rows.fates, rows.paths),
+            lambda rows: [
+                *claims.gd(rows.fates, rows.paths),
+                *claims.noisy(rows.noisy),
+            ],
         ),
     ),
     own={

@@ -1,6 +1,7 @@
-"""GD from near minima and from small weights: where it stays, how it diverges."""
+"""Descent from near minima: where GD and SGD stay, and how GD diverges."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ STARTS = {
     "exact": "from sparse minima, zero rows 0",
     "touched": "from sparse minima, zero rows moved",
 }
+SPARSE = ("exact", "touched")
 
 
 class Path(NamedTuple):
@@ -55,18 +57,32 @@ class Place(NamedTuple):
         sparsest = 2 / balanced_sharpness(self.k)
         found = []
         for lr in (rate for rate in rates if rate <= sparsest):
-            exact, touched = self._sparse(lr)
-            starts = {"small": small, "dense": dense, "exact": exact}
-            for start, W in (starts | {"touched": touched}).items():
-                row = {"k": self.k, "m": self.m, "start": start, "runs": self.runs}
-                row |= {"lr_times_m": lr * self.m, "sparsest": sparsest * self.m}
+            starts = {"small": small, "dense": dense} | self._sparse(lr)
+            for start, W in starts.items():
+                row = self._named(start, lr) | {"sparsest": sparsest * self.m}
                 found.append(row | self._fate(W, lr))
         return found
+
+    def noisy(self, rates: Mapping[int, float]) -> list[dict[str, Any]]:
+        """A row for each batch size, given with a rate, and start of SGD.
+
+        Near the sparsest minima, k neurons on k axes.
+        """
+        starts = self._sparse(2 / balanced_sharpness(self.k))
+        return [
+            self._named(start, lr) | {"B": batch} | self._fate(starts[start], lr, batch)
+            for batch, lr in rates.items()
+            for start in SPARSE
+        ]
 
     def path(self, lr: float) -> Path:
         """The first steps from small weights."""
         losses, curvatures = _followed(self._small(), self.k, lr)
         return Path(lr, np.asarray(losses), lr * np.asarray(curvatures))
+
+    def _named(self, start: str, lr: float) -> dict[str, Any]:
+        names = {"k": self.k, "m": self.m, "start": start, "runs": self.runs}
+        return names | {"lr_times_m": lr * self.m}
 
     def _small(self) -> Array:
         keys = jax.random.split(jax.random.key(self.setting["seed"]), self.runs)
@@ -74,7 +90,7 @@ class Place(NamedTuple):
         make = functools.partial(two_layer.init, m=self.m, d=self.d, std=std)
         return jax.vmap(lambda key: make(key, dtype=jnp.float64))(keys)
 
-    def _sparse(self, lr: float) -> tuple[Array, Array]:
+    def _sparse(self, lr: float) -> dict[str, Array]:
         """Near the densest stable minima, with zero rows exactly 0 and moved."""
         zeros = round(self.m * float(zero_fraction(lr, self.m, self.k)))
         rng = np.random.default_rng(self.setting["seed"])
@@ -86,15 +102,17 @@ class Place(NamedTuple):
         W[:, : len(kinds)] += LIVING * noise[:, : len(kinds)]
         moved = W.copy()
         moved[:, len(kinds) :] += DEAD * noise[:, len(kinds) :]
-        return jnp.asarray(W), jnp.asarray(moved)
+        return dict(zip(SPARSE, (jnp.asarray(W), jnp.asarray(moved)), strict=True))
 
-    def _run(self, W: Array, lr: float) -> descent.Trained:
+    def _run(self, W: Array, lr: float, batch: int = 0) -> descent.Trained:
         names = ("tol", "check_every", "hold")
         given = {name: self.setting[name] for name in names}
-        return _run(W, lr, k=self.k, steps=STEPS, **given)
+        key = jax.random.fold_in(jax.random.key(self.setting["seed"]), 1)
+        keys = jax.random.split(key, self.runs) if batch else None
+        return _run(W, lr, keys, k=self.k, steps=STEPS, batch=batch, **given)
 
-    def _fate(self, W: Array, lr: float) -> dict[str, Any]:
-        end = self._run(W, lr)
+    def _fate(self, W: Array, lr: float, batch: int = 0) -> dict[str, Any]:
+        end = self._run(W, lr, batch)
         status = np.asarray(end.status)
         lost = status == descent.DIVERGED
         last = np.asarray(end.weights)[lost]
@@ -108,10 +126,10 @@ class Place(NamedTuple):
 
 
 @functools.partial(
-    jax.jit, static_argnames=("k", "steps", "tol", "check_every", "hold")
+    jax.jit, static_argnames=("k", "steps", "batch", "tol", "check_every", "hold")
 )
-def _run(W: Array, lr: float, **static) -> descent.Trained:
-    return jax.vmap(lambda w: descent.run(w, lr=lr, **static))(W)
+def _run(W: Array, lr: float, keys: Array | None, **static) -> descent.Trained:
+    return jax.vmap(lambda w, key: descent.run(w, lr=lr, key=key, **static))(W, keys)
 
 
 @functools.partial(jax.jit, static_argnums=1)

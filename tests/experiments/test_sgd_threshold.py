@@ -20,6 +20,7 @@ SETTING = {
 
 def test_rates_are_in_units_of_each_threshold():
     asked = {"k": "2,3", "m": "4,6", "d": 5, "batch": "8", "scan": "0.5,1.5"}
+    asked |= {"raised": "1.2"}
     grid = sgd_threshold.cells(SETTING | asked | {"pairs": 2, "steps": 10})
     assert len(grid) == 2 * 2 * 2 * 2
     for cell, relative in zip(grid, [0.5, 1.5] * 8, strict=True):
@@ -38,6 +39,7 @@ def test_rates_are_in_units_of_each_threshold():
         ("--source=uniform", "unknown 'uniform', choose among gd, sgd"),
         ("--k=5 --m=4", "width m must be an integer >= k = 5, got 4"),
         ("--k=5 --d=4", "d must be an integer >= k = 5, got 4"),
+        ("--k=5 --m=5", "--m=5: no minimum is stable at --raised=1.05"),
         ("--batch=0", "batch must be >= 1, got 0"),
     ],
 )
@@ -116,7 +118,7 @@ def test_only_rows_that_are_exactly_zero_are_kept_at_zero(fates):
 
 def test_sparse_starts_are_near_stable_minima(place):
     lr = 1.4 * float(stability.critical_learning_rate(6, 3))
-    for W, dead in zip(place._sparse(lr), (0, 1e-6), strict=True):
+    for W, dead in zip(place._sparse(lr).values(), (0, 1e-6), strict=True):
         norms = np.linalg.norm(W, axis=-1)
         living = (norms > 1e-2).sum(axis=1)
         np.testing.assert_array_equal(living, living[0])
@@ -126,6 +128,17 @@ def test_sparse_starts_are_near_stable_minima(place):
         counts = stability.balanced_counts(living[0], 3)
         assert lr * stability.gauss_newton_sharpness(counts) <= 2
         assert max(oracles.loss(np.asarray(w), 3) for w in W) < 0.01
+
+
+def test_sgd_too_stays_at_zero_rows_only(place):
+    lr = 1.5 * float(sgd_critical_learning_rate([2] * 3, 4, 8))
+    found = place.noisy({8: lr})
+    assert [row["lr_times_m"] for row in found] == [6 * lr] * 2
+    assert [(row["converged"], row["diverged"]) for row in found] == [(1, 0), (0, 1)]
+    assert [claim.holds for claim in claims.noisy(found)] == [True]
+    assert [claim.holds for claim in claims.noisy(found[::-1])] == [True]
+    found[1]["diverged"] = 0.9
+    assert [claim.holds for claim in claims.noisy(found)] == [False]
 
 
 def test_the_first_steps_are_those_of_gd(place):
