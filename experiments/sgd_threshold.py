@@ -103,6 +103,11 @@ def threshold(k: int, m: int, d: int | None, batch: float) -> float:
     return float(sgd_critical_learning_rate(counts, k if d is None else d, batch))
 
 
+def _between(k: int, m: int, d: int | None, batch: float) -> float:
+    """Halfway from η*(B) of dense minima to that of the sparsest, k neurons."""
+    return (threshold(k, m, d, batch) + threshold(k, k, d, batch)) / 2
+
+
 # --- rows ----------------------------------------------------------------------------
 
 
@@ -127,15 +132,8 @@ def rows(measured: Measured) -> Rows:
         limit = threshold(k, m, setting["d"], np.inf)
         rates = [c * limit for c in numbers(setting["raised"], "raised")]
         fates += [row | {"threshold": limit * m} for row in place.fates(limit, rates)]
-        middle = {
-            int(batch): (
-                curve[0]["threshold"] / m + threshold(k, k, setting["d"], batch)
-            )
-            / 2
-            for batch, curve in claims.batches(own).items()
-            if batch < np.inf
-        }
-        noisy += place.noisy(middle)
+        sizes = [int(batch) for batch in claims.batches(own) if batch < np.inf]
+        noisy += place.noisy({B: _between(k, m, setting["d"], B) for B in sizes})
         paths.append(place.path(FAR * limit))
     return Rows(found, fates, noisy, paths)
 
