@@ -177,6 +177,10 @@ PANELS = {
     "zero_fraction": "zero-row fraction",
     "diverged": "share diverged",
 }
+KINDS = {
+    "converged": ("half left all minima", plot.ORANGE, "s"),
+    "dense": ("half left dense minima", plot.RED, "o"),
+}
 
 
 def draw(rows: Rows):
@@ -191,7 +195,7 @@ def draw(rows: Rows):
     axes[0, 0].set_title("threshold")
     for panel, title in zip(axes[0, 1:], PANELS.values(), strict=True):
         panel.set_title(title)
-    plot.legend(figure, axes, columns=7)
+    plot.legend(figure, axes, columns=5)
     return figure
 
 
@@ -202,12 +206,12 @@ def _draw_thresholds(panel, curves_by_batch: dict[float, list[dict]]) -> None:
     places = [min(batch, end) for batch in curves_by_batch]
     predicted = [curve[0]["threshold"] for curve in curves_by_batch.values()]
     panel.plot(places, predicted, color=plot.BLACK, label="predicted η*m")
-    for x, curve in zip(places, curves_by_batch.values(), strict=True):
-        if (found := claims.crossing(curve)) is not None:
-            style: Any = {"color": plot.RED, "marker": "o", "linestyle": ""}
-            label = "half left, between two rates"
-            low, place, high = found
-            plot.points(panel, [x], [place], [low], [high], **style, label=label)
+    for share, (label, color, marker) in KINDS.items():
+        style: Any = {"color": color, "marker": marker, "linestyle": ""}
+        for x, curve in zip(places, curves_by_batch.values(), strict=True):
+            if (found := claims.crossing(curve, share)) is not None:
+                low, place, high = found
+                plot.points(panel, [x], [place], [low], [high], **style, label=label)
     ticks = [x for x in (1, 10, 100, 1000) if x < end]
     panel.set(xscale="log")
     panel.set_xticks([*ticks, end], labels=[*map(str, ticks), "∞"])
@@ -271,9 +275,9 @@ def caption(rows: Rows, setting: Values) -> str:
         f"<= {setting['zero_row']:g}); a run is at a minimum when its loss is below "
         f"{setting['tol']:g} at {setting['hold']} looks in a row, "
         f"{setting['check_every']} steps apart, within {setting['steps']} steps. "
-        "Zero-row fraction: of the runs at a minimum. Left: red, the two rates between "
-        "which the share at dense minima falls through one half, and where, "
-        f"interpolated. Initial scale, dimension and learning rates {students.LOST}."
+        "Zero-row fraction: of the runs at a minimum. Left: the rates between which the "
+        "share of runs at minima, dense or all, falls through one half, and the place "
+        f"by interpolation. Initial scale, dimension and learning rates {students.LOST}."
     )
 
 

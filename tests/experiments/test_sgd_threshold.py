@@ -61,31 +61,33 @@ def row(rate, dense, converged, diverged, zeros=0.0, batch=8.0):
 
 
 LOST = [row(1.8, 1, 1, 0), row(2.2, 0.4, 0.5, 0.45, 0.2), row(2.6, 0, 0, 1)]
-SPARSE = [row(1.8, 1, 1, 0), row(2.2, 0, 1, 0, 1), row(2.6, 0, 0.2, 0.8, 2)]
+SPARSE = [row(1.8, 1, 1, 0), row(2.2, 0, 1, 0, 1), row(2.6, 0, 0.8, 0.2, 2)]
+SPARSE += [row(3.0, 0, 0, 1)]
 LATE = [row(1.8, 1, 1, 0), row(2.2, 1, 1, 0), row(2.6, 0.9, 1, 0), row(3, 0, 0, 1)]
 SLOW = [row(1.8, 1, 1, 0), row(2.2, 0, 0.4, 0.1, 1), row(2.6, 0, 0, 0.3)]
 
 
 @pytest.mark.parametrize(
-    ("curve", "threshold", "sparse", "lost"),
+    ("curve", "dense", "ends", "sparse", "lost"),
     [
-        (LOST, True, False, True),
-        (SPARSE, True, True, ...),
-        (LATE, False, False, True),
-        (SLOW, True, False, None),
+        (LOST, True, True, False, True),
+        (SPARSE, True, False, True, ...),
+        (LATE, False, False, False, True),
+        (SLOW, True, True, False, None),
     ],
     ids=["lost", "sparse", "late", "slow"],
 )
-def test_verdicts_on_sgd(curve, threshold, sparse, lost):
-    first, second, *third = claims.sgd(curve)
-    assert (first.holds, second.holds) == (threshold, sparse)
-    assert [claim.holds for claim in third] == ([] if lost is ... else [lost])
-    assert all(claim.corrects == second.text for claim in third)
+def test_verdicts_on_sgd(curve, dense, ends, sparse, lost):
+    first, second, third, *fourth = claims.sgd(curve)
+    assert (first.holds, second.holds, third.holds) == (dense, ends, sparse)
+    assert [claim.holds for claim in fourth] == ([] if lost is ... else [lost])
+    assert all(claim.corrects == third.text for claim in fourth)
 
 
 def test_a_share_that_never_falls_is_not_judged():
     assert claims.sgd(LATE[:2])[0].holds is None
     assert claims.crossing(LATE[:2]) is None
+    assert claims.crossing(LOST[1:]) is None
     assert claims.crossing(LOST) == pytest.approx((1.8, 1.8 + 0.4 * 5 / 6, 2.2))
 
 
