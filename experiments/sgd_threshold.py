@@ -275,9 +275,10 @@ def caption(rows: Rows, setting: Values) -> str:
         f"<= {setting['zero_row']:g}); a run is at a minimum when its loss is below "
         f"{setting['tol']:g} at {setting['hold']} looks in a row, "
         f"{setting['check_every']} steps apart, within {setting['steps']} steps. "
-        "Zero-row fraction: of the runs at a minimum. Left: the rates between which the "
-        "share of runs at minima, dense or all, falls through one half, and the place "
-        f"by interpolation. Initial scale, dimension and learning rates {students.LOST}."
+        "Zero-row fraction: of the runs at a minimum. Left: the rates between which "
+        "the share of runs at minima, dense or all, falls through one half, and the "
+        "place by interpolation. Initial scale, dimension and learning rates "
+        f"{students.LOST}."
     )
 
 
