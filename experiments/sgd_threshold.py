@@ -212,7 +212,7 @@ def _draw_thresholds(panel, curves_by_batch: dict[float, list[dict]]) -> None:
             if (found := claims.crossing(curve, share)) is not None:
                 low, place, high = found
                 plot.points(panel, [x], [place], [low], [high], **style, label=label)
-    ticks = [x for x in (1, 10, 100, 1000) if x < end]
+    ticks = [x for x in (1, 10, 100, 1000) if x < end / 2]
     panel.set(xscale="log")
     panel.set_xticks([*ticks, end], labels=[*map(str, ticks), "∞"])
     panel.minorticks_off()
@@ -243,6 +243,7 @@ def draw_paths(rows: Rows):
             curve = [row for row in found if row["start"] == start]
             rates = [row["lr_times_m"] for row in curve]
             style: Any = {"color": plot.CYCLE[i], "marker": plot.MARKERS[i]}
+            style |= {"markersize": 7 - 1.5 * i, "linewidth": 2 - 0.4 * i}  # all seen
             shares = [row["diverged"] for row in curve]
             line[0].plot(rates, shares, **style, label=restarts.STARTS[start])
         plot.mark(line[0], found[0]["threshold"], "η*m of dense minima")

@@ -63,6 +63,7 @@ def row(rate, dense, converged, diverged, zeros=0.0, batch=8.0):
 LOST = [row(1.8, 1, 1, 0), row(2.2, 0.4, 0.5, 0.45, 0.2), row(2.6, 0, 0, 1)]
 SPARSE = [row(1.8, 1, 1, 0), row(2.2, 0, 1, 0, 1), row(2.6, 0, 0.8, 0.2, 2)]
 SPARSE += [row(3.0, 0, 0, 1)]
+ALWAYS = [row(1.8, 0, 1, 0, 1), row(2.2, 0, 1, 0, 1), row(2.6, 0, 0, 1)]
 LATE = [row(1.8, 1, 1, 0), row(2.2, 1, 1, 0), row(2.6, 0.9, 1, 0), row(3, 0, 0, 1)]
 SLOW = [row(1.8, 1, 1, 0), row(2.2, 0, 0.4, 0.1, 1), row(2.6, 0, 0, 0.3)]
 
@@ -72,10 +73,11 @@ SLOW = [row(1.8, 1, 1, 0), row(2.2, 0, 0.4, 0.1, 1), row(2.6, 0, 0, 0.3)]
     [
         (LOST, True, True, False, True),
         (SPARSE, True, False, True, ...),
+        (ALWAYS, None, False, False, True),
         (LATE, False, False, False, True),
         (SLOW, True, True, False, None),
     ],
-    ids=["lost", "sparse", "late", "slow"],
+    ids=["lost", "sparse", "always", "late", "slow"],
 )
 def test_verdicts_on_sgd(curve, dense, ends, sparse, lost):
     first, second, third, *fourth = claims.sgd(curve)
