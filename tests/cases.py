@@ -32,6 +32,10 @@ SPARSITY = (
     "--k=2 --d=2 --m=4,6 --fixed_m=4 --scan=2,4 --lr_times_m=2 --pairs=2 --tol=1e-4 "
     "--hold=1 --steps=2000"
 )
+SGD_THRESHOLD = (
+    "--k=2 --d=2 --m=4 --batch=4 --scan=0.6,1.5 --raised=1.2 --pairs=2 --tol=1e-4 "
+    "--hold=1 --steps=2000"
+)
 CLASSIFIERS = (
     "--train_images=60 --test_images=20 --pairs=2 --steps=6 --batch=20 --looks=2 "
     "--points=3 --widths=2,4"

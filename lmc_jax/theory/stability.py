@@ -65,6 +65,21 @@ def balanced_sharpness(k: int) -> float:
     return (own + other + float(np.hypot(own - other, np.sqrt(k - 1) / 2))) / 2
 
 
+def balanced_counts(m: ArrayLike, k: int) -> NDArray[np.int64]:
+    """Numbers of neurons of each type, as equal as can be: those of least λ_max.
+
+    >>> balanced_counts([6, 8], 3).tolist()
+    [[2, 2, 2], [3, 3, 2]]
+
+    Takes widths ``[...]`` >= k; returns ``[..., k]``.
+
+    Raises:
+      ValueError: for m < k, or not an integer.
+    """
+    each = widths(m, k).astype(np.int64)[..., None]
+    return each // k + (np.arange(k) < each % k)
+
+
 def critical_learning_rate(m: ArrayLike, k: int) -> Floats:
     """η* = 2k/(m μ_k): the largest stable learning rate without zero neurons.
 
@@ -140,9 +155,7 @@ def _limits(m: int, k: int) -> Floats:
     λ_max is convex and symmetric in n: of all n with the same sum the most balanced has
     the least, and that grows with the sum, so that the limits fall.
     """
-    active = np.arange(k, m + 1)
-    balanced = active[:, None] // k + (np.arange(k) < active[:, None] % k)
-    return 2 / gauss_newton_sharpness(balanced)
+    return 2 / gauss_newton_sharpness(balanced_counts(np.arange(k, m + 1), k))
 
 
 @functools.cache

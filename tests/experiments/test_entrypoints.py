@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cases import BARRIER_RATE, DOUBLE_DESCENT, SPARSITY
+from cases import BARRIER_RATE, DOUBLE_DESCENT, SGD_THRESHOLD, SPARSITY
 from helpers import assert_one_line, command, times
 
 from experiments.lib.claims import Claim
@@ -15,6 +15,7 @@ from experiments.lib.claims import Claim
         ("double_descent", DOUBLE_DESCENT, ["double_descent"]),
         ("barrier_rate", BARRIER_RATE, ["barrier_rate"]),
         ("sparsity", SPARSITY, ["sparsity_vs_width", "sparsity_vs_rate"]),
+        ("sgd_threshold", SGD_THRESHOLD, ["sgd_threshold", "divergence"]),
     ],
 )
 def test_leaves_figures_and_claims_and_computes_nothing_twice(

@@ -19,6 +19,7 @@ from cases import (
     DOUBLE_DESCENT,
     GAP,
     PLANTED,
+    SGD_THRESHOLD,
     SPARSITY,
 )
 from helpers import ROOT, command
@@ -32,6 +33,7 @@ TINY = {
     "double_descent": DOUBLE_DESCENT,
     "barrier_rate": BARRIER_RATE,
     "sparsity": SPARSITY,
+    "sgd_threshold": SGD_THRESHOLD,
     "barrier_vs_width": SMALL,
     "tools.slurm": SMALL,
     "overlap": "--k=2 --m=3,4 --pairs=3",

@@ -1,0 +1,172 @@
+"""SGD's threshold: its cells, its verdicts, and GD from other starts."""
+
+import math
+
+import numpy as np
+import oracles
+import pytest
+from helpers import assert_one_line, command
+
+from experiments import sgd_threshold
+from experiments.claims import sgd_threshold as claims
+from experiments.lib import restarts
+from lmc_jax.theory import stability
+from lmc_jax.theory.sgd_stability import sgd_critical_learning_rate
+
+SETTING = {
+    name: one.default for name, one in sgd_threshold.STUDY.choices.items()
+} | sgd_threshold.SHARED
+
+
+def test_rates_are_in_units_of_each_threshold():
+    asked = {"k": "2,3", "m": "4,6", "d": 5, "batch": "8", "scan": "0.5,1.5"}
+    asked |= {"raised": "1.2"}
+    grid = sgd_threshold.cells(SETTING | asked | {"pairs": 2, "steps": 10})
+    assert len(grid) == 2 * 2 * 2 * 2
+    for cell, relative in zip(grid, [0.5, 1.5] * 8, strict=True):
+        counts = stability.balanced_counts(cell.m, cell.k)
+        batch = cell.source.batch or np.inf
+        limit = sgd_critical_learning_rate(counts, 5, batch)
+        assert cell.source.lr == pytest.approx(relative * limit, rel=1e-3)
+    assert {cell.source.batch for cell in grid} == {0, 8}
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ("--lr=0.1", "--lr: give rates in units of the threshold, as --scan"),
+        ("--lr_times_m=2", "--lr_times_m: give rates in units"),
+        ("--source=uniform", "unknown 'uniform', choose among gd, sgd"),
+        ("--k=5 --m=4", "width m must be an integer >= k = 5, got 4"),
+        ("--k=5 --d=4", "d must be an integer >= k = 5, got 4"),
+        ("--k=5 --m=5", "--m=5: no minimum is stable at --raised=1.05"),
+        ("--batch=0", "batch must be >= 1, got 0"),
+    ],
+)
+def test_bad_settings_are_refused_in_one_line(asked, line, tmp_path):
+    out = f"--out={tmp_path}/out"
+    assert_one_line(command("sgd_threshold", *asked.split(), out), line)
+    assert not (tmp_path / "out").exists()
+
+
+def row(rate, dense, converged, diverged, zeros=0.0, batch=8.0):
+    """At m = 10 with its threshold at ηm = 2; ``zeros`` a student."""
+    fraction = zeros / 10 if converged else math.nan
+    return {
+        **{"k": 5, "m": 10, "B": batch, "lr_times_m": rate, "threshold": 2.0},
+        **{"runs": 40, "ended": round(40 * converged), "dense_mean": dense},
+        **{"converged_mean": converged, "diverged_mean": diverged},
+        **{f"zero_fraction_{end}": fraction for end in ("mean", "low", "high")},
+    }
+
+
+LOST = [row(1.8, 1, 1, 0), row(2.2, 0.4, 0.5, 0.45, 0.2), row(2.6, 0, 0, 1)]
+SPARSE = [row(1.8, 1, 1, 0), row(2.2, 0, 1, 0, 1), row(2.6, 0, 0.8, 0.2, 2)]
+SPARSE += [row(3.0, 0, 0, 1)]
+ALWAYS = [row(1.8, 0, 1, 0, 1), row(2.2, 0, 1, 0, 1), row(2.6, 0, 0, 1)]
+LATE = [row(1.8, 1, 1, 0), row(2.2, 1, 1, 0), row(2.6, 0.9, 1, 0), row(3, 0, 0, 1)]
+SLOW = [row(1.8, 1, 1, 0), row(2.2, 0, 0.4, 0.1, 1), row(2.6, 0, 0, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("curve", "dense", "ends", "sparse", "lost"),
+    [
+        (LOST, True, True, False, True),
+        (SPARSE, True, False, True, ...),
+        (ALWAYS, None, False, False, True),
+        (LATE, False, False, False, True),
+        (SLOW, True, True, False, None),
+    ],
+    ids=["lost", "sparse", "always", "late", "slow"],
+)
+def test_verdicts_on_sgd(curve, dense, ends, sparse, lost):
+    first, second, third, *fourth = claims.sgd(curve)
+    assert (first.holds, second.holds, third.holds) == (dense, ends, sparse)
+    assert [claim.holds for claim in fourth] == ([] if lost is ... else [lost])
+    assert all(claim.corrects == third.text for claim in fourth)
+
+
+def test_a_share_that_never_falls_is_not_judged():
+    assert claims.sgd(LATE[:2])[0].holds is None
+    assert claims.crossing(LATE[:2]) is None
+    assert claims.crossing(LOST[1:]) is None
+    assert claims.crossing(LOST) == pytest.approx((1.8, 1.8 + 0.4 * 5 / 6, 2.2))
+
+
+def test_gd_is_not_asked_for_the_sentence_on_sgd():
+    (only,) = claims.sgd([one | {"B": np.inf} for one in SPARSE])
+    assert only.case == "k = 5, m = 10, GD"
+
+
+@pytest.fixture(scope="module")
+def place():
+    setting = SETTING | {"hold": 1, "tol": 1e-5}
+    return restarts.Place(k=3, m=6, d=4, runs=4, setting=setting)
+
+
+@pytest.fixture(scope="module")
+def fates(place):
+    limit = float(stability.critical_learning_rate(6, 3))
+    return place.fates(limit, [1.4 * limit, 1.7 * limit, 2.1 * limit])
+
+
+def test_only_rows_that_are_exactly_zero_are_kept_at_zero(fates):
+    by_start = {start: [] for start in restarts.STARTS}
+    for found in fates:
+        by_start[found["start"]].append((found["converged"], found["diverged"]))
+    # Beyond 2η* no minimum of six neurons is stable: there is no third rate.
+    assert by_start.pop("exact") == [(1, 0)] * 2
+    assert by_start == dict.fromkeys(by_start, [(0, 1)] * 2)
+    assert min(found["aligned"] for found in fates) > 0.99
+
+
+def test_sparse_starts_are_near_stable_minima(place):
+    lr = 1.4 * float(stability.critical_learning_rate(6, 3))
+    for W, dead in zip(place._sparse(lr).values(), (0, 1e-6), strict=True):
+        norms = np.linalg.norm(W, axis=-1)
+        living = (norms > 1e-2).sum(axis=1)
+        np.testing.assert_array_equal(living, living[0])
+        assert 3 <= living[0] < 6
+        assert np.all(norms[:, living[0] :] <= 6 * dead)
+        assert np.all((norms[:, living[0] :] > 0) == (dead > 0))
+        counts = stability.balanced_counts(living[0], 3)
+        assert lr * stability.gauss_newton_sharpness(counts) <= 2
+        assert max(oracles.loss(np.asarray(w), 3) for w in W) < 0.01
+
+
+def test_sgd_too_stays_at_zero_rows_only(place):
+    lr = 1.5 * float(sgd_critical_learning_rate([2] * 3, 4, 8))
+    found = place.noisy({8: lr})
+    assert [row["lr_times_m"] for row in found] == [6 * lr] * 2
+    assert [(row["converged"], row["diverged"]) for row in found] == [(1, 0), (0, 1)]
+    assert [claim.holds for claim in claims.noisy(found)] == [True]
+    assert [claim.holds for claim in claims.noisy(found[::-1])] == [True]
+    found[1]["diverged"] = 0.9
+    assert [claim.holds for claim in claims.noisy(found)] == [False]
+
+
+def test_the_first_steps_are_those_of_gd(place):
+    path = place.path(0.4)
+    W = np.asarray(place._small())[0]
+    losses = []
+    for _ in range(len(path.losses)):
+        losses.append(oracles.loss(W, 3))
+        W = W - 0.4 * oracles.gradient(W, 3)
+    np.testing.assert_allclose(path.losses[:, 0], losses, rtol=1e-9)
+    assert path.edges.shape == path.losses.shape == (1 + restarts.FIRST, 4)
+
+
+def test_claims_on_gd_follow_from_where_it_ends(place, fates):
+    path = place.path(1.7 * float(stability.critical_learning_rate(6, 3)))
+    found = claims.gd(fates, [path])
+    assert [claim.holds for claim in found] == [True] * 4
+    stays = [one | {"diverged": 0.0} for one in fates]
+    assert [claim.holds for claim in claims.gd(stays, [path])] == [
+        *(True, None, None, True)
+    ]
+    lost = [one | {"converged": 0.9, "aligned": 0.9} for one in fates]
+    assert [claim.holds for claim in claims.gd(lost, [path])[:3:2]] == [False, False]
+    losses = path.losses.copy()
+    losses[5, 2] = 1e-3 * losses[0, 2]
+    near = path._replace(losses=losses)
+    assert claims.gd(fates, [near])[3].holds is False
