@@ -69,11 +69,12 @@ def described(record: store.Record, definition: str) -> list[dict]:
     """The summary's rows of a cell, with what they were made of.
 
     ``values`` are the pairs' estimates. ``bound_mean`` is the mean of the largest
-    certificate at the inner points of the path. A violation is a pair with a loss above
-    its certificate at the same t, by more than rounding. ``alike`` is the number of
-    pairs with equally many neurons of each type.
+    certificate at the inner points of the path, ``middle`` that at t = ½. A violation
+    is a pair with a loss above its certificate at the same t, by more than rounding.
+    ``alike`` is the number of pairs with equally many neurons of each type.
     """
     values = wide.estimates(record, definition)
+    middle = float(wide.certificates(record).mean())
     counts, bounds = record.arrays["counts"], record.arrays["certificate"]
     over = record.arrays["losses"] > bounds[:, None] + ROUNDING
     return [
@@ -81,6 +82,7 @@ def described(record: store.Record, definition: str) -> list[dict]:
         | {
             "values": values[:, column],
             "bound_mean": float(bounds[:, 1:-1].max(axis=1).mean()),
+            "middle": middle,
             "violations": int(over[:, column].any(axis=1).sum()),
             "alike": int((counts[:, 0] == counts[:, 1]).all(axis=1).sum()),
         }
@@ -167,12 +169,12 @@ def _certified(upper, lower, curve: Sequence[dict]) -> None:
     k = curve[0]["k"]
     widths = np.array([row["m"] for row in curve])
     squares = np.square(widths, dtype=float)
-    bounds = np.array([row["bound_mean"] for row in curve]) * squares
-    upper.plot(widths, bounds, "x", color="0.5", label="certificate")
+    bounds = np.array([row["middle"] for row in curve]) * squares
+    upper.plot(widths, bounds, "x", color="0.5", label="certificate at t = ½")
     law = theory.certificate_law(k)
     fine = np.geomspace(30 * k, max(widths[-1], 40 * k), 80)
     form = law.limit * (1 - law.correction * np.sqrt(k / fine))
-    upper.plot(fine, form, color="0.5", label="certificate at t = ½, predicted")
+    upper.plot(fine, form, color="0.5", label="its law, without a free parameter")
     lower.plot(fine, law.slope(fine, k), color="0.5")
     assumed = theory.certificate_rate(widths, k) * squares
     label = "certificate under Theorem 6's assumption"

@@ -183,9 +183,9 @@ def _rate(label: str, curve: Sequence[dict]) -> list[Claim]:
             text="the barrier vanishes like m^-2",
             case=label,
             measured=measured,
-            rule=f"the interval of the slope over the last decade lies within {NEAR} of "
-            "-2; it fails where it lies beyond that, and is not judged where it reaches "
-            "across",
+            rule="the interval of the slope over the last decade lies within "
+            f"{NEAR} of -2; it fails where it lies beyond that, and is not judged "
+            "where it reaches across",
             n=n,
             holds=True if near else False if apart else None,
         ),

@@ -50,7 +50,7 @@ def checked(k: int, m: int, pairs: int, seed: int) -> Whole:
     losses, few = map(np.stack, zip(*found, strict=True))  # [matchings, n, T]
     deep = np.pad(students, ((0, 0), (0, 0), (0, 0), (0, 9 * k)))
     deeper = np.asarray(_along(deep, perms[0], k)[0])
-    counts = np.asarray(minima.counts(minima.types(students, k), k))
+    counts = np.asarray(minima.counts(minima.types(jnp.asarray(students), k), k))
     same = (counts[:, 0] == counts[:, 1]).all(axis=1)
     heights = np.asarray(paths.barrier(jnp.asarray(losses), paths.times()))
     return Whole(

@@ -66,11 +66,20 @@ def estimates(record: store.Record, definition: str) -> np.ndarray:
 
     Less what type counts alone explain, whose expectation is known.
     """
+    return _controlled(record, barriers(record, definition))
+
+
+def certificates(record: store.Record) -> np.ndarray:
+    """The certificates at t = ½, values ``[n]`` as those of ``estimates``."""
+    bounds = record.arrays["certificate"]
+    return _controlled(record, bounds[:, [bounds.shape[1] // 2]])[:, 0]
+
+
+def _controlled(record: store.Record, values: np.ndarray) -> np.ndarray:
     cell = record.parameters
     forms = theory.count_forms(record.arrays["counts"])
     controls = forms - theory.expected_count_forms(cell["m"], cell["k"])
-    found = barriers(record, definition)
-    return np.stack([controlled(column, controls) for column in found.T], axis=1)
+    return np.stack([controlled(column, controls) for column in values.T], axis=1)
 
 
 def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any]]:
