@@ -38,7 +38,7 @@ def certificate_law(k: int) -> Law:
 
     >>> law = certificate_law(2)
     >>> round(law.limit, 4), round(law.correction, 3)
-    (0.4944, 2.299)
+    (0.4944, 1.235)
 
     Raises:
       ValueError: unless k is an integer of at least 2.
