@@ -26,8 +26,8 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
     """Judged at the largest width of each condition, rates over all wide ones."""
     curves = conditions(rows).values()
     widest = [curve[-1] for curve in curves]
-    rates = [_rate(curve) for curve in curves]
-    return [*map(_sparse, widest), *map(_counts, widest), *filter(None, rates)]
+    rates = [claim for curve in curves for claim in _rates(curve)]
+    return [*map(_sparse, widest), *map(_counts, widest), *rates]
 
 
 def _case(row: dict) -> str:
@@ -70,14 +70,22 @@ def _counts(row: dict) -> Claim:
     )
 
 
-def _rate(curve: Sequence[dict]) -> Claim | None:
+def _rates(curve: Sequence[dict]) -> list[Claim]:
+    """Of the smaller and of the larger widths, since slopes change; of three at least.
+
+    The width in the middle is in both.
+    """
+    wide = [row for row in curve if row["m"] >= ASYMPTOTIC * row["k"]]
+    middle = len(wide) // 2
+    halves = [wide[: middle + 1], wide[middle:]] if len(wide) >= 3 else []
+    return [_rate(half) for half in halves]
+
+
+def _rate(wide: Sequence[dict]) -> Claim:
     """The slope of the barrier against m, as trained and in the uniform model.
 
     Their difference is the sum of the slopes of the factors.
     """
-    wide = [row for row in curve if row["m"] >= ASYMPTOTIC * row["k"]]
-    if len(wide) < 3:
-        return None
     logs = np.log([row["m"] for row in wide])
 
     def slope(*names: str) -> tuple[float, float, float]:
@@ -92,15 +100,16 @@ def _rate(curve: Sequence[dict]) -> Claim | None:
     own, model = slope("as trained"), slope("as trained", "total")
     parts = ", ".join(f"{name} {shown(slope(name))}" for name in FACTORS)
     first, last = wide[0], wide[-1]
+    span = f"m = {first['m']} to {last['m']}"
     return Claim(
         text="the barrier of trained minima, put on their axes, falls as fast as that "
         "of uniform ones",
-        case=_case(first).replace(
-            f"m = {first['m']}", f"m = {first['m']} to {last['m']}"
-        ),
+        case=_case(first).replace(f"m = {first['m']}", span),
         measured=f"slope {shown(own)}, of uniform ones {shown(model)}; the difference "
-        f"is the sum of the slopes of the factors: {parts}",
-        rule=f"the slopes' intervals, of widths from {ASYMPTOTIC} k on, meet",
+        f"is the sum of the slopes of the factors: {parts}; dispersion index from "
+        f"{first['index']:.2g} to {last['index']:.2g}",
+        rule="the slopes' intervals meet; the smaller and the larger half of the "
+        f"widths from {ASYMPTOTIC} k on are judged apart",
         n=min(row["pairs"] for row in wide),
         holds=own[1] <= model[2] and model[1] <= own[2],
     )
