@@ -1,212 +1,220 @@
-"""How fast the permuted barrier of uniform minima vanishes, with a certified bound.
+"""How fast the permuted barrier of uniform minima vanishes: like C(k)/m².
 
-The paper's Theorem 6 says O(m^-1/2). Whatever pairs neurons of equal type leaves
-unmatched masses ρ, ρ', and the loss on the path is at most ½ ρ(t)ᵀ K ρ(t).
+The paper's Theorem 6 says O(m^-1/2). Paths are made by the leftovers of Algorithm 1
+alone, so that widths of 10^7 are in reach. Whole students of small width show what
+holds of all.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.claims.barrier_rate import ROUNDING, claims, fit, last_decade
-from experiments.lib import curves, plot, students
+from experiments.claims import whole_minima
+from experiments.claims.barrier_rate import WIDE, Fitted, claims, decades, fit
+from experiments.lib import curves, plot, students, wide
 from experiments.lib.claims import Claim
-from experiments.lib.lists import Refusal, refusing
+from experiments.lib.lists import numbers
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
+from experiments.lib.whole import Whole, checked
 from lmc_jax import theory
-from lmc_jax.matching import PATHS
-from lmc_jax.results import store, summary
-from lmc_jax.sweep.cell import Cell, Minima
+from lmc_jax.matching import MATCHINGS
+from lmc_jax.results import store
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"k": "2,5", "m_over_k": "1,2,3,4,6,8,12,16,24,32,48,64", "pairs": 200},
-    "paper": {"k": "2,5,20", "m_over_k": "1,2:128:x14", "pairs": 300},
+    "quick": {"k": "2,5", "pairs": 100, "most_work": 500_000, "whole": "4"},
+    "paper": {"k": "2,5,20", "pairs": 400, "most_work": 20_000_000, "whole": "4,16"},
 }
 SHARED = {
-    "source": "uniform",
-    "matching": "types_index,types_opposed",
+    "m": "30,100,300,1000,3000,10000,30000,100000,300000,1000000,10000000",
+    "whole_pairs": 200,
 }
-SLOPES = (-0.5, -1.0, -2.0)
+WHOLE_WORK = 2000  # most k m of whole students
+ROUNDING = 1e-12
 
 
 class Rows(NamedTuple):
-    """Rows of the permuted paths: of the grid, and of the other dimension."""
+    """Rows of the permuted paths, and whole students."""
 
     own: list[dict]
-    others: list[dict]
+    whole: list[Whole]
 
     @property
     def groups(self) -> dict[tuple, list[dict]]:
-        """Curves by teacher width and matching."""
-        return curves.group(self.own, "k", "matching")
-
-
-def cells(setting: Values) -> list[Cell]:
-    grid = students.cells(setting)
-    students.require(grid, Minima, "the certificate bounds pairs of global minima")
-    return [*grid, *in_other_dimension(grid, setting)]
+        """Curves by teacher width and matching, of widths that leave something."""
+        kept = [row for row in self.own if row["m"] > row["k"] > 1]
+        return curves.group(kept, "k", "matching")
 
 
 def rows(measured: Measured) -> Rows:
     setting = measured.setting
-    own = len(students.cells(setting))
-    every = [described(record, setting["barrier"]) for record in measured.records]
-    return Rows(*(list(chain(*part)) for part in (every[:own], every[own:])))
-
-
-def table(rows: Rows) -> list[dict]:
-    return [_shown(row) for row in (*rows.own, *rows.others)]
-
-
-def slopes(rows: Rows) -> dict[tuple, tuple[float, float, float]]:
-    """Slopes of the last decade with their intervals, where there are enough widths."""
-    found = {key: fit(last_decade(curve)) for key, curve in rows.groups.items()}
-    return {key: slope for key, slope in found.items() if slope is not None}
-
-
-def in_other_dimension(grid: Sequence[Cell], setting: Values) -> list[Cell]:
-    """The last decade of the smallest teacher once more, in another dimension.
-
-    Raises:
-      Refusal: for one that is too small, or no other.
-    """
-    k = min(cell.k for cell in grid)
-    own = [cell for cell in grid if cell.k == k]
-    d = setting["other_d"]
-    if d is None:
-        d = 10 * k if own[0].d == k else k
-    if d == own[0].d:
-        raise Refusal(f"--other_d={d}: give another dimension than d")
-    widest = max(cell.m for cell in own)
-    least = max((c.m for c in own if 10 * c.m <= widest), default=0)
-    cells = [dataclasses.replace(c, d=d) for c in own if c.m >= max(least, k + 1)]
-    with refusing():
-        for cell in cells:
-            cell.validate()
-    return cells
+    own = [
+        row
+        for record in measured.records
+        for row in described(record, setting["barrier"])
+    ]
+    shapes = [
+        (k, round(ratio * k))
+        for k in dict.fromkeys(row["k"] for row in own)
+        for ratio in numbers(setting["whole"], "whole")
+        if k * k * ratio <= WHOLE_WORK
+    ]
+    drawn = setting["whole_pairs"], setting["seed"]
+    return Rows(own, [checked(k, m, *drawn) for k, m in shapes])
 
 
 def described(record: store.Record, definition: str) -> list[dict]:
-    """Summary rows of the permuted paths, with their certificates and violations.
+    """The summary's rows of a cell, with what they were made of.
 
-    ``bound`` is the largest certificate at the inner points of the path: above the
-    barrier of every pair. A violation is a pair with a loss above its certificate at
-    the same t, by more than rounding (1e-12). ``ends`` is the largest loss of a
-    student; ``alike`` says which pairs have equally many neurons of each type.
+    ``values`` are the pairs' estimates. ``bound_mean`` is the mean of the largest
+    certificate at the inner points of the path, ``middle`` that at t = ½. A violation
+    is a pair with a loss above its certificate at the same t, by more than rounding.
+    ``alike`` is the number of pairs with equally many neurons of each type.
     """
-    losses = record.arrays["losses"]  # [n, 1 + matchings, points]
-    bounds = record.arrays["certificate"]
-    found = summary.barriers(record, definition)
-    rows = summary.rows([record], definition)
-    counts = record.arrays["counts"]  # [n, 2, k]
-    for column, row in enumerate(rows):
-        inner = bounds[:, column, 1:-1].max(axis=1)
-        over = (losses[:, column] > bounds[:, column] + ROUNDING).any(axis=1)
-        row |= {
-            "values": found[:, column],
-            "bound_mean": float(inner.mean()),
-            "violations": int(over.sum()),
-            "ends": float(losses[:, 0, [0, -1]].max()),
-            "alike": (counts[:, 0] == counts[:, 1]).all(axis=1),
+    values = wide.estimates(record, definition)
+    middle = float(wide.certificates(record).mean())
+    counts, bounds = record.arrays["counts"], record.arrays["certificate"]
+    over = record.arrays["losses"] > bounds[:, None] + ROUNDING
+    return [
+        row
+        | {
+            "values": values[:, column],
+            "bound_mean": float(bounds[:, 1:-1].max(axis=1).mean()),
+            "middle": middle,
+            "violations": int(over[:, column].any(axis=1).sum()),
+            "alike": int((counts[:, 0] == counts[:, 1]).all(axis=1).sum()),
         }
-    return [row for row in rows if not PATHS[row["matching"]].baseline]
+        for column, row in enumerate(wide.rows([record], definition))
+    ]
 
 
-def _shown(row: dict) -> dict[str, Any]:
-    return {
-        **{name: row[name] for name in ("k", "d", "m", "matching", "pairs")},
-        "barrier": with_interval(row, "barrier"),
-        "certificate": row["bound_mean"],
-        "violations": row["violations"],
-    }
+def table(rows: Rows) -> list[dict]:
+    return [
+        {name: row[name] for name in ("k", "m", "matching", "pairs")}
+        | {
+            "barrier": with_interval(row, "barrier"),
+            "barrier m²": row["barrier_mean"] * row["m"] ** 2,
+            "certificate": row["bound_mean"],
+            "violations": row["violations"],
+        }
+        for row in rows.own
+    ]
+
+
+# --- figure --------------------------------------------------------------------------
 
 
 def draw(rows: Rows):
-    """A panel a teacher: means, certificates and slopes through the peak, log axes."""
-    groups, fits = rows.groups, slopes(rows)
+    """A column a teacher: barrier · m² with its limits, and below it local slopes."""
+    groups = rows.groups
     teachers = sorted({k for k, _ in groups})
-    figure, axes = plot.grid(1, len(teachers), height=2.8, share=True)
-    for panel, k in zip(axes[0], teachers, strict=True):
-        mine = {matching: curve for (j, matching), curve in groups.items() if j == k}
-        for matching, curve in mine.items():
-            color = PATHS[matching].color
-            kept = [row for row in curve if row["m"] > k]
-            widths = [row["m"] for row in kept]
-            plot.points(
-                panel,
-                widths,
-                *curves.columns(kept, "barrier"),
-                color=color,
-                marker=PATHS[matching].marker,
-                label=PATHS[matching].label,
-            )
-            bounds = [row["bound_mean"] for row in kept]
-            label = f"certificate, {PATHS[matching].label}"
-            panel.plot(widths, bounds, "--", color=color, label=label)
-        curve = next(iter(mine.values()))
-        _guides(panel, curve)
-        _predictions(panel, [row["m"] for row in curve if row["m"] > k], k)
-        shown = ", ".join(
-            f"{fits[k, name][0]:.2f}" for name in mine if (k, name) in fits
-        )
-        plot.log_axis(panel)
-        panel.set(xlabel="student width m", yscale="log")
-        panel.set_title(f"k = {k}" + (f", slopes {shown}" if shown else ""))
-    axes[0, 0].set_ylabel("permuted barrier, certificate")
+    figure, axes = plot.grid(2, len(teachers), height=2.4)
+    for (upper, lower), k in zip(axes.T, teachers, strict=True):
+        mine = {name: curve for (own, name), curve in groups.items() if own == k}
+        for name, curve in mine.items():
+            _scaled(upper, curve, name)
+            _slopes(lower, curve, name)
+        _certified(upper, lower, next(iter(mine.values())))
+        for axis in (upper, lower):
+            axis.set_xscale("log")
+        upper.set(yscale="log", title=f"k = {k}")
+        lower.set(xlabel="student width m", ylim=(-2.12, -1.4))
+        lower.axhline(-2, color=plot.BLACK, linewidth=0.9)
+    axes[0, 0].set_ylabel("permuted barrier × m²")
+    axes[1, 0].set_ylabel("slope over a decade")
     plot.legend(figure, axes)
     return figure
 
 
-def _guides(panel, curve: Sequence[dict]) -> None:
-    """Slopes -½, -1, -2 from the peak of a curve to its last width."""
-    peak = max(curve, key=lambda row: row["barrier_mean"])
-    widths = np.array([peak["m"], curve[-1]["m"]], float)
-    for slope, style in zip(SLOPES, (":", "-.", (0, (6, 2))), strict=True):
-        panel.plot(
-            widths,
-            peak["barrier_mean"] * (widths / widths[0]) ** slope,
-            color="0.5",
-            linestyle=style,
-            linewidth=0.9,
-            label=f"slope {slope:g}",
+def _look(name: str) -> dict[str, Any]:
+    return {"color": MATCHINGS[name].color, "marker": MATCHINGS[name].marker}
+
+
+def _scaled(axes, curve: Sequence[dict], name: str) -> None:
+    squares = np.square([row["m"] for row in curve], dtype=float)
+    scaled = np.array(curves.columns(curve, "barrier")) * squares
+    widths = [row["m"] for row in curve]
+    label = MATCHINGS[name].label
+    plot.points(axes, widths, *scaled, **_look(name), linestyle="none", label=label)
+    law = fit(curve)
+    if law is not None:
+        wide_enough = [m for m in widths if m >= law.first]
+        form = law.law.limit * (
+            1 - law.law.correction * np.sqrt(curve[0]["k"] / np.array(wide_enough))
         )
+        axes.plot(wide_enough, form, color=MATCHINGS[name].color, label="fitted law")
+        axes.axhline(law.limit[0], color=MATCHINGS[name].color, linewidth=0.7)
+    if curve[0]["k"] == 2:
+        limit = theory.barrier_limit(name.removeprefix("types_"))
+        axes.axhline(limit, color=plot.BLACK, linestyle=":", label="C(2), closed form")
 
 
-def _predictions(panel, widths: Sequence[int], k: int) -> None:
-    """The certificate expected of Algorithm 1, and under Theorem 6's assumption."""
-    if not widths or k == 1:
-        return
-    forms = {
-        "expected certificate at t = ½, exact": theory.expected_certificate(widths, k),
-        "the same under Theorem 6's assumption": theory.certificate_rate(widths, k),
-    }
-    for style, (label, values) in zip(("-", ":"), forms.items(), strict=True):
-        panel.plot(widths, values, color=plot.BLACK, linestyle=style, label=label)
+def _slopes(axes, curve: Sequence[dict], name: str) -> None:
+    found = decades(curve)
+    if found:
+        middle = [decade.middle for decade in found]
+        ends = np.array([decade.slope for decade in found]).T
+        plot.points(axes, middle, *ends, **_look(name), linestyle="none")
+    law = fit(curve)
+    if law is not None and found:
+        widths = np.geomspace(law.first, curve[-1]["m"], 50)
+        predicted = law.law.slope(widths, curve[0]["k"])
+        axes.plot(widths, predicted, color=MATCHINGS[name].color)
+
+
+def _certified(upper, lower, curve: Sequence[dict]) -> None:
+    """The certificate, its law, and the bound of Theorem 6 under its assumption."""
+    k = curve[0]["k"]
+    widths = np.array([row["m"] for row in curve])
+    squares = np.square(widths, dtype=float)
+    bounds = np.array([row["middle"] for row in curve]) * squares
+    upper.plot(widths, bounds, "x", color="0.5", label="certificate at t = ½")
+    law = theory.certificate_law(k)
+    fine = np.geomspace(30 * k, max(widths[-1], 40 * k), 80)
+    form = law.limit * (1 - law.correction * np.sqrt(k / fine))
+    upper.plot(fine, form, color="0.5", label="its law, without a free parameter")
+    lower.plot(fine, law.slope(fine, k), color="0.5")
+    assumed = theory.certificate_rate(widths, k) * squares
+    label = "certificate under Theorem 6's assumption"
+    upper.plot(widths, assumed, color=plot.BLACK, linestyle="-.", label=label)
+    half = assumed[0] * (widths / widths[0]) ** 1.5
+    upper.plot(widths, half, color=plot.BLACK, linestyle="--", label="m^-1/2")
+
+
+# --- words ---------------------------------------------------------------------------
 
 
 def caption(rows: Rows, setting: Values) -> str:
     found = "; ".join(
-        f"k = {k}, {PATHS[matching].label}: {slope:.2f} [{low:.2f}, {high:.2f}]"
-        for (k, matching), (slope, low, high) in slopes(rows).items()
+        f"k = {k}, {MATCHINGS[name].label}: {_constants(fitted)}"
+        for (k, name), curve in rows.groups.items()
+        if (fitted := fit(curve)) is not None
     )
     return (
-        f"{students.convention(setting, curves.sizes(rows.own))} Uniform minima. "
-        "Certificate: mean of the largest bound at the inner points of the path; in "
-        "black its exact expectation at t = ½, and its value when, as Theorem 6 "
-        "assumes, the matched share of every type is the overlap: O(1/m), below the "
-        "theorem's m^-1/2. Slopes over the widths of the last decade, bootstrap over "
-        f"pairs: {found}. The last decade of the smallest teacher once more in another "
-        "input dimension, in the table and the verdicts."
+        f"Barrier ({setting['barrier']}, {setting['points']} points) times m², "
+        f"{students.CONVENTION}. Uniform minima aligned by Algorithm 1, of which the "
+        f"leftovers alone are drawn. Means over n = {curves.sizes(rows.own)} "
+        "independent pairs, less what type counts explain, whose mean is known; 95% "
+        f"bootstrap intervals. Seed {setting['seed']}. Coloured lines: C (1 - a "
+        f"√(k/m)), fitted at widths of at least {WIDE} k, and below them their slopes: "
+        f"{found or 'too few widths'}. Grey: the certificate and its parameter-free "
+        "law; black: the certificate when, as Theorem 6 assumes, the matched share of "
+        "every type is the overlap, O(1/m), and a line of the theorem's rate m^-1/2."
     )
+
+
+def _constants(fitted: Fitted) -> str:
+    limit, correction = (
+        "{:.4g} [{:.4g}, {:.4g}]".format(*ends)
+        for ends in (fitted.limit, fitted.correction)
+    )
+    return f"C = {limit}, a = {correction}"
 
 
 def judged(rows: Rows) -> list[Claim]:
-    return claims(rows.groups, curves.group(rows.others, "k", "matching"))
+    return [*whole_minima.claims(rows.whole), *claims(rows.groups)]
 
 
 STUDY = Study(
@@ -214,15 +222,15 @@ STUDY = Study(
     paper="Theorem 6",
     shared=SHARED,
     presets=PRESETS,
-    cells=cells,
+    cells=wide.cells,
     rows=rows,
     table=table,
     figures=(Figure("barrier_rate", draw, caption, judged),),
     own={
-        "other_d": Setting(
-            int, "A second input dimension. Default: k, or 10 k where d is k."
-        )
+        "whole": Setting(str, "Widths of whole students, in units of k."),
+        "whole_pairs": Setting(int, "Pairs of whole students a width."),
     },
+    family=wide.FAMILY,
 )
 
 if __name__ == "__main__":

@@ -141,7 +141,8 @@ def effects(found: np.ndarray, seed: int = 0) -> dict:
     value). Between types: from norms as trained to those of types exchanged; within
     types: from there to norms drawn one by one. The factors' product is the total.
     "more" is what counts explain of the total beyond the larger of the others. Each
-    ``(value, low, high)``, 95% intervals by bootstrap over pairs.
+    ``(value, low, high)``, 95% intervals by bootstrap over pairs. "resampled": those
+    logarithms, and that of the barrier as trained, ``[1 + RESAMPLES]``, value first.
     """
     pairs = found.shape[1]
     drawn = np.random.default_rng(seed).integers(pairs, size=(RESAMPLES, pairs))
@@ -152,10 +153,11 @@ def effects(found: np.ndarray, seed: int = 0) -> dict:
     logs = {"total": model - own, "by counts": counts, "by norms": norms}
     logs |= {"within types": trained - exchanged, "between types": exchanged - own}
     logs["more"] = _beyond(logs)
-    return {
+    intervals: dict[str, Any] = {
         name: (float(values[0]), *map(float, np.quantile(values[1:], [0.025, 0.975])))
         for name, values in logs.items()
     }
+    return intervals | {"resampled": logs | {"as trained": own}}
 
 
 def _beyond(logs: dict[str, np.ndarray]) -> np.ndarray:
@@ -180,7 +182,7 @@ def table(rows: Split) -> list[dict]:
 
 def flat(row: dict) -> dict:
     """A line of ``why_gd_differs.csv``: barriers and factors, with intervals."""
-    nested = ("barriers", "total", "more", *EFFECTS)
+    nested = ("barriers", "total", "more", "resampled", *EFFECTS)
     factors = {name: np.exp(row[name]).tolist() for name in ("total", *EFFECTS)}
     return {name: value for name, value in row.items() if name not in nested} | {
         f"{name} {end}": value

@@ -10,6 +10,7 @@ from typing import Any
 VERSIONS = {
     "descent": 1,  # of students: initial weights, steps, when a run ends
     "sampling": 1,  # of global minima
+    "leftovers": 1,  # of minima of any width, and their paths
     "matching": 1,  # of students, by any name
     "measures": 1,  # of students and of their paths
     "sharpness": 1,  # of students, beside their cells

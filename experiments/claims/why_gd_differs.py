@@ -8,6 +8,7 @@ from experiments.lib import curves
 from experiments.lib.claims import Claim
 
 FACTORS = ("by counts", "by norms", "within types", "between types")
+ASYMPTOTIC = 4  # in units of k: widths that a rate is of
 
 
 def conditions(rows: Sequence[dict]) -> dict[tuple, list[dict]]:
@@ -22,9 +23,11 @@ def factor(row: dict, effect: str) -> str:
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
-    """Judged at the largest width of each condition."""
-    widest = [curve[-1] for curve in conditions(rows).values()]
-    return [*map(_sparse, widest), *map(_counts, widest)]
+    """Judged at the largest width of each condition, rates over all wide ones."""
+    curves = conditions(rows).values()
+    widest = [curve[-1] for curve in curves]
+    rates = [claim for curve in curves for claim in _rates(curve)]
+    return [*map(_sparse, widest), *map(_counts, widest), *rates]
 
 
 def _case(row: dict) -> str:
@@ -64,4 +67,49 @@ def _counts(row: dict) -> Claim:
         "total holds 1",
         n=row["pairs"],
         holds=None if low <= 0 <= high else bool(row["more"][1] > 0),
+    )
+
+
+def _rates(curve: Sequence[dict]) -> list[Claim]:
+    """Of the smaller and of the larger widths, since slopes change; of three at least.
+
+    The width in the middle is in both.
+    """
+    wide = [row for row in curve if row["m"] >= ASYMPTOTIC * row["k"]]
+    middle = len(wide) // 2
+    halves = [wide[: middle + 1], wide[middle:]] if len(wide) >= 3 else []
+    return [_rate(half) for half in halves]
+
+
+def _rate(wide: Sequence[dict]) -> Claim:
+    """The slope of the barrier against m, as trained and in the uniform model.
+
+    Their difference is the sum of the slopes of the factors.
+    """
+    logs = np.log([row["m"] for row in wide])
+
+    def slope(*names: str) -> tuple[float, float, float]:
+        values = sum(np.stack([r["resampled"][name] for r in wide]) for name in names)
+        found = np.polyfit(logs, values, 1)[0]
+        low, high = np.quantile(found[1:], [0.025, 0.975])
+        return float(found[0]), float(low), float(high)
+
+    def shown(found: tuple[float, float, float]) -> str:
+        return "{:.2f} [{:.2f}, {:.2f}]".format(*found)
+
+    own, model = slope("as trained"), slope("as trained", "total")
+    parts = ", ".join(f"{name} {shown(slope(name))}" for name in FACTORS)
+    first, last = wide[0], wide[-1]
+    span = f"m = {first['m']} to {last['m']}"
+    return Claim(
+        text="the barrier of trained minima, put on their axes, falls as fast as that "
+        "of uniform ones",
+        case=_case(first).replace(f"m = {first['m']}", span),
+        measured=f"slope {shown(own)}, of uniform ones {shown(model)}; the difference "
+        f"is the sum of the slopes of the factors: {parts}; dispersion index from "
+        f"{first['index']:.2g} to {last['index']:.2g}",
+        rule="the slopes' intervals meet; the smaller and the larger half of the "
+        f"widths from {ASYMPTOTIC} k on are judged apart",
+        n=min(row["pairs"] for row in wide),
+        holds=own[1] <= model[2] and model[1] <= own[2],
     )

@@ -2,13 +2,11 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from lmc_jax.numerics import safe_norm
-from lmc_jax.students.minima import types
 
 
 def overlap(counts: Array) -> Array:
@@ -71,37 +69,3 @@ def pqi(
     # The means of almost constant entries may come out in the wrong order.
     index = jnp.maximum(1 - power_mean(p) / power_mean(q), 0)
     return jnp.where(defined[..., 0], index, jnp.nan)
-
-
-def certificate(pair: Array, perm: Array, k: int, ts: Array) -> Array:
-    """Upper bound of the loss on the path between two aligned global minima.
-
-    ½ ρ(t)ᵀ K ρ(t) >= L((1-t) W + t W'[perm]), with K = ½ on the diagonal and 1/2π off
-    it, ρ(t) = (1-t) ρ + t ρ', and ρⱼ (ρ'ⱼ) the norm of all type-j neurons of the first
-    (second) student whose partner has another type. Proof: f* - f_t is Σⱼ ρⱼ(t)
-    relu(xⱼ) less the neurons mixed of two types, which lie between 0 and that sum by
-    convexity of relu; its square has mean ρᵀKρ. A neuron paired with a zero one stays
-    on its axis, and is not in ρ.
-
-    A bound for the t it is given: it is convex in t, so that its values at 0 and 1
-    (losses there are 0) exceed all between, and no barrier is to be compared with them.
-
-    Args:
-      pair: global minima ``[2, m, d]``; of other students nothing is bounded.
-      perm: permutation ``[m]``: row ``perm[i]`` of the second is partner of row i.
-      k: teacher width.
-      ts: positions on the path ``[T]``, dtype of ``pair``.
-
-    Returns:
-      ``[T]``, in units of the loss ½ E[(f - f*)²], x ~ N(0, I).
-    """
-    aligned = jnp.stack([pair[0], pair[1][perm]])
-    kinds = types(aligned, k)  # [2, m], k for zero neurons
-    parted = (kinds[0] != kinds[1]) & (kinds < k).all(axis=0)
-    masses = jnp.where(parted, safe_norm(aligned), 0)
-    own = jax.nn.one_hot(kinds, k, dtype=pair.dtype)  # [2, m, k]
-    rho = jnp.sum(own * masses[..., None], axis=1)  # [2, k]
-    along = (1 - ts)[:, None] * rho[0] + ts[:, None] * rho[1]  # [T, k]
-    same = jnp.sum(jnp.square(along), axis=-1)
-    total = jnp.square(jnp.sum(along, axis=-1))
-    return (same / 2 + (total - same) / (2 * math.pi)) / 2

@@ -173,11 +173,7 @@ class Cell:
         p, q = self.pqi
         if not (_is_real(p) and _is_real(q) and 0 < p < q < math.inf):
             raise ValueError(f"pqi p={p!r}, q={q!r}: give numbers 0 < p < q")
-        if self.points < 3 or self.points % 2 == 0:
-            raise ValueError(
-                f"points={self.points}: give an odd number of at least 3, so that the "
-                "path has a midpoint"
-            )
+        require_path(self.points)
         if not isinstance(self.matchings, tuple):
             raise ValueError(f"matchings={self.matchings!r}: give a tuple of names")
         for name in self.matchings:
@@ -203,6 +199,15 @@ def require_integers(
         if not least <= int(value) <= most:
             bound = f"at least {least}" if int(value) < least else f"at most {most}"
             raise ValueError(f"{name}={value}: give {bound}")
+
+
+def require_path(points: int) -> None:
+    """Raises ValueError for a number of points without ends and a midpoint."""
+    if points < 3 or points % 2 == 0:
+        raise ValueError(
+            f"points={points}: give an odd number of at least 3, so that the path has "
+            "a midpoint"
+        )
 
 
 def require_known(what: str, name: str, known: Collection[str]) -> None:

@@ -16,7 +16,7 @@ from lmc_jax import paths
 from lmc_jax.environment import PRNG
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.numerics import safe_norm
-from lmc_jax.students import descent, measures, minima, two_layer
+from lmc_jax.students import descent, measures, minima, mixed, two_layer
 from lmc_jax.students.optimizers import optimizer_named
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.cell import Descent, Minima
@@ -186,7 +186,10 @@ def joiner(k: int, matchings: tuple[str, ...], points: int) -> jax.stages.Wrappe
         ts = paths.times(points)
         loss = functools.partial(two_layer.loss, k=k)
         along = functools.partial(paths.path_losses, loss, pair[0], ts=ts)
-        bound = functools.partial(measures.certificate, pair, k=k, ts=ts)
+
+        def bound(perm):
+            return mixed.certificate(mixed.mixed(pair, perm, k), k, ts)
+
         return {
             "certificate": jax.vmap(bound)(perms),
             "losses": jax.lax.map(lambda perm: along(pair[1][perm]), perms),

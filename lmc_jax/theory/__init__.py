@@ -22,12 +22,24 @@ from lmc_jax.theory.overlap import (
     expected_overlap_limit,
     overlap_minimum,
 )
+from lmc_jax.theory.rate import (
+    Law,
+    barrier_limit,
+    certificate_law,
+    count_forms,
+    expected_count_forms,
+)
 
 __all__ = [
     "CLT_MINIMUM_RATIO",
     "LIMIT_MINIMUM_RATIO",
+    "Law",
+    "barrier_limit",
+    "certificate_law",
     "certificate_rate",
+    "count_forms",
     "expected_certificate",
+    "expected_count_forms",
     "expected_overlap",
     "expected_overlap_clt",
     "expected_overlap_limit",

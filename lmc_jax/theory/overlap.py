@@ -34,7 +34,11 @@ def expected_overlap(m: ArrayLike, k: int) -> Floats:
     """
 
     def at_width(width: int) -> float:
-        binomial = np.arange(width - k + 1), width - k, 1 / k
+        trials = width - k
+        # Beyond twelve deviations and a few more P(1 - P) is nothing.
+        mean, reach = trials / k, 12 * np.sqrt(trials / k) + 40
+        first, last = max(0, int(mean - reach)), min(trials, int(mean + reach))
+        binomial = np.arange(first, last + 1), trials, 1 / k
         below, above = scipy.special.bdtr(*binomial), scipy.special.bdtrc(*binomial)
         return 1 - k / width * float(below @ above)
 

@@ -1,4 +1,4 @@
-"""The rate of the permuted barrier: its fit, its verdicts, a second dimension."""
+"""The rate of the barrier: slopes, its law, verdicts, and whole students beside it."""
 
 import json
 
@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 from helpers import assert_one_line, command
 
-from experiments.claims.barrier_rate import _dimension, fit
-from lmc_jax.statistics import mean_interval
+from experiments.claims.barrier_rate import claims, decades, fit
+from experiments.claims.whole_minima import claims as whole_claims
+from experiments.lib.whole import checked
+from lmc_jax import theory
 
 
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        ("--source=gd", "the certificate bounds pairs of global minima"),
-        ("--k=3 --other_d=3", "give another dimension than d"),
-        ("--k=3 --other_d=2", "k=3 > d=2"),
+        ("--k=3 --m=2,30", "m=2 < k=3"),
+        ("--m=30 --most_work=20", "--most_work=20 leaves no width: give more"),
+        ("--points=4", "points=4: give an odd number"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(setting, reason, tmp_path):
@@ -25,57 +27,96 @@ def test_bad_settings_are_refused_in_one_line(setting, reason, tmp_path):
 
 
 @pytest.mark.slow
-def test_verdicts_and_the_second_dimension(tmp_path):
+def test_verdicts_of_a_small_sweep(tmp_path):
     done = command(
-        *("barrier_rate", "--k=2", "--m_over_k=1,2,4,8,12"),
-        *("--pairs=30", "--matching=types_index", "--d=5", f"--out={tmp_path}"),
+        *("barrier_rate", "--k=2", "--m=8,20,200,2000", "--pairs=300"),
+        *("--whole_pairs=60", f"--out={tmp_path}"),
     )
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "barrier_rate.claims.json").read_text())
-    claims = {c["text"]: c for c in content["claims"]}
-    verdicts = {text: claim["holds"] for text, claim in claims.items()}
+    found = {c["text"]: c for c in content["claims"]}
+    verdicts = {text: claim["holds"] for text, claim in found.items()}
     minima = "every point of the set that Lemma 2 describes is a global minimum"
     assert verdicts[minima] is True
     assert verdicts["two global minima whose types match have no barrier"] is True
+    assert verdicts["the losses on a path are those of its unmatched pairs"] is True
+    assert verdicts["the rate does not depend on the input dimension"] is True
     assert verdicts["the certificate bounds the loss on every path"] is True
+    assert verdicts["the barrier vanishes at least like m^-1/2"] is True
     assumed = "its assumption, equation 10: every type has the same matched share in "
     assert verdicts[f"{assumed}both solutions"] is False
-    dimension = claims["the rate does not depend on the input dimension"]
-    # d = 5 was asked for, so that the other one is k; widths 2k ... 12k are the decade.
-    assert "at d = 5 and 2;" in dimension["measured"]
-    assert dimension["measured"].endswith("of 4 widths")
-    assert (dimension["n"], dimension["paper"]) == (120, "Section 1")
-    lines = [line.split() for line in done.stdout.splitlines()[1:10]]
-    assert [line[:3] for line in lines] == [
-        *(["2", "5", m] for m in ("2", "4", "8", "16", "24")),
-        *(["2", "2", m] for m in ("4", "8", "16", "24")),
-    ]
+    closed = "for k = 2 barrier m² tends to the closed form of C"
+    assert verdicts[closed] is None  # of the fitted law there are too few widths
+    lines = [line.split() for line in done.stdout.splitlines()[1:13]]
+    shown = [line[:3] for line in lines[::3]]
+    assert shown == [["2", m, "types_index"] for m in ("8", "20", "200", "2000")]
 
 
-def curve(rng, d, shift):
-    """Barriers of shift · m⁻² on average."""
+def curve(k, exponent, pairs=2000, law=None):
+    """Rows whose barriers are m^exponent on average, or a law's."""
+    rng = np.random.default_rng(1)
     rows = []
-    for m in (10, 20, 40, 100):
-        values = shift * m**-2.0 * rng.exponential(size=400)
-        ends = zip(("mean", "low", "high"), mean_interval(values), strict=True)
-        row = {"k": 2, "d": d, "m": m, "pairs": 400, "values": values}
-        rows.append(row | {f"barrier_{end}": value for end, value in ends})
+    for m in (1000, 3000, 10_000, 30_000, 100_000, 1_000_000):
+        mean = float(m) ** exponent
+        if law is not None:
+            mean *= law.limit * (1 - law.correction * np.sqrt(k / m))
+        values = mean * rng.gamma(9, 1 / 9, size=pairs)
+        row = {"k": k, "m": m, "matching": "types_index", "pairs": pairs, "alike": 0}
+        row |= {"values": values, "plain_mean": values.mean(), "violations": 0}
+        rows.append(row | {"bound_mean": 3 * mean})
     return rows
 
 
-@pytest.mark.parametrize(("shift", "holds"), [(1.0, True), (3.0, False)])
-def test_dimensions_are_told_apart_by_intervals(shift, holds):
-    rng = np.random.default_rng(1)
-    assert _dimension("", curve(rng, 2, 1.0), curve(rng, 20, shift)).holds is holds
+def test_slopes_over_decades_have_the_intervals_of_their_means():
+    found = decades(curve(2, -1.5))
+    assert [one.first for one in found] == [1000, 3000, 10_000, 100_000]
+    for one in found:
+        value, low, high = one.slope
+        assert low < -1.5 < high
+        assert low < value < high
+        # Two means, each with an error of 1/3/sqrt(2000).
+        assert high - low == pytest.approx(2 * 1.96 * 0.00745 * 2**0.5 / 2.303, rel=0.2)
 
 
-def test_fit_finds_the_slope_of_a_power_law_and_its_interval():
-    rng = np.random.default_rng(1)
-    rows = [
-        {"m": m, "k": 1, "values": m**-2.0 * rng.exponential(size=4000)}
-        for m in (10, 20, 40, 80, 100)
+def test_the_law_is_found_again_with_its_interval():
+    law = theory.Law(0.7, 1.6)
+    found = fit(curve(2, -2, law=law))
+    for (value, low, high), true in zip(found[1:], law, strict=True):
+        assert low < true < high
+        assert low < value < high
+    assert found.limit[2] - found.limit[1] < 0.03 * 0.7
+    assert fit(curve(200, -2)) is None  # too narrow, but for two widths
+
+
+@pytest.mark.parametrize(
+    ("exponent", "pairs", "holds"),
+    [(-2, 2000, True), (-1.8, 2000, False), (-2.2, 2000, False), (-1.95, 20, None)],
+)
+def test_the_rate_is_judged_by_its_interval(exponent, pairs, holds):
+    found = claims({(5, "types_index"): curve(5, exponent, pairs)})
+    by_text = {claim.text: claim for claim in found}
+    assert by_text["the barrier vanishes like m^-2"].holds is holds
+    assert by_text["the barrier vanishes at least like m^-1/2"].holds is True
+    slow = claims({(5, "types_index"): curve(5, -0.4)})
+    assert "m^-1/2" in slow[2].text
+    assert slow[2].holds is False
+
+
+@pytest.mark.parametrize(("share", "holds"), [(1.0, True), (1.1, False)])
+def test_the_closed_form_is_told_from_others(share, holds):
+    law = theory.Law(share * theory.barrier_limit("index"), 1.7)
+    found = claims({(2, "types_index"): curve(2, -2, 6000, law)})
+    assert found[-1].text.startswith("for k = 2 barrier m² tends to the closed form")
+    assert found[-1].holds is holds
+
+
+@pytest.mark.slow
+def test_whole_students_show_what_holds_of_all():
+    one = checked(2, 6, 40, 0)
+    judged = whole_claims([one])
+    assert [claim.holds for claim in judged] == [True] * 5
+    assert judged[1].n > 10  # paths between minima with equal counts
+    broken = one._replace(ends=1e-9, unmatched=1e-9, dimension=np.nan)
+    assert [claim.holds for claim in whole_claims([broken])][:4] == [
+        *(False, True, False, False)
     ]
-    slope, low, high = fit(rows)
-    assert low < -2 < high
-    assert high - low < 0.2
-    assert abs(slope + 2) < 0.05

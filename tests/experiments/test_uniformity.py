@@ -2,12 +2,15 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from helpers import assert_one_line, command
 
+from experiments import why_gd_differs
 from experiments.claims import finer_paths
+from experiments.claims.why_gd_differs import _rates
 from experiments.lib import students as sweeps
 from experiments.lib.claims import Claim
 from lmc_jax.results import store
@@ -219,6 +222,32 @@ def test_why_gd_differs_splits_the_difference(tmp_path):
     steps = [c for c in content["claims"] if c["text"].startswith("steps of 1/10 ")]
     assert len(steps) == 4  # trained and uniform, direct and permuted
     assert all("steps of 1/100: " in claim["measured"] for claim in steps)
+
+
+@pytest.mark.parametrize(("exponent", "holds"), [(-2.0, True), (-3.0, False)])
+def test_the_rate_of_trained_minima_is_that_of_uniform_ones_and_of_the_factors(
+    exponent, holds
+):
+    """Barriers m^exponent against m^-2: all of the difference is made by counts."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for m in (10, 20, 40, 80):
+        found = rng.gamma(9, 1 / 9, size=(6, 100)) * m**-2.0
+        found[[0, 1, 2, 3]] *= m ** (exponent + 2)  # those with trained counts
+        row = {"k": 5, "m": m, "η m": 2.0, "σ": 0.01, "pairs": 100, "index": 1.0}
+        rows.append(row | why_gd_differs.effects(found))
+    assert [claim.case for claim in _rates(rows)] == [
+        "k = 5, m = 20 to 40, η = 2/m, σ = 0.01",
+        "k = 5, m = 40 to 80, η = 2/m, σ = 0.01",
+    ]
+    assert [claim.holds for claim in _rates(rows)] == [holds, holds]
+    claim = _rates(rows)[1]
+    shown = re.findall(r"(-?[0-9.]+) \[", claim.measured)
+    own, model, *factors = map(float, shown)
+    assert own == pytest.approx(exponent, abs=0.3)
+    assert sum(factors) == pytest.approx(model - own, abs=0.03)
+    assert factors[0] == pytest.approx(-2 - exponent, abs=0.3)
+    assert not _rates(rows[:3])  # of them two have 4k neurons
 
 
 @pytest.mark.parametrize(

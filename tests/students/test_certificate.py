@@ -11,11 +11,14 @@ import pytest
 
 from lmc_jax import paths
 from lmc_jax.matching import align_types
-from lmc_jax.students import minima, two_layer
-from lmc_jax.students.measures import certificate
+from lmc_jax.students import minima, mixed, two_layer
 
 POINTS = 11
 MATCHINGS = ["index", "opposed", "respects types", "random"]
+
+
+def certificate(pair, perm, k, ts):
+    return mixed.certificate(mixed.mixed(pair, perm, k), k, ts)
 
 
 def brute_force(pair, perm, k, ts):

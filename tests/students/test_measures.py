@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lmc_jax.statistics import mean_interval, ratio_interval
+from lmc_jax.statistics import controlled, mean_interval, ratio_interval
 from lmc_jax.students.measures import overlap, zero_rows
 
 
@@ -156,3 +156,25 @@ def test_nan_among_the_values_is_not_hidden():
     values = np.random.default_rng(9).normal(size=20)
     values[3] = np.nan
     assert np.isnan(mean_fast(values)).all()
+
+
+def test_controls_keep_the_mean_and_lower_the_error():
+    """Known answers: values 5 + 2 a - b + noise of 0.1, controls a and b."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        controls = rng.normal(size=(60, 2)) * [1, 1e6]  # scales apart
+        noise = 0.1 * rng.normal(size=60)
+        values = 5 + controls @ [2, -1e-6] + noise
+        found.append(controlled(values, controls))
+    means = np.mean(found, axis=1)
+    assert np.mean(means) == pytest.approx(5, abs=4 * 0.1 / np.sqrt(60 * 200))
+    assert np.std(means) == pytest.approx(0.1 / np.sqrt(60), rel=0.2)
+    assert np.std(found) == pytest.approx(0.1, rel=0.1)
+
+
+def test_controls_of_few_values_or_of_nothing_change_nothing():
+    values = np.random.default_rng(0).normal(size=40)
+    few = values[:29]
+    np.testing.assert_array_equal(controlled(few, few[:, None]), few)
+    np.testing.assert_array_equal(controlled(values, np.zeros((40, 2))), values)

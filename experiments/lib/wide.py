@@ -1,0 +1,136 @@
+"""Sweeps of uniform minima of any width, by the leftovers of Algorithm 1."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from experiments.lib import students
+from experiments.lib.compute import Family, Options
+from experiments.lib.lists import Refusal, integers, refusing
+from experiments.lib.settings import OUTPUTS, Setting, Values
+from lmc_jax import paths, theory
+from lmc_jax.results import store
+from lmc_jax.statistics import controlled, mean_interval, named
+from lmc_jax.sweep.wide import (
+    MATCHINGS,
+    TASK,
+    WideCell,
+    expected_cost,
+    measure,
+    planned,
+)
+
+SETTINGS = {
+    **{name: students.SETTINGS[name] for name in ("k", "m", "m_over_k")},
+    **{name: students.SETTINGS[name] for name in ("points", "seed")},
+    "pairs": Setting(
+        int, "Independent pairs a point; twice as many up to a quarter of --most_work."
+    ),
+    "most_work": Setting(
+        int, "Most k m: a pair costs as much, and wider students are left out."
+    ),
+    **OUTPUTS,
+}
+
+
+def cells(setting: Values) -> list[WideCell]:
+    """The grid k × m of the settings, validated.
+
+    Raises:
+      Refusal: for the first thing wrong, in one line.
+    """
+    grid = []
+    for k in integers(setting["k"], "k"):
+        for m in students.widths(k, setting):
+            if k * m <= setting["most_work"]:
+                cheap = 4 * k * m <= setting["most_work"]
+                cell = WideCell(
+                    *(k, m, setting["pairs"] * (2 if cheap else 1)),
+                    seed=setting["seed"],
+                    points=setting["points"],
+                )
+                with refusing():
+                    cell.validate()
+                grid.append(cell)
+    if not grid:
+        raise Refusal(f"--most_work={setting['most_work']} leaves no width: give more")
+    return grid
+
+
+def work(
+    grid: Sequence[WideCell], save: Callable, progress: tqdm, options: Options
+) -> None:
+    """``compute.Family.work``: one cell after another."""
+    for cell in grid:
+        save(cell, measure(cell, progress.update), None, {})
+
+
+def barriers(record: store.Record, definition: str) -> np.ndarray:
+    """Barriers of the pairs, float64 ``[n, orders]`` by ``MATCHINGS``."""
+    losses = jnp.asarray(record.arrays["losses"])
+    ts = paths.times(losses.shape[-1])
+    return np.asarray(paths.barrier(losses, ts, definition))
+
+
+def estimates(record: store.Record, definition: str) -> np.ndarray:
+    """Values ``[n, orders]`` with the mean of ``barriers`` and a smaller error.
+
+    Less what type counts alone explain, whose expectation is known.
+    """
+    return _controlled(record, barriers(record, definition))
+
+
+def certificates(record: store.Record) -> np.ndarray:
+    """The certificates at t = ½, values ``[n]`` as those of ``estimates``."""
+    bounds = record.arrays["certificate"]
+    return _controlled(record, bounds[:, [bounds.shape[1] // 2]])[:, 0]
+
+
+def _controlled(record: store.Record, values: np.ndarray) -> np.ndarray:
+    cell = record.parameters
+    forms = theory.count_forms(record.arrays["counts"])
+    controls = forms - theory.expected_count_forms(cell["m"], cell["k"])
+    return np.stack([controlled(column, controls) for column in values.T], axis=1)
+
+
+def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any]]:
+    """Rows of ``summary.csv``: one a cell and order of leftovers.
+
+    ``barrier_*`` are means of ``estimates``, ``plain_*`` of the barriers themselves,
+    each with its 95% percentile-bootstrap interval over pairs.
+    """
+    table = []
+    for record in records:
+        cell = record.parameters
+        means = mean_interval(estimates(record, definition))
+        plain = mean_interval(barriers(record, definition))
+        for column, matching in enumerate(MATCHINGS):
+            table.append(
+                {
+                    **{name: cell[name] for name in ("k", "m", "seed")},
+                    "matching": matching,
+                    "barrier": definition,
+                    "pairs": cell["pairs"],
+                    **named("barrier", means[column]),
+                    **named("plain", plain[column]),
+                    "cell": store.fingerprint(cell),
+                }
+            )
+    return sorted(table, key=lambda row: (row["k"], row["m"], row["cell"]))
+
+
+FAMILY = Family(
+    task=TASK,
+    settings=SETTINGS,
+    processes=False,
+    unit="pair",
+    size=lambda cell: cell.pairs,
+    cost=expected_cost,
+    plan=lambda cells, setting, progress: planned(cells),
+    work=work,
+    rows=rows,
+    curves=lambda setting: len(integers(setting["k"], "k")) * len(MATCHINGS),
+)
