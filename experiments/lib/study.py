@@ -170,7 +170,8 @@ class Study:
         settings.define(machine.SETTINGS, values)
         if self.family.processes:
             settings.define(machine.PROCESSES, values)
-        settings.define(self.choices, values)
+        presets = {name: {**self.shared, **own} for name, own in self.presets.items()}
+        settings.define(self.choices, values, presets)
 
     @property
     def _out(self) -> str:
