@@ -21,7 +21,7 @@ from experiments.lib.claims import Claim
 from experiments.lib.compute import Family
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Presets, Setting, Values
-from experiments.lib.table import table
+from experiments.lib.table import narrow, table
 from lmc_jax import environment
 from lmc_jax.results import files, store
 
@@ -234,7 +234,7 @@ def _command(study: Study, values: flags.FlagValues) -> str:
 
 def _show(result: Result, *, verbose: bool) -> None:
     rows = result.table if verbose else result.table[:ROWS]
-    print(table(rows))
+    print(table(rows) if verbose else narrow(rows))
     if hidden := len(result.table) - len(rows):
         print(f"and {hidden} more rows: see summary.csv, or give --verbose")
     if verbose:
