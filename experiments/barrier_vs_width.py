@@ -85,6 +85,7 @@ def draw(rows: Sequence[dict]):
 
 
 def _panel(axes, rows: Sequence[dict], k: int, title: str) -> None:
+    curves.shade(axes, rows)
     for curve in curves.group(rows, "source", "matching").values():
         curves.draw(axes, curve)
     heights = {row["barrier_mean"] for row in rows if row["barrier_mean"] > curves.NONE}

@@ -90,33 +90,36 @@ def table(rows: Rows) -> list[dict]:
 
 
 def draw(rows: Rows):
-    """A row a teacher and learning rate: barriers, and beside them the losses."""
+    """A column a teacher and learning rate: barriers, and below them the losses."""
     teachers = by_teacher(rows.rows)
-    figure, axes = plot.grid(len(teachers), 2, height=2.3)
-    for (k, rate, group), (barriers, losses) in zip(teachers, axes, strict=True):
+    figure, axes = plot.grid(2, len(teachers), height=2.3, share="row")
+    for (k, rate, group), (barriers, losses) in zip(teachers, axes.T, strict=True):
         for panel in (barriers, losses):
+            curves.shade(panel, group["direct"])
             panel.axvline(k, color=plot.BLACK, linewidth=0.9, label="m = k")
             panel.set(xlabel="student width m", yscale="log")
             plot.log_axis(panel)
         plot.mark(barriers, 2 * k, "m = 2k")
         for curve in group.values():
             curves.draw(barriers, curve)
-        barriers.set(ylabel="barrier", title=f"k = {k}, η = {rate}")
+        barriers.set(title=f"k = {k}, η = {rate}")
         shown = group["direct"]
         median, low, high = curves.columns(shown, "loss")
         widths = [row["m"] for row in shown]
-        gray = {"color": "0.4"}
+        own = {"color": curves.COLORS["gd"]}
         losses.fill_between(
-            widths, low, high, alpha=0.25, **gray, label="5 to 95% of runs"
+            widths, low, high, alpha=0.25, **own, label="5 to 95% of runs"
         )
-        losses.plot(widths, median, marker=".", **gray, label="median loss reached")
+        losses.plot(widths, median, marker=".", **own, label="median loss reached")
         ticks = [(row["m"], loss) for row in shown for loss in row["above"]]
         if ticks:
             style = {"marker": "_", "linestyle": "none", "markersize": 4}
-            label = f"each run above {SOLVED:g}"
-            losses.plot(*zip(*ticks, strict=True), **gray, label=label, **style)
+            label = "each run above 1e-4"
+            losses.plot(*zip(*ticks, strict=True), **own, label=label, **style)
         losses.axhline(SOLVED, color=plot.BLACK, linestyle="-.", label="loss 1e-4")
-        losses.set(ylabel="loss", title="losses that the runs reached")
+        losses.set(title="losses that the runs reached")
+    axes[0, 0].set_ylabel("barrier")
+    axes[1, 0].set_ylabel("loss")
     plot.legend(figure, axes)
     return figure
 

@@ -106,7 +106,10 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
     plot.log_axis(axes)
     title = f"k = {k}"
     if k > 1:
-        title += f", exact minimum at m = {theory.overlap_minimum(k)}"
+        least = theory.overlap_minimum(k)
+        values = theory.expected_overlap(np.array([least, least + 1]), k)
+        tied = np.isclose(values[1], values[0], rtol=1e-12)
+        title += f", least at m = {least}" + f" and {least + 1}" * tied
     axes.set(xlabel="m/k", ylim=(0.69, 1.02), title=title)
 
 

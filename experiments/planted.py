@@ -177,32 +177,49 @@ def table(rows: Sequence[dict]) -> list[dict]:
 
 
 def draw(rows: Sequence[dict]):
-    """A column a width, a row a source: recovery against noise."""
-    widths = sorted({row["m"] for row in rows})
-    drawn = {row["source"] for row in rows}
-    sources = [name for name in SOURCES if name in drawn]
-    figure, axes = plot.grid(len(sources), len(widths), share=True)
+    """A column a width, a row a source: recovery against noise.
+
+    Noises are evenly spaced; matchings stand side by side at each.
+    """
+    widths, noises = (sorted({row[name] for row in rows}) for name in ("m", "noise"))
+    groups = {
+        key: sorted(curve, key=lambda row: row["noise"])
+        for key, curve in curves.group(rows, "source", "m", "matching").items()
+    }
+    names = _shown(rows)
+    sources = [name for name in SOURCES if any(name == key[0] for key in groups)]
+    figure, axes = plot.grid(len(sources), len(widths), height=1.7, share=True)
     for panels, source in zip(axes, sources, strict=True):
         for panel, m in zip(panels, widths, strict=True):
-            kept = [r for r in rows if (r["source"], r["m"]) == (source, m)]
-            for i, name in enumerate(NAMES):
-                curve = [row for row in kept if row["matching"] == name]
+            for i, name in enumerate(names):
+                curve = groups.get((source, m, name), [])
+                shift = 0.7 * ((i + 0.5) / len(names) - 0.5)
+                places = [noises.index(row["noise"]) + shift for row in curve]
                 if curve:
-                    _curve(panel, curve, matchers.look(name), i)
-            panel.set(ylim=(-0.03, 1.05), xlabel="noise / weights")
-            panel.set_title(f"{curves.NAMES[source]}, m = {m}")
-        panels[0].set_ylabel("share recovered")
+                    ends = curves.columns(curve, "recovery")
+                    plot.points(panel, places, *ends, **_look(name))
+            panel.set_xticks(range(len(noises)), [f"{noise:g}" for noise in noises])
+            panel.tick_params("x", rotation=90)
+            panel.set_ylim(-0.03, 1.05)
+        panels[0].set_ylabel(f"{curves.NAMES[source]}\nshare recovered")
+    for panel, m in zip(axes[0], widths, strict=True):
+        panel.set_title(f"m = {m}")
+    for panel in axes[-1]:
+        panel.set_xlabel("noise / weights")
     plot.legend(figure, axes)
     return figure
 
 
-def _curve(axes, curve: Sequence[dict], look: dict, place: int) -> None:
-    """Moved a little to the right by its place, so that no curve hides another."""
-    shift = 1.05**place
-    noises = [row["noise"] * shift for row in curve]
-    plot.points(axes, noises, *curves.columns(curve, "recovery"), **look)
-    least = min((row["noise"] for row in curve if row["noise"]), default=1)
-    axes.set_xscale("symlog", linthresh=least)
+def _shown(rows: Sequence[dict]) -> list[str]:
+    """The matchings that are drawn: of Algorithm 1, whose pairings agree, the first."""
+    names = [name for name in NAMES if any(name == row["matching"] for row in rows)]
+    pairings = [name for name in names if name.startswith("types_")]
+    return [name for name in names if name not in pairings[1:]]
+
+
+def _look(name: str) -> dict[str, Any]:
+    look = matchers.look(name)
+    return look | {"label": "Algorithm 1"} if name.startswith("types_") else look
 
 
 # --- words ---------------------------------------------------------------------------
@@ -212,12 +229,27 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
     return (
         "Share of neurons matched with their own copy, a student against its shuffle "
         "with N(0, (noise · s)²) on every weight, s the root mean square weight. Means "
-        f"over n = {setting['pairs']} independent students, 95% bootstrap intervals. k "
-        f"= {setting['k']}, d = {setting['d']}; convention {sweeps.CONVENTION}. "
+        f"over n = {curves.sizes(rows)} independent students, 95% bootstrap intervals. "
+        f"k = {setting['k']}, d = {setting['d']}; convention {sweeps.CONVENTION}. "
         "The direct path moves nothing, and finds 1/m of the neurons by chance. "
         "Refined by swaps and all permutations look for the least barrier, which need "
-        "not be the shuffle: minima have many permutations without barrier. Points are "
-        "moved aside a little, so that none hides another."
+        "not be the shuffle: minima have many permutations without barrier. Matchings "
+        f"stand side by side at each noise.{_of_pairings(rows)}"
+    )
+
+
+def _of_pairings(rows: Sequence[dict]) -> str:
+    """How far the pairings of Algorithm 1 are apart, of which one is drawn."""
+    pairings = [row for row in rows if row["matching"].startswith("types_")]
+    if len({row["matching"] for row in pairings}) < 2:
+        return ""
+    groups = curves.group(pairings, "source", "m", "noise").values()
+    shares = [[row["recovery_mean"] for row in group] for group in groups]
+    apart = max(max(own) - min(own) for own in shares)
+    first = PATHS[_shown(pairings)[0]].label
+    return (
+        f" The pairings of Algorithm 1 differ by at most {apart:.2g} at a point: "
+        f"{first} is drawn for all."
     )
 
 

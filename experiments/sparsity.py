@@ -181,15 +181,20 @@ def draw_widths(rows: Rows):
                 panel,
                 [row["m"] for row in curve],
                 *curves.columns(curve, name),
-                color=colors.get(rate, curves.COLORS["uniform"]),
-                marker="x" if rate == UNIFORM else plot.MARKERS[i % 7],
-                linestyle="--" if rate == UNIFORM else "-",
+                **_look(i, rate, colors),
                 label=rate,
             )
         plot.log_axis(panel)
         panel.set(xlabel="student width m", ylabel=label)
     plot.legend(figure, axes)
     return figure
+
+
+def _look(i: int, rate: str, colors: dict) -> dict:
+    if rate == UNIFORM:
+        return curves.MODEL | {"linestyle": "--"}
+    marker = plot.MARKERS[i % 7]
+    return {"color": colors[rate], "marker": marker, "markerfacecolor": "none"}
 
 
 def _label(row: dict) -> str:
@@ -254,7 +259,13 @@ def _draw_prediction(panel, rates: Sequence[float], m: int, k: int) -> None:
 
 
 def width_caption(rows: Rows, setting: Values) -> str:
-    return caption(rows.widths, setting)
+    said = caption(rows.widths, setting)
+    if any(row["source"] == "uniform" for row in rows.widths):
+        said += (
+            " Neurons of uniform minima are counted too where they are so short: their "
+            "curve shows how many living ones are."
+        )
+    return said
 
 
 def rate_caption(rows: Rows, setting: Values) -> str:
@@ -267,23 +278,24 @@ def rate_caption(rows: Rows, setting: Values) -> str:
 
 def caption(rows: Sequence[dict], setting: Values) -> str:
     trained = [row for row in rows if row["source"] != "uniform"]
-    runs = [row["runs"] for row in trained if row["runs"]]
+    some = [row["runs"] for row in trained if 0 < row["converged"] < 1]
     every = sum(row["converged"] == 1 for row in trained)
-    none = len(trained) - len(runs)
-    missing = f", {none} without any left out" if none else ""
+    none = len(trained) - every - len(some)
+    numbers = f"all at {every} of {len(trained)} trained points"
+    if some:
+        numbers += f", {min(some)} to {max(some)} at {len(some)}"
+    if none:
+        numbers += f"; {none} points, where no run did, are left out"
     return (
-        f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows, of "
-        f"uniform minima as well: norm <= {setting['zero_row']:g}; "
+        f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows: norm <= "
+        f"{setting['zero_row']:g}; "
         f"{students.CONVENTION}. Means over those of {2 * setting['pairs']} "
         f"independent runs of a point that reached loss < {setting['tol']:g} within "
         f"{setting['steps']} steps, {setting['hold']} looks in a row "
-        f"{setting['check_every']} steps apart: all at {every} of {len(trained)} "
-        f"trained points, n = {min(runs, default=0)} to {max(runs, default=0)} at "
-        f"the others{missing}; 95% bootstrap intervals. "
+        f"{setting['check_every']} steps apart: {numbers}; 95% bootstrap intervals. "
         f"{students.trained_by(setting)}, k = {setting['k']}, d = {setting['d']}, seed "
         f"{setting['seed']}. "
-        "Living neurons so short are counted as zero rows too: the uniform curve shows "
-        f"how many. Initial scale, dimension and learning rates {students.LOST}."
+        f"Initial scale, dimension and learning rates {students.LOST}."
     )
 
 

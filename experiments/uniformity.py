@@ -167,16 +167,27 @@ def draw(parts: Parts):
     """Doubled types, weights at k = 1 in two panels, dispersion against m."""
     types, ones, wide = parts
     figure, axes = plot.grid(2, 2, height=2.4)
-    names = [name for name in conditions(wide) if name != "uniform model"]
-    styles = {"uniform model": {"color": curves.COLORS["uniform"], "marker": "x"}}
-    names = list(dict.fromkeys([*conditions(types), *names]))
-    for i, (name, color) in enumerate(zip(names, plot.shades(len(names)), strict=True)):
-        styles[name] = {"color": color, "marker": plot.MARKERS[i % 7]}
+    styles = _styles([*types, *ones, *wide])
     _draw_types(axes[0, 0], types, styles)
     _draw_norms(axes[0, 1], axes[1, 0], ones, styles)
     _draw_dispersion(axes[1, 1], wide, styles)
-    plot.legend(figure, axes[1:, 1:], columns=3)
+    plot.legend(figure, axes, columns=3)
     return figure
+
+
+def _styles(rows: Sequence[dict]) -> dict[str, dict]:
+    """Looks of the conditions: a colour for each σ, a marker for each η."""
+    own = [row for row in rows if trained(row)]
+    rates, stds = (
+        list(dict.fromkeys(row[name] for row in own)) for name in ("η/η*", "σ")
+    )
+    colors = dict(zip(stds, plot.shades(len(stds)), strict=True))
+    styles = {"uniform model": curves.MODEL}
+    for row in own:
+        marker = plot.MARKERS[rates.index(row["η/η*"]) % 7]
+        look = {"color": colors[row["σ"]], "marker": marker, "markerfacecolor": "none"}
+        styles[label(row)] = look
+    return styles
 
 
 def _draw_types(axes, rows: Sequence[dict], styles: dict) -> None:
@@ -200,30 +211,20 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
     m = rows[0]["m"]
     expected = m * theory.spacing_order_statistics(m)
     for i, row in enumerate(rows):
-        look = styles.get(label(row), {})
+        look = styles[label(row)] | {"linestyle": "none"}
         if row["runs"]:
             each = [mean_interval(rank, resamples=400) for rank in m * row["shares"].T]
             values = zip(*each, strict=True)
-            dots = look | {"linestyle": "none"}
-            plot.points(ranked, expected, *values, **dots)
+            plot.points(ranked, expected, *values, **look, label=label(row))
         plot.points(distances, [i], *curves.columns([row], "value"), **look)
     ranked.axline((0, 0), slope=1, color=plot.BLACK, linewidth=0.9)
     ranked.set(xlabel="m × expected order statistic, normalised Exp(1)")
     ranked.set(ylabel="m × sorted weight", title=f"k = 1, m = {m}: quantiles")
     top = max(row["limit"] for row in rows)
-    text = f"exceeded by {LEVEL:.0%} of uniform samples"
+    text = f"{LEVEL:.0%} of uniform samples exceed it"
     distances.axhline(top, color=plot.BLACK, linestyle="--", label=text)
-    many = len(rows) > 6
-    parting = ", " if many else "\n"
-    labels = [
-        f"{row['η/η*']:.2g} η*{parting}σ = {row['σ']:g}" if trained(row) else "uniform"
-        for row in rows
-    ]
-    turned = {"rotation": 45, "ha": "right"} if many else {}
-    distances.set_xticks(range(len(rows)), labels, fontsize=7, **turned)
     distances.set(ylabel="KS distance", title=f"k = 1, m = {m}: distance to the model")
-    distances.set(ylim=(0, None), xlim=(-0.5, len(rows) - 0.5))
-    distances.legend()
+    distances.set(xticks=[], ylim=(0, None), xlim=(-0.5, len(rows) - 0.5))
 
 
 def _draw_dispersion(axes, rows: Sequence[dict], styles: dict) -> None:

@@ -36,18 +36,21 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"m": "8,20,48,96", "pairs": 40},
     "paper": {"m": "8,12,20,32,48,64,96", "pairs": 200, "tol": 1e-7},
 }
-# Type counts/norms of the students put together.
+# Type counts/norms of the students put together, in the colour of their counts. No
+# marker is used twice.
+HOLLOW = {"linestyle": "--", "markerfacecolor": "none"}
+GD, MODEL = ({"color": curves.COLORS[name]} for name in ("gd", "uniform"))
 MIXES = {
-    "trained/trained": {"color": plot.BLUE, "marker": "o"},
-    "trained/uniform": {"color": plot.SKY, "marker": "s", "linestyle": "--"},
-    "uniform/trained": {"color": plot.ORANGE, "marker": "^", "linestyle": "--"},
-    "uniform/uniform": {"color": plot.RED, "marker": "D"},
+    "trained/trained": GD | {"marker": "o"},
+    "trained/uniform": GD | HOLLOW | {"marker": "s"},
+    "uniform/trained": MODEL | {"marker": "^"},
+    "uniform/uniform": MODEL | HOLLOW | {"marker": "D"},
 }
 EFFECTS = {
-    "by counts": {"color": plot.PURPLE, "marker": "o"},
-    "by norms": {"color": plot.GREEN, "marker": "s"},
-    "within types": {"color": plot.BLACK, "marker": "^", "linestyle": ":"},
-    "between types": {"color": plot.ORANGE, "marker": "v", "linestyle": ":"},
+    "by counts": {"color": plot.BLACK, "marker": "v"},
+    "by norms": {"color": plot.WINE, "marker": "P"},
+    "within types": {"color": plot.TEAL, "marker": "X", "linestyle": ":"},
+    "between types": {"color": plot.GREY, "marker": "<", "linestyle": ":"},
 }
 MOST = 1000  # repeats
 RESAMPLES = 2000  # of the bootstrap
@@ -196,21 +199,30 @@ def draw(rows: Split):
     groups = conditions(rows.cells)
     figure, axes = plot.grid(2, len(groups), height=2.2, share="row")
     for panels, (key, curve) in zip(axes.T, groups.items(), strict=True):
-        looks = {"as trained": {"color": plot.BLACK, "marker": "x"}} | MIXES
+        looks = {
+            "as trained": GD | {"marker": "*", "markersize": 6, "linestyle": ":"}
+        } | MIXES
         for name, look in looks.items():
-            counts, norms = name.split("/") if "/" in name else ("", "")
-            label = f"counts {counts}, norms {norms}" if counts else name
             heights = [row["barriers"][name] for row in curve]
-            _points(panels[0], curve, heights, look | {"label": label})
+            _points(panels[0], curve, heights, look | {"label": _label(name)})
         for name, look in EFFECTS.items():
             heights = [tuple(np.exp(row[name])) for row in curve]
             _points(panels[1], curve, heights, look | {"label": f"factor {name}"})
         panels[0].set_title("k = {}, η = {:g}/m, σ = {:g}".format(*key))
         panels[1].axhline(1, color=plot.BLACK, linewidth=0.9)
     axes[0, 0].set_ylabel("permuted barrier")
-    axes[1, 0].set_ylabel("factor, trained to uniform")
-    plot.legend(figure, axes, columns=3)
+    axes[1, 0].set_ylabel("factor, GD to uniform")
+    plot.legend(figure, axes, columns=2)
     return figure
+
+
+def _label(name: str) -> str:
+    """What a reader calls the students put together."""
+    if "/" not in name:
+        return f"GD, {name}"
+    sources = {"trained": "GD", "uniform": curves.NAMES["uniform"]}
+    counts, norms = (sources[part] for part in name.split("/"))
+    return f"counts of {counts}, norms of {norms}"
 
 
 def _points(axes, curve: Sequence[dict], values: Sequence[tuple], look: dict) -> None:
@@ -228,13 +240,16 @@ def caption(rows: Split, setting: Values) -> str:
         f"{students.convention(setting, curves.sizes(rows.cells))} Matching "
         f"{PATHS[setting['matching']].label}; {setting['source'].upper()}, d = "
         f"{setting['d'] or 'k'}, from N(0, σ²) weights to loss < {setting['tol']:g}. "
-        "Legend: source of the type counts, of the norms. Trained norms are drawn from "
-        "all neurons of the cell, relative to their type's mean, and scaled to sum 1 a "
-        "type; as trained: each student's own, put on its axes, which takes off what "
-        "the loss left adds to a barrier. Below: factors on the barrier by a swap, the "
-        "mean of its two orders; within types: from all norms of a type taken from "
-        "another of as many neurons to norms drawn one by one; between types: from "
-        f"those as trained to that; {setting['repeats']} draws a trained pair; "
+        "Above: students put together from type counts and norms of GD or of uniform "
+        "minima. Norms of GD are drawn from all neurons of the cell, relative to their "
+        "type's mean, and scaled to sum 1 a type. As trained: the students themselves, "
+        "put on their axes, which takes off the contribution of the residual loss. "
+        "Below: factors on the barrier from GD to uniform minima; their product is the "
+        "whole. By counts: the counts of uniform minima for those of GD, the mean of "
+        "both orders. By norms: likewise the norms, drawn one by one. Within types: "
+        "norms drawn one by one for all norms of another type of as many neurons. "
+        "Between types: those of another type for a type's own. "
+        f"{setting['repeats']} draws a trained pair; "
         f"{sum(row['left out'] for row in rows.cells)} pairs without convergence or "
         f"with a norm <= {setting['zero_row']:g} left out. η, σ and d {students.LOST}."
     )

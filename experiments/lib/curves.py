@@ -34,6 +34,8 @@ LOOKS = {  # of the paths of networks
 }
 NONE = 1e-9  # a mean up to it is zero up to rounding
 CONVERGED = 0.95
+# Of uniform minima where markers tell learning rates apart.
+MODEL = {"color": COLORS["uniform"], "marker": "*", "markersize": 6}
 
 
 def require_looks(names: Iterable[str], *looks: Mapping[str, Any]) -> None:
@@ -57,15 +59,16 @@ def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
     """One curve against m with its intervals, in the look of its source and matching.
 
     ``value`` names the columns ``*_mean``, ``*_low`` and ``*_high``. On a logarithmic
-    axis zeros are marked at its lower edge. Markers are hollow where runs are left that
-    did not converge, one in twenty at least.
+    axis zeros are marked at its lower edge. Markers are hollow: of curves that coincide
+    both are seen.
     """
     source, matching = curve[0]["source"], PATHS[curve[0]["matching"]]
     color, kept = COLORS[source], curve
     lost = all(row["pairs"] == 0 for row in curve)
     if axes.get_yscale() == "log":
         kept = [row for row in curve if not row[f"{value}_mean"] <= NONE]
-        plot.zeros(axes, [r["m"] for r in curve if r[f"{value}_mean"] <= NONE], color)
+        none = [row["m"] for row in curve if row[f"{value}_mean"] <= NONE]
+        plot.zeros(axes, none, color, list(COLORS).index(source))
     if kept:
         plot.points(
             axes,
@@ -74,17 +77,20 @@ def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
             color=color,
             marker=matching.marker,
             linestyle=matching.linestyle,
+            markerfacecolor="none",
             label=f"{NAMES[source]}, {matching.label}" + ", all diverged" * lost,
         )
-    short = [row for row in kept if row.get("converged_fraction", 1) <= CONVERGED]
-    if short and matching.marker != "x":  # a cross cannot be hollow
-        axes.plot(
-            [row["m"] for row in short],
-            [row[f"{value}_mean"] for row in short],
-            **{"color": color, "marker": matching.marker, "linestyle": "none"},
-            **{"markerfacecolor": "white", "zorder": 3},
-            label=f"at most {CONVERGED:.0%} of runs converged",
-        )
+
+
+def shade(axes, rows: Sequence[dict]) -> None:
+    """Greys the widths at which runs of a source are left that did not converge.
+
+    That is one run in twenty at least.
+    """
+    widths = sorted({row["m"] for row in rows})
+    short = {row["m"] for row in rows if row["converged_fraction"] <= CONVERGED}
+    label = f"at most {CONVERGED:.0%} of runs converged"
+    plot.shade(axes, widths, [m in short for m in widths], label)
 
 
 def sizes(rows: Sequence[dict], column: str = "pairs") -> str:

@@ -1,4 +1,8 @@
-"""Arrays to axes: one style, intervals on every point, PNG and PDF side by side."""
+"""Arrays to axes: one style, intervals on every point, PNG and PDF side by side.
+
+Text is of 8 points at the size of the figure. Panels side by side take the width of a
+page and are not to be scaled down to a column; panels in one column fit a column.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:  # Matplotlib loads with the first figure: no flag waits for i
     from matplotlib.figure import Figure
 
 # Okabe & Ito: told apart under every common colour blindness, and in grey by marker.
+# Those of sources are in curves.py, those of matchings in the registry.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
     "#0072B2",
     "#E69F00",
@@ -27,6 +32,8 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
     "#F0E442",
     "#000000",
 )
+# Of neither a source nor a matching.
+WINE, SAND, TEAL, BROWN, GREY = "#882255", "#DDCC77", "#44AA99", "#8C510A", "0.5"
 CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -39,14 +46,15 @@ STYLE: dict[str, Any] = {
     "axes.labelsize": 8,
     "font.size": 8,
     "grid.alpha": 0.25,
-    "legend.fontsize": 7,
+    "legend.fontsize": 8,
     "legend.frameon": False,
+    "legend.handlelength": 3,
     "lines.linewidth": 1.2,
     "lines.markersize": 3.2,
     "pdf.fonttype": 42,
     "savefig.dpi": 300,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
 }
 COLUMN, PAGE = 3.3, 6.9  # inches, widths of a column and of a page of a paper
 
@@ -110,16 +118,24 @@ def log_axis(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def zeros(axes: Axes, x: Sequence[float], color: Any) -> None:
-    """Marks zeros at the lower edge of a logarithmic y axis."""
+def zeros(axes: Axes, x: Sequence[float], color: Any, place: int) -> None:
+    """Marks zeros at the lower edge of a logarithmic y axis, in rows by place."""
     if len(x):
-        axes.plot(
-            *(x, np.full(len(x), 0.02)),
-            transform=axes.get_xaxis_transform(),
-            **{"marker": "v", "linestyle": "none", "color": color},
-            markerfacecolor="none",
-            label="0, below the axis",
-        )
+        look: dict[str, Any] = {"marker": "v", "linestyle": "none"}
+        look["markerfacecolor"] = "none"
+        heights = np.full(len(x), 0.03 + 0.05 * place)
+        transform = axes.get_xaxis_transform()
+        axes.plot(x, heights, **look, color=color, transform=transform)
+        axes.plot([], [], **look, color=GREY, label="0, below the axis")
+
+
+def shade(axes: Axes, x: Sequence[float], kept: Sequence[bool], label: str) -> None:
+    """Greys a logarithmic x axis around the places that are kept of all places x."""
+    edges = [x[0] / 1.1, *np.sqrt(np.multiply(x[1:], x[:-1])), x[-1] * 1.1]
+    starts = [i for i in range(len(x)) if kept[i] and not (i and kept[i - 1])]
+    for start in starts:
+        end = next((i for i in range(start, len(x)) if not kept[i]), len(x))
+        axes.axvspan(edges[start], edges[end], color="0.9", linewidth=0, label=label)
 
 
 def mark(axes: Axes, x: float, label: str, linestyle: str = ":") -> None:
@@ -134,12 +150,27 @@ def legend(figure: Figure, axes: np.ndarray, columns: int | None = None) -> None
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     width, height = figure.get_size_inches()
-    columns = columns or max(1, int(width / 2.2))
+    columns = columns or _columns(list(found), width)
     lines = -(-len(found) // columns)
-    figure.set_size_inches(width, height + 0.17 * lines)  # the axes keep their size
+    figure.set_size_inches(width, height + 0.19 * lines)  # the axes keep their size
     figure.legend(
         *(list(found.values()), list(found)), loc="outside upper left", ncols=columns
     )
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """The most columns of a legend that fit into so many inches."""
+    from matplotlib.textpath import TextPath
+
+    size = STYLE["legend.fontsize"]
+    texts = [TextPath((0, 0), label, size=size) for label in labels]
+    inches = np.array([text.get_extents().width for text in texts]) / 72
+    handle = (STYLE["legend.handlelength"] + 3) * size / 72  # with the space around it
+    for columns in range(min(4, len(labels)), 1, -1):
+        parts = np.array_split(inches, columns)  # as Matplotlib fills them
+        if sum(handle + part.max() for part in parts) <= width:
+            return columns
+    return 1
 
 
 def save(figure: Figure, stem: str | Path) -> list[Path]:

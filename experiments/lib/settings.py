@@ -3,6 +3,7 @@
 A preset over the defaults, and what is given over both.
 """
 
+import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -36,19 +37,42 @@ OUTPUTS = {
 EXCLUSIVE = (("lr", "lr_times_m"), ("m", "m_over_k"))
 
 
-def define(settings: Mapping[str, Setting], values: flags.FlagValues) -> None:
-    """Makes a flag of each setting, None where it is not given."""
+def define(
+    settings: Mapping[str, Setting],
+    values: flags.FlagValues,
+    presets: Presets = types.MappingProxyType({}),
+) -> None:
+    """Makes a flag of each setting, None where it is not given.
+
+    Its help says what it is in each of the presets.
+    """
     makers: dict[type, Any] = {
         str: flags.DEFINE_string,
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         bool: flags.DEFINE_bool,
     }
-    for name, (kind, text, _, choices) in settings.items():
+    for name, (kind, words, default, choices) in settings.items():
+        words += _defaults(
+            {preset: one.get(name, default) for preset, one in presets.items()}
+        )
         if choices:
-            flags.DEFINE_enum(name, None, list(choices), text, flag_values=values)
+            flags.DEFINE_enum(name, None, list(choices), words, flag_values=values)
         else:
-            makers[kind](name, None, text, flag_values=values)
+            makers[kind](name, None, words, flag_values=values)
+
+
+def _defaults(by_preset: Mapping[str, Any]) -> str:
+    """What a setting is in each preset; nothing where it is none in all."""
+    said = {
+        preset: "none" if value in (None, "") else text(value)
+        for preset, value in by_preset.items()
+    }
+    if set(said.values()) <= {"none"}:
+        return ""
+    if len(set(said.values())) == 1:
+        return f" Default: {next(iter(said.values()))}."
+    return f" Default: {', '.join(f'{said[one]} ({one})' for one in said)}."
 
 
 def chosen(

@@ -44,7 +44,7 @@ SETTINGS = {
     "m_over_k": Setting(
         str, "Widths in units of k: 1,1.5,2 or 1:8:x12; instead of --m."
     ),
-    "d": Setting(int, "Input dimension, at least k. Default: k."),
+    "d": Setting(int, "Input dimension, at least k; none means k."),
     "source": Setting(str, f"Students: {', '.join(SOURCES)}.", "gd,uniform"),
     "matching": Setting(
         str,

@@ -31,7 +31,7 @@ from experiments.lib.claims import Claim
 from experiments.lib.compute import Done, Family
 from experiments.lib.lists import MOST_CURVES, Refusal
 from experiments.lib.settings import Presets, Setting, Values
-from experiments.lib.table import table
+from experiments.lib.table import narrow, table
 from lmc_jax import environment
 from lmc_jax.results import files, store
 
@@ -207,7 +207,8 @@ class Study:
         settings.define(machine.SETTINGS, values)
         if self.family.processes:
             settings.define(machine.PROCESSES, values)
-        settings.define(self.choices, values)
+        presets = {name: {**self.shared, **own} for name, own in self.presets.items()}
+        settings.define(self.choices, values, presets)
 
     @property
     def _out(self) -> str:
@@ -310,7 +311,7 @@ def _command(study: Study, values: flags.FlagValues) -> str:
 
 def _show(result: Result, *, verbose: bool) -> None:
     rows = result.table if verbose else result.table[:ROWS]
-    print(table(rows))
+    print(table(rows) if verbose else narrow(rows))
     if hidden := len(result.table) - len(rows):
         print(f"and {hidden} more rows: see summary.csv, or give --verbose")
     if verbose:

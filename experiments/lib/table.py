@@ -1,10 +1,13 @@
 """Rows as text: aligned tables, means with their intervals."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+TERMINAL = 80  # columns
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -23,6 +26,21 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True))
         for line in lines
     )
+
+
+def narrow(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as text, without intervals where a terminal is too narrow for them."""
+    text = table(rows)
+    if max(map(len, text.splitlines())) <= TERMINAL:
+        return text
+    means = [{name: _mean(value) for name, value in row.items()} for row in rows]
+    note = "\nmeans; --verbose and the files have their 95% intervals"
+    return table(means) + note * (means != rows)
+
+
+def _mean(value: Any) -> Any:
+    """The value, without the interval that ``with_interval`` wrote behind it."""
+    return re.sub(r" \[[^][]*\]$", "", value) if isinstance(value, str) else value
 
 
 def with_interval(row: Mapping[str, Any], value: str) -> str:

@@ -10,7 +10,7 @@ from lmc_jax.results import files
 GALLERY = Path(__file__).resolve().parents[1] / "gallery"
 RESULTS = GALLERY / "RESULTS.md"
 BEGIN, END = "<!-- statements -->\n", "<!-- end -->\n"
-COLUMNS = ("paper", "statement", "verdict", "held/judged", "n", "figure")
+COLUMNS = ("statement", "verdict", "n", "command", "held/judged", "paper", "figure")
 
 
 def main() -> None:
@@ -43,9 +43,10 @@ def number(figure: report.Figure) -> int:
 def row(statement: report.Statement) -> list[str]:
     judged = statement.judged
     names = (f"[{figure.name}]({figure.name}.png)" for figure in statement.figures)
+    commands = dict.fromkeys(f"`{figure.command}`" for figure in statement.figures)
     return [
-        *(statement.paper, statement.text, statement.verdict),
-        *(f"{sum(judged)}/{len(judged)}", statement.size, ", ".join(names)),
+        *(statement.text, statement.verdict, statement.size, "<br>".join(commands)),
+        *(f"{sum(judged)}/{len(judged)}", statement.paper, ", ".join(names)),
     ]
 
 

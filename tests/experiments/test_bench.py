@@ -1,6 +1,8 @@
 """Benchmarks run, name the device and print a row a variant; speed is not tested."""
 
+import ast
 import contextlib
+import functools
 import importlib
 import importlib.util
 import json
@@ -8,11 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 from absl.testing import flagsaver
 from helpers import command, tools_anew
 
+from experiments.bench import peers, sweep_memory
 from lmc_jax.results import files
+from lmc_jax.students import two_layer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,6 +57,35 @@ def test_variants_are_timed_side_by_side(name, variants):
     shown = table(name)
     for variant in variants:
         assert variant in shown
+
+
+MODULES = sorted(path.stem for path in ROOT.glob("experiments/bench/[!_]*.py"))
+# Imported by others: the clock, and the implementations that are compared with.
+SHARED = {"timing", "peers"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_benchmark_says_what_it_measures(name):
+    shown = command(f"bench.{name}", "--help")
+    path = ROOT / "experiments" / "bench" / f"{name}.py"
+    first = ast.get_docstring(ast.parse(path.read_text("utf-8"))).splitlines()[0]
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert (first in shown.stdout) != (name in SHARED)
+
+
+@pytest.mark.slow
+def test_memory_of_a_sweep_is_measured_for_few_cells_and_for_many(monkeypatch, capsys):
+    monkeypatch.setattr(sweep_memory, "CELLS", (4, 6))
+    sweep_memory.main()
+    _, few, many = capsys.readouterr().out.splitlines()
+    assert [int(row.split()[0]) for row in (few, many)] == [4, 6]
+
+
+@pytest.mark.parametrize("peer", [peers.autodiff, peers.closed_form])
+def test_peers_take_the_gradient_of_our_loss(peer):
+    k, W = 3, np.random.default_rng(0).normal(size=(5, 4))
+    ours = jax.grad(functools.partial(two_layer.loss, k=k))(W)
+    np.testing.assert_allclose(jax.jit(peer(k))(W), ours, atol=1e-12)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import math
 
 from experiments.lib import claims
-from experiments.lib.table import table, with_interval
+from experiments.lib.table import TERMINAL, narrow, table, with_interval
 
 CLAIM = claims.Claim("c ≥ 1", measured="2", rule="r", n=3, holds=None, case="m = 1")
 
@@ -21,6 +21,15 @@ def test_a_claim_is_printed_in_one_line():
 def test_table_is_aligned_under_its_columns():
     text = table([{"m": 5, "barrier": 0.012345}, {"m": 100, "barrier": math.nan}])
     assert text.splitlines() == ["  m  barrier", "  5   0.0123", "100        -"]
+
+
+def test_a_table_wider_than_a_terminal_is_shown_without_intervals():
+    row = {"m": 5} | {f"column {i}": "0.5 [0.25, 0.75]" for i in range(5)}
+    assert narrow([row]).splitlines()[-1].startswith("means; ")
+    assert "[" not in narrow([row])
+    assert max(map(len, narrow([row]).splitlines())) <= TERMINAL
+    less = {name: row[name] for name in ("m", "column 0")}
+    assert narrow([less]) == table([less])
 
 
 def test_means_are_shown_with_their_intervals():

@@ -68,3 +68,48 @@ def test_a_curve_of_runs_that_all_diverged_says_so():
         axes[0, 0].clear()
         curves.draw(axes[0, 0], rows)
         assert axes[0, 0].get_legend_handles_labels()[1] == said
+
+
+def test_zeros_of_two_sources_are_both_seen_below_a_logarithmic_axis():
+    _, axes = plot.grid(1, 1)
+    panel = axes[0, 0]
+    panel.set_yscale("log")
+    for source in ("gd", "uniform"):
+        first, *others = curve("refine", source=source)
+        none = {f"barrier_{end}": 0.0 for end in ("mean", "low", "high")}
+        curves.draw(panel, [first | none, *others])
+    zeros = [line for line in panel.get_lines() if line.get_marker() == "v"]
+    places = {(*line.get_xdata(), *line.get_ydata()) for line in zeros} - {()}
+    assert [x for x, _ in places] == [2, 2]
+    assert len({y for _, y in places}) == 2
+
+
+@pytest.mark.parametrize(
+    ("converged", "grey"),
+    [
+        ([0.5, 0.9, 1, 1], [(2 / 1.1, (4 * 10) ** 0.5)]),
+        ([1, 0.5, 1, 0.9], [(8**0.5, 40**0.5), (200**0.5, 22)]),
+        ([1, 1, 1, 1], []),
+    ],
+)
+def test_widths_with_runs_that_did_not_converge_are_grey(converged, grey):
+    _, axes = plot.grid(1, 1)
+    rows = curve("refine")
+    shares = [{"converged_fraction": share} for share in converged]
+    curves.shade(axes[0, 0], [a | b for a, b in zip(rows, shares, strict=True)])
+    found = [patch.get_extents() for patch in axes[0, 0].patches]
+    inverse = axes[0, 0].transData.inverted()
+    ends = [inverse.transform(box.get_points())[:, 0] for box in found]
+    assert [list(one) for one in ends] == [pytest.approx(one) for one in grey]
+
+
+@pytest.mark.parametrize("letters", [3, 24, 37, 80])
+def test_a_legend_is_no_wider_than_its_figure(letters):
+    with plot.style():
+        figure, axes = plot.grid(1, 2)
+        for i in range(7):
+            axes[0, 0].plot([1], [1], label=f"{i}" + "n" * letters)
+        plot.legend(figure, axes)
+        figure.draw_without_rendering()
+        width = figure.legends[0].get_window_extent().width
+    assert width <= figure.bbox.width or figure.legends[0]._ncols == 1

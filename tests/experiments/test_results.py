@@ -1,7 +1,13 @@
 """The table of statements in the gallery is the one that its claims give."""
 
 import json
+import re
+import shlex
 
+import pytest
+from absl import flags
+
+from experiments.__main__ import studies, tools
 from experiments.tools import results
 
 
@@ -14,8 +20,32 @@ def test_the_table_is_up_to_date():
 
 def figure(folder, name, *claims):
     said = {"measured": "1 < 2", "rule": "r", "n": 10}
-    found = {"caption": "c", "command": "d", "claims": [said | one for one in claims]}
+    judged = [said | one for one in claims]
+    found = {"caption": "c", "command": f"{name}.py", "claims": judged}
     (folder / f"{name}.claims.json").write_text(json.dumps(found))
+
+
+def test_results_open_with_the_table():
+    before, _, _ = results.parts(results.RESULTS.read_text(encoding="utf-8"))
+    assert before == f"# Results\n\n{results.BEGIN}"
+
+
+COMMANDS = re.findall(r"`(python -m [^`]*)`", results.RESULTS.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS)))
+def test_commands_run_a_study_or_a_tool_with_flags_that_it_knows(command):
+    _, _, module, *given = shlex.split(command)
+    name = module.removeprefix("experiments.")
+    if name in tools():
+        assert given == []
+        return
+    own = [study for study in studies().values() if study.line[0] == name]
+    study = max(own, key=lambda study: [flag in given for flag in study.line[1:]])
+    values = flags.FlagValues()
+    study.define(values)
+    texts = [text for text in given if text not in study.line]
+    assert values([name, *texts]) == [name]
 
 
 def test_the_paper_comes_first_in_the_order_of_its_figures(tmp_path):
@@ -30,10 +60,10 @@ def test_the_paper_comes_first_in_the_order_of_its_figures(tmp_path):
     )
     _, _, *rows = results.table(tmp_path).splitlines()
     assert rows == [
-        "| Figure 2, Figures 10-13 | p | does not hold | 1/2 | 10 "
-        "| [c](c.png), [b](b.png) |",
-        "| Theorem 6 | q | not tested | 0/0 | 10 | [a](a.png) |",
-        r"|  | \|x\| falls | holds | 1/1 | 10 | [c](c.png) |",
+        "| p | does not hold | 10 | `c.py`<br>`b.py` | 1/2 "
+        "| Figure 2, Figures 10-13 | [c](c.png), [b](b.png) |",
+        "| q | not tested | 10 | `a.py` | 0/0 | Theorem 6 | [a](a.png) |",
+        r"| \|x\| falls | holds | 10 | `c.py` | 1/1 |  | [c](c.png) |",
     ]
 
 

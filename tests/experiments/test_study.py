@@ -47,6 +47,15 @@ def test_the_command_that_does_the_same_is_written_beside_it(result):
     )
 
 
+def test_help_says_what_a_setting_is_in_each_preset():
+    values = flags.FlagValues()
+    barrier_vs_width.STUDY.define(values)
+    quick, paper = (one["pairs"] for one in barrier_vs_width.PRESETS.values())
+    assert values["pairs"].help.endswith(f"Default: {quick} (quick), {paper} (paper).")
+    assert values["hold"].help.endswith("--tol. Default: 1.")
+    assert values["d"].help.endswith("none means k.")
+
+
 def test_another_run_finds_its_cells_and_another_study_runs_beside(result):
     out = result.files[0].parent
     cells = {path: path.stat().st_mtime_ns for path in out.glob("cells/*")}

@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import lmc_jax
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -52,12 +54,24 @@ def test_examples_run_one_after_the_other_in_python(tmp_path):
     assert aligned < 1e-20 < direct  # a square of rounding, in whatever order
 
 
-def test_links_into_the_project_resolve():
-    links = re.findall(r"\]\(([^)]+)\)", README.read_text())
+@pytest.mark.parametrize("name", ["README.md", "experiments/gallery/RESULTS.md"])
+def test_links_into_the_project_resolve(name):
+    path = README.parent / name
+    links = re.findall(r"\]\(([^)]+)\)", path.read_text("utf-8"))
     inside = [link for link in links if "://" not in link]
     assert inside
     for link in inside:
-        assert (README.parent / link).is_file(), link
+        assert (path.parent / link).is_file(), link
+
+
+def test_files_and_benchmarks_that_the_notes_name_exist():
+    notes = README.with_name("BUILD_NOTES.md").read_text("utf-8")
+    named = set(re.findall(r"([\w/]+\.(?:py|md))\b", notes)) - {"experiments/NAME.py"}
+    named |= {f"bench/{name}.py" for name in re.findall(r"`bench\.(\w+)`", notes)}
+    ends = {path.as_posix() for path in README.parent.rglob("*.*")}
+    assert named
+    for name in named:
+        assert any(path.endswith(f"/{name}") for path in ends), name
 
 
 def test_modules_run_by_commands_exist():
