@@ -15,7 +15,7 @@ from lmc_jax.matching import MATCHINGS
 RESAMPLES = 2000
 FEWEST = 10  # pairs that an interval takes
 NEAR = 0.05  # of -2: a slope that counts as the rate m^-2
-WIDE = 300  # in units of k: where the law is fitted, its next term below 1%
+WIDE = 100  # in units of k: where the law is fitted; from 300 k on C is the same
 ROUNDING = 1e-12
 Curves = Mapping[tuple, Sequence[dict]]
 Interval = tuple[float, float, float]  # value, low, high

@@ -25,10 +25,7 @@ from lmc_jax.sweep.wide import (
 
 SETTINGS = {
     **{name: students.SETTINGS[name] for name in ("k", "m", "m_over_k")},
-    **{name: students.SETTINGS[name] for name in ("points", "seed")},
-    "pairs": Setting(
-        int, "Independent pairs a point; twice as many up to a quarter of --most_work."
-    ),
+    **{name: students.SETTINGS[name] for name in ("pairs", "points", "seed")},
     "most_work": Setting(
         int, "Most k m: a pair costs as much, and wider students are left out."
     ),
@@ -42,16 +39,12 @@ def cells(setting: Values) -> list[WideCell]:
     Raises:
       Refusal: for the first thing wrong, in one line.
     """
+    shared = {name: setting[name] for name in ("pairs", "seed", "points")}
     grid = []
     for k in integers(setting["k"], "k"):
         for m in students.widths(k, setting):
             if k * m <= setting["most_work"]:
-                cheap = 4 * k * m <= setting["most_work"]
-                cell = WideCell(
-                    *(k, m, setting["pairs"] * (2 if cheap else 1)),
-                    seed=setting["seed"],
-                    points=setting["points"],
-                )
+                cell = WideCell(k=k, m=m, **shared)
                 with refusing():
                     cell.validate()
                 grid.append(cell)
