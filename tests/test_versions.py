@@ -41,12 +41,13 @@ def test_a_raised_version_is_named_and_a_cell_without_versions_is_of_the_first(
 def test_raising_one_computes_just_its_cells_again_and_says_so(tmp_path, monkeypatch):
     """Sampled and trained cells in one folder; descent is raised."""
     out = f"--out={tmp_path}"
-    gd = ("--k=2", "--m=2,3", "--pairs=2", "--matching=", "--steps=20", out)
+    few = ("--k=2", "--m=2,3", "--pairs=2", "--matching=", out)
+    both = ("--source=gd,uniform", "--steps=20")
 
     def sweep(*more):
-        return command("barrier_vs_width", *gd, *more)
+        return command("barrier_vs_width", *few, *more)
 
-    assert sweep("--source=gd,uniform").returncode == 0
+    assert sweep(*both).returncode == 0
     before = times(tmp_path)
     monkeypatch.setitem(VERSIONS, "descent", VERSIONS["descent"] + 1)
     status, said, _ = command("tools.verify", tmp_path)
@@ -63,7 +64,7 @@ def test_raising_one_computes_just_its_cells_again_and_says_so(tmp_path, monkeyp
     assert line.endswith(", and 1 more of older programs")
     table = (tmp_path / "summary.csv").read_text()
     assert len(table.splitlines()) == 1 + 2
-    status, said, err = sweep("--source=gd,uniform")
+    status, said, err = sweep(*both)
     assert status == 0
     assert "2 of 4 cells found" in said
     (line,) = err.splitlines()
@@ -71,7 +72,7 @@ def test_raising_one_computes_just_its_cells_again_and_says_so(tmp_path, monkeyp
     after = times(tmp_path)
     assert len(before.items() & after.items()) == 2
     assert command("tools.verify", tmp_path).returncode == 0
-    assert sweep("--source=gd,uniform").stderr == ""
+    assert sweep(*both).stderr == ""
 
 
 def test_what_made_a_cell_is_shown_and_a_mixture_is_said(tmp_path):
