@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.claims.double_descent import SOLVED, by_teacher, claims, stay
 from experiments.lib import curves, plot, projected, students
+from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
@@ -52,6 +53,8 @@ def rows(measured: Measured) -> Rows:
     setting, records = measured.setting, measured.records
     definition = setting["barrier"]
     found = [row for record in records for row in described(record, definition)]
+    if not found:
+        raise Refusal("all runs diverged: give smaller learning rates")
     for row in found:
         row["rate"] = students.rate(row, setting)
     widest = [r for r in records if r.parameters["m"] == found[-1]["m"]]

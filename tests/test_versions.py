@@ -41,11 +41,11 @@ def test_a_raised_version_is_named_and_a_cell_without_versions_is_of_the_first(
 def test_raising_one_computes_just_its_cells_again_and_says_so(tmp_path, monkeypatch):
     """Sampled and trained cells in one folder; descent is raised."""
     out = f"--out={tmp_path}"
-    small = ("--k=2", "--m=2,3", "--pairs=2", "--matching=", out)
+    few = ("--k=2", "--m=2,3", "--pairs=2", "--matching=", out)
     both = ("--source=gd,uniform", "--steps=20")
 
     def sweep(*more):
-        return command("barrier_vs_width", *small, *more)
+        return command("barrier_vs_width", *few, *more)
 
     assert sweep(*both).returncode == 0
     before = times(tmp_path)

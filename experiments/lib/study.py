@@ -36,6 +36,7 @@ from lmc_jax import environment
 from lmc_jax.results import files, store
 
 ROWS = 24  # printed of a table
+LOST = "All runs diverged"
 
 
 class Measured(NamedTuple):
@@ -268,13 +269,12 @@ class Study:
             row | self.family.named(row, setting)
             for row in compute.of_grid(every, grid)
         ]
-        if of_grid and all(map(_lost, of_grid)):
-            raise Refusal("all runs diverged: give smaller learning rates")
         rows = self.rows(Measured(setting, grid, records, of_grid))
-        return self._written(rows, setting, [summary], _command(self, values))
+        lost = bool(of_grid) and all(map(_lost, of_grid))
+        return self._written(rows, setting, [summary], _command(self, values), lost)
 
     def _written(
-        self, rows: Any, setting: Values, written: list[Path], command: str
+        self, rows: Any, setting: Values, written: list[Path], command: str, lost: bool
     ) -> Result:
         out, drawn, judged = Path(setting["out"]), {}, []
         for name, made in self.tables.items():
@@ -282,8 +282,12 @@ class Study:
             files.write_csv(out / name, made(rows))
         for name, draw, caption, claimed in self.figures:
             text, found = caption(rows, setting), list(claimed(rows))
+            if lost:
+                text = f"{LOST}: no mean is shown. {text}"
             with plot.style():
                 drawn[name] = draw(rows)
+                if lost:
+                    drawn[name].text(0.5, 0.5, LOST, horizontalalignment="center")
                 written += plot.save(drawn[name], out / name)
             written.append(out / f"{name}.caption.txt")
             files.write_atomic(written[-1], f"{textwrap.fill(text, 88)}\n".encode())

@@ -240,6 +240,9 @@ def test_point_all_of_whose_runs_diverged_has_no_barrier(tmp_path):
     status, stdout, stderr = entrypoint(*arguments, f"--out={tmp_path}")
     assert status == 0, status
     assert stderr == ""
+    for kind in ("caption.txt", "claims.json"):
+        said = (tmp_path / f"barrier_vs_width.{kind}").read_text()
+        assert "All runs diverged: no mean is shown." in said
     for row in rows(tmp_path):
         assert (row["pairs"], row["diverged_fraction"]) == ("0", "1.0")
         assert row["barrier_mean"] == row["overlap_mean"] == ""

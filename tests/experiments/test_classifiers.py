@@ -101,6 +101,7 @@ def test_a_learning_rate_at_which_all_diverge_has_no_peak_but_a_table(data, tmp_
     curve = run("mnist_mlp", data, tmp_path, *few)
     assert (curve.returncode, curve.stderr) == (0, "")
     assert "not tested" in curve.stdout
+    assert "All runs diverged" in (tmp_path / "mnist_mlp.caption.txt").read_text()
     peaks = run("peak_position", data, tmp_path, *few)
     assert peaks.returncode == 2
     assert peaks.stderr == (

@@ -71,11 +71,7 @@ def test_help_lists_the_flags_of_the_entrypoint_and_of_what_it_shares(name, flag
     ("asked", "line"),
     [
         ("double_descent --k=2 --m=2,4 --lr_times_m=900", "all runs diverged: give"),
-        (
-            "planted --source=gd --lr=900 --k=2 --m=4 --noise=1",
-            "all runs diverged: give",
-        ),
-        ("barrier_vs_width --k=2 --m=3 --source=gd --lr=900", "all runs diverged: g"),
+        ("planted --source=gd --lr=900 --k=2 --m=4 --noise=1", "gd, m = 4 diverged"),
         ("sparsity --m=6 --fixed_m=4,10 --scan=5", "m >= k only: give larger --m"),
         ("sparsity --m=4,6 --source=gd", "m >= k only: give larger --m and --fixed_m"),
     ],
