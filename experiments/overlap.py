@@ -108,8 +108,9 @@ def _panel(axes, k: int, points: Sequence[dict]) -> None:
     if k > 1:
         least = theory.overlap_minimum(k)
         values = theory.expected_overlap(np.array([least, least + 1]), k)
-        tied = np.isclose(values[1], values[0], rtol=1e-12)
-        title += f", least at m = {least}" + f" and {least + 1}" * tied
+        title += f", least at m = {least}"
+        if np.isclose(values[0], values[1], rtol=1e-12):
+            title += f" and {least + 1}"
     axes.set(xlabel="m/k", ylim=(0.69, 1.02), title=title)
 
 

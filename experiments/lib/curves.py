@@ -35,7 +35,10 @@ LOOKS = {  # of the paths of networks
 NONE = 1e-9  # a mean up to it is zero up to rounding
 CONVERGED = 0.95
 # Of uniform minima where markers tell learning rates apart.
-MODEL = {"color": COLORS["uniform"], "marker": "*", "markersize": 6}
+MODEL = {
+    **{"color": COLORS["uniform"], "marker": "*", "markersize": 6},
+    "markerfacecolor": "none",
+}
 
 
 def require_looks(names: Iterable[str], *looks: Mapping[str, Any]) -> None:

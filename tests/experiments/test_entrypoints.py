@@ -40,7 +40,7 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
 
 
 def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
-    settings = (*DOUBLE_DESCENT.split(), "--m=1,4", f"--out={tmp_path}")
+    settings = (*DOUBLE_DESCENT.split(), "--m=1,4", "--verbose", f"--out={tmp_path}")
     done = command("double_descent", *settings)
     assert done.returncode == 0, done.stderr
     table = [line.split() for line in done.stdout.splitlines()[:3]]
