@@ -150,7 +150,9 @@ def _rates(setting: Values) -> list[float]:
 
 def curves(setting: Values) -> int:
     """How many curves of a path against m the settings ask for."""
-    sources = _rated(setting["source"].split(","), setting)
+    sources: list = setting["source"].split(",")
+    if setting["lr"] is not None or setting["lr_times_m"] is not None:
+        sources = _rated(sources, setting)  # else the study has rates of its own
     matchings = [name for name in setting["matching"].split(",") if name]
     return len(integers(setting["k"], "k")) * len(sources) * (1 + len(matchings))
 
