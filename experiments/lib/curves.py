@@ -93,7 +93,8 @@ def shade(axes, rows: Sequence[dict]) -> None:
     widths = sorted({row["m"] for row in rows})
     short = {row["m"] for row in rows if row["converged_fraction"] <= CONVERGED}
     label = f"at most {CONVERGED:.0%} of runs converged"
-    plot.shade(axes, widths, [m in short for m in widths], label)
+    if short:
+        plot.shade(axes, widths, [m in short for m in widths], label)
 
 
 def sizes(rows: Sequence[dict], column: str = "pairs") -> str:

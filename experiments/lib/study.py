@@ -298,7 +298,7 @@ class Study:
 
 def _lost(row: Mapping[str, Any]) -> bool:
     """Whether a row is of runs that all diverged: pairs of networks, or students."""
-    return row["kept"] == 0 if "kept" in row else row["diverged_fraction"] == 1
+    return row["kept"] == 0 if "kept" in row else row.get("diverged_fraction") == 1
 
 
 def _command(study: Study, values: flags.FlagValues) -> str:

@@ -13,6 +13,7 @@ from experiments.lib.lists import Refusal, integers, refusing
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax import paths, theory
 from lmc_jax.results import store
+from lmc_jax.results.summary import made_by
 from lmc_jax.statistics import controlled, mean_interval, named
 from lmc_jax.sweep.wide import (
     MATCHINGS,
@@ -104,6 +105,7 @@ def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any
             table.append(
                 {
                     **{name: cell[name] for name in ("k", "m", "seed")},
+                    "made_by": made_by(record),
                     "matching": matching,
                     "barrier": definition,
                     "pairs": cell["pairs"],

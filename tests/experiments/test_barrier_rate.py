@@ -85,7 +85,7 @@ def test_the_law_is_found_again_with_its_interval():
         assert low < true < high
         assert low < value < high
     assert found.limit[2] - found.limit[1] < 0.03 * 0.7
-    assert fit(curve(200, -2)) is None  # too narrow, but for two widths
+    assert fit(curve(3000, -2)) is None  # too narrow, but for two widths
 
 
 @pytest.mark.parametrize(

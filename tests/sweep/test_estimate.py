@@ -60,8 +60,9 @@ def test_plan_of_a_small_sweep():
 def test_more_pairs_take_longer_in_proportion(monkeypatch):
     monkeypatch.setattr(batches, "ELEMENTS", {"cpu": 1})  # slots are full
     cell = dataclasses.replace(BASE, pairs=400)
-    plan = planned([cell])
+    more = dataclasses.replace(cell, pairs=800)
+    plan = planned([cell, more])
     assert batches.slots(cell) == 2 * jax.device_count()
     once = plan.seconds([cell])
-    twice = plan.seconds([cell, dataclasses.replace(cell, m=3)])
+    twice = plan.seconds([more])
     assert once < twice < 2 * once
