@@ -48,7 +48,7 @@ TORCH = ["PyTorch batched"] if importlib.util.find_spec("torch") else []
         ("matching", ["types_sorted", "weights, 1 threads", "optax", "SciPy's"]),
         ("interpolation", ["lmc_jax", "JAX arccos"]),
         ("sweep", ["gd", "sgd", "uniform", "weights", "types_index", "programs"]),
-        ("estimate", ["SGD, float64", "MLPs on MNIST", "expected s", "took s"]),
+        ("estimate", ["uniform minima", "SGD, float64", "expected s", "took s"]),
         ("shards", ["every n-th", "dealt, --finish", "k = 5 and 20"]),
         ("networks", ["lmc_jax", "by vmap", "XLA's convolution", "weight matching"]),
     ],
