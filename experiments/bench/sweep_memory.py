@@ -45,8 +45,9 @@ def spent(line: list[str]) -> tuple[float, float]:
     began = time.perf_counter()
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # it is waited for
     if status:
-        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), line)
+        raise subprocess.CalledProcessError(process.returncode, line)
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
