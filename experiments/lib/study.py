@@ -127,7 +127,7 @@ class Study:
 
         Raises:
           Refusal: a ValueError, in one line, for settings that cannot be.
-          Done: in a shard while others have cells to compute.
+          Done: in a shard while others have cells to compute, and with ``estimate``.
         """
         texts = [
             f"--{name}={settings.text(value)}"
