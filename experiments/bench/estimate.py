@@ -18,20 +18,20 @@ from experiments.lib.study import Study
 SWEEPS: dict[str, tuple[Study, dict[str, Any], dict[str, Any]]] = {
     "GD and uniform minima": (
         barrier_vs_width.STUDY,
-        {"pairs": 200, "matching": "types_index,types_opposed"},
+        {"pairs": 400, "matching": "types_index,types_opposed"},
         {"k": "2", "m": "2,3", "pairs": 2},
     ),
     "SGD, float64": (
         barrier_vs_width.STUDY,
         {
             **{"k": "5", "m": "6,8,12,16,24,40", "source": "sgd", "batch": 64},
-            **{"lr_times_m": "1,2", "pairs": 20, "precision": "float64"},
+            **{"lr_times_m": "1,2", "pairs": 100, "precision": "float64"},
         },
         {"k": "2", "m": "2", "pairs": 2, "source": "sgd", "steps": 200},
     ),
     "MLPs on MNIST": (
         mnist_mlp.STUDY,
-        {"widths": "8,16,24,32,48,64", "steps": 2000},
+        {"widths": "8,16,24,32,48,64", "steps": 4000},
         {},
     ),
 }
