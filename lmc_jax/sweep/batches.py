@@ -20,8 +20,8 @@ from lmc_jax.sweep.programs import padded_width
 # range of JAX: experiments.bench.choices). An accelerator shall have 64 for each of the
 # threads it holds, about 2**18 on an H100, which no measurement has confirmed.
 ELEMENTS = {"cpu": 2**16, "gpu": 2**24, "tpu": 2**24}
-# Of memory, at most, that an element takes: 85 by XLA's own analysis of every program
-# of a sweep on CPU, at k = 5 and 20, m = 10 to 100, in both precisions.
+# Of memory, at most, that an element takes: less by XLA's own analysis of every program
+# on CPU (tests/sweep/test_batches.py).
 BYTES = 128
 
 # Groups of cells whose programs are compiled before they are needed.
