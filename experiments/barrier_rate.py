@@ -32,7 +32,6 @@ SHARED = {
     "whole_pairs": 200,
 }
 WHOLE_WORK = 2000  # most k m of whole students
-ROUNDING = 1e-12
 
 
 class Rows(NamedTuple):
@@ -76,7 +75,7 @@ def described(record: store.Record, definition: str) -> list[dict]:
     values = wide.estimates(record, definition)
     middle = float(wide.certificates(record).mean())
     counts, bounds = record.arrays["counts"], record.arrays["certificate"]
-    over = record.arrays["losses"] > bounds[:, None] + ROUNDING
+    over = record.arrays["losses"] > bounds[:, None] + whole_minima.ROUNDING
     return [
         row
         | {

@@ -20,7 +20,7 @@ from experiments.lib.table import with_interval
 from lmc_jax.networks.cell import ClassifierCell
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.results import store
-from lmc_jax.statistics import named
+from lmc_jax.statistics import RESAMPLES, named
 
 SHARED = {"data": "mnist,fashion-mnist,cifar-10", "align": "activations"}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -35,7 +35,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "paper": {"widths": "2,3,4,8,12,16,24,32,48,64,100", "layers": "2,3,4,5"},
 }
-RESAMPLES = 2000
 
 
 class Rows(NamedTuple):

@@ -17,8 +17,7 @@ from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
-from lmc_jax.results.summary import RESAMPLES
-from lmc_jax.statistics import mean_interval, named
+from lmc_jax.statistics import RESAMPLES, mean_interval, named
 from lmc_jax.students import descent
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory.sgd_stability import sgd_critical_learning_rate
@@ -127,7 +126,7 @@ def rows(measured: Measured) -> Rows:
     setting = measured.setting
     found = [described(record) for record in measured.records]
     fates, noisy, paths = [], [], []
-    for (k, m), own in claims.places(found).items():
+    for (k, m), own in curves.group(found, "k", "m").items():
         place = restarts.Place(k, m, setting["d"] or k, 2 * setting["pairs"], setting)
         limit = threshold(k, m, setting["d"], np.inf)
         rates = [c * limit for c in numbers(setting["raised"], "raised")]
@@ -185,7 +184,7 @@ KINDS = {
 
 def draw(rows: Rows):
     """A line per k and m: the threshold against B, then shares of runs against ηm."""
-    groups = claims.places(rows.cells)
+    groups = curves.group(rows.cells, "k", "m")
     figure, axes = plot.grid(len(groups), 1 + len(PANELS), height=1.6)
     for line, ((k, m), found) in zip(axes, groups.items(), strict=True):
         _draw_thresholds(line[0], claims.batches(found))
@@ -234,7 +233,7 @@ def _draw_shares(panel, curves_by_batch: dict[float, list[dict]], name: str) -> 
 
 def draw_paths(rows: Rows):
     """A line per k and m: how many runs of GD diverge, from four starts, and how."""
-    groups = claims.places(rows.fates)
+    groups = curves.group(rows.fates, "k", "m")
     figure, axes = plot.grid(len(groups), 3, height=1.6)
     for line, path, ((k, m), found) in zip(
         axes, rows.paths, groups.items(), strict=True
@@ -256,9 +255,10 @@ def draw_paths(rows: Rows):
             panel.plot(steps, middle, color=plot.BLUE)
             panel.set(xlabel="step")
         line[1].set(yscale="log", ylabel="loss")
+        line[1].locator_params(axis="y", numticks=4)
         line[2].axhline(path.lr * m / 2, color=plot.BLACK, linestyle=":")
         line[2].set_ylabel("η λ_max")
-    plot.legend(figure, axes, columns=3)
+    plot.legend(figure, axes)
     return figure
 
 

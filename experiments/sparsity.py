@@ -27,8 +27,7 @@ from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
-from lmc_jax.results.summary import RESAMPLES
-from lmc_jax.statistics import mean_interval, named
+from lmc_jax.statistics import RESAMPLES, mean_interval, named
 from lmc_jax.students import descent
 from lmc_jax.sweep.cell import Cell, Descent
 from lmc_jax.theory import stability

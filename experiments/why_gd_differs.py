@@ -20,7 +20,7 @@ from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from lmc_jax.matching import PATHS
 from lmc_jax.results import store, summary
-from lmc_jax.statistics import mean_interval
+from lmc_jax.statistics import RESAMPLES, mean_interval
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory import uniform_model
 
@@ -53,7 +53,6 @@ EFFECTS = {
     "between types": {"color": plot.GREY, "marker": "<", "linestyle": ":"},
 }
 MOST = 1000  # repeats
-RESAMPLES = 2000  # of the bootstrap
 
 
 class Split(NamedTuple):

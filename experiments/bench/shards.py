@@ -9,7 +9,7 @@ expected ones.
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from absl import flags
@@ -33,24 +33,9 @@ PAIRS = (20, 200)  # of a cell
 RUNS = 10**6
 SEEDS = 5
 
-Deal = Callable[[np.ndarray], np.ndarray]  # of costs to shards
 
-
-def nth(costs: np.ndarray) -> np.ndarray:
-    """Every n-th cell of the grid, as before."""
-    return np.arange(len(costs)) % SHARDS
-
-
-def dealt(costs: np.ndarray) -> np.ndarray:
-    return shards.dealt(costs, SHARDS)
-
-
-# How cells are dealt, and whether shards go on with those of others.
-WAYS: dict[str, tuple[Deal, bool]] = {
-    "every n-th": (nth, False),
-    "dealt": (dealt, False),
-    "dealt, --finish": (dealt, True),
-}
+# Whether shards go on with the cells of others.
+WAYS = {"dealt": False, "dealt, --finish": True}
 
 
 def grid(widths: dict[int, Iterable[int]], pairs: int, runs: int) -> list[Cell]:
@@ -95,8 +80,9 @@ def simulated(tiny: bool) -> Iterator[dict]:
         cells = grid(widths, pairs, RUNS // 50 if tiny else RUNS)
         expected = np.array([expected_cost(cell) for cell in cells])
         order = shards.ranked(expected)
-        for way, (deal, finish) in WAYS.items():
-            of_cell, found = deal(expected)[order], []
+        of_cell = shards.dealt(expected, SHARDS)[order]
+        for way, finish in WAYS.items():
+            found = []
             for seed in range(1 if tiny else SEEDS):
                 rng = np.random.default_rng(seed)
                 true = (expected * rng.lognormal(0, SPREAD, len(cells)))[order]

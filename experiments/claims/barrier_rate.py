@@ -11,12 +11,11 @@ import numpy as np
 from experiments.lib.claims import Claim
 from lmc_jax import theory
 from lmc_jax.matching import MATCHINGS
+from lmc_jax.statistics import RESAMPLES
 
-RESAMPLES = 2000
 FEWEST = 10  # pairs that an interval takes
 NEAR = 0.05  # of -2: a slope that counts as the rate m^-2
 WIDE = 100  # in units of k: where the law is fitted; from 300 k on C is the same
-ROUNDING = 1e-12
 Curves = Mapping[tuple, Sequence[dict]]
 Interval = tuple[float, float, float]  # value, low, high
 

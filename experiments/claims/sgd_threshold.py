@@ -9,19 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.lib import curves
 from experiments.lib.claims import Claim, below
 from experiments.lib.restarts import SPARSE, STARTS, Path
 from experiments.lib.table import with_interval
 
 ENOUGH = 0.5  # of the runs
-
-
-def places(rows: Sequence[dict]) -> dict[tuple[int, int], list[dict]]:
-    """Rows by (k, m)."""
-    groups: dict[tuple[int, int], list[dict]] = {}
-    for row in rows:
-        groups.setdefault((row["k"], row["m"]), []).append(row)
-    return groups
 
 
 def batches(rows: Sequence[dict]) -> dict[float, list[dict]]:
@@ -55,7 +48,7 @@ def crossing(
 def sgd(rows: Sequence[dict]) -> list[Claim]:
     """Claims on the threshold per k, m and batch; on sparsity, for SGD."""
     judged = []
-    for (k, m), found in places(rows).items():
+    for (k, m), found in curves.group(rows, "k", "m").items():
         for batch, curve in batches(found).items():
             name = "GD" if batch == np.inf else f"SGD, B = {batch:g}"
             case = f"k = {k}, m = {m}, {name}"
@@ -152,7 +145,7 @@ def _shown(row: dict) -> str:
 def gd(fates: Sequence[dict], paths: Sequence[Path]) -> list[Claim]:
     """Why GD diverges at rates at which sparse minima are stable."""
     judged = []
-    groups = places(fates)
+    groups = curves.group(fates, "k", "m")
     for path, ((k, m), found) in zip(paths, groups.items(), strict=True):
         case = f"k = {k}, m = {m}"
         judged += [_kept(case, found), _same(case, found), _ray(case, found)]
@@ -163,7 +156,7 @@ def gd(fates: Sequence[dict], paths: Sequence[Path]) -> list[Claim]:
 def noisy(rows: Sequence[dict]) -> list[Claim]:
     """That it is the same with SGD: what it lacks above η*(B) is not a minimum."""
     judged = []
-    for (k, m), found in places(rows).items():
+    for (k, m), found in curves.group(rows, "k", "m").items():
         exact, touched = (_from(found, start) for start in SPARSE)
         kept = min(row["converged"] for row in exact)
         lost = min(row["diverged"] for row in touched)

@@ -25,14 +25,13 @@ from lmc_jax.paths import barrier
 from lmc_jax.results import files, store
 from lmc_jax.results.selection import kept_pairs
 from lmc_jax.results.summary import made_by
-from lmc_jax.statistics import mean_interval, named, ratio_interval
+from lmc_jax.statistics import RESAMPLES, mean_interval, named, ratio_interval
 from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.estimate import Plan
 from lmc_jax.sweep.run import OutOfMemory
 
 SAMPLES = ("train", "test")
-RESAMPLES = 2000  # of the bootstrap
 
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
 

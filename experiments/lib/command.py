@@ -112,7 +112,7 @@ def _read_by_someone() -> Iterator[None]:
 
 
 def _plain(message: str) -> str:
-    """Python's message about a text that is no number, said more simply."""
+    """Says in plain words what Python says of a text that is not a number."""
     for words, kind in (
         (r"invalid literal for int\(\) with base 10: (.*)", "an integer"),
         (r"could not convert string to float: (.*)", "a number"),

@@ -9,10 +9,8 @@ import numpy as np
 from lmc_jax.paths import barrier
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs, kept_pairs
-from lmc_jax.statistics import mean_interval, named, ratio_interval
+from lmc_jax.statistics import RESAMPLES, mean_interval, named, ratio_interval
 from lmc_jax.students import descent
-
-RESAMPLES = 2000  # of the bootstrap; its own error is then a tenth of an interval
 
 
 def barriers(record: store.Record, definition: str = "lerp") -> np.ndarray:

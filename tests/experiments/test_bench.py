@@ -49,7 +49,7 @@ TORCH = ["PyTorch batched"] if importlib.util.find_spec("torch") else []
         ("interpolation", ["lmc_jax", "JAX arccos"]),
         ("sweep", ["gd", "sgd", "uniform", "weights", "types_index", "programs"]),
         ("estimate", ["uniform minima", "SGD, float64", "expected s", "took s"]),
-        ("shards", ["every n-th", "dealt, --finish", "k = 5 and 20"]),
+        ("shards", ["dealt", "dealt, --finish", "k = 5 and 20"]),
         ("networks", ["lmc_jax", "by vmap", "XLA's convolution", "weight matching"]),
     ],
 )

@@ -1,10 +1,8 @@
 """The store: what goes in comes out, and what is damaged never does."""
 
-import errno
 import io
 import os
 import random
-import zipfile
 from contextlib import suppress
 
 import numpy as np
@@ -254,50 +252,6 @@ def test_forged_seals_crash_nothing(out):
         path.write_bytes(forged)
         with suppress(store.StoreError):
             store.read(path)
-
-
-def test_what_is_compressed_is_not_inflated(out, monkeypatch):
-    """A sealed member of a kilobyte that would take a megabyte."""
-
-    class Compressed(zipfile.ZipInfo):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            self.compress_type = zipfile.ZIP_DEFLATED
-
-    with monkeypatch.context() as forged:
-        forged.setattr(store.zipfile, "ZipInfo", Compressed)
-        path = store.save(out, {"m": 1}, {"x": np.zeros(2**20, np.uint8)}, {})
-    assert path.stat().st_size < 2**12
-    with pytest.raises(store.CorruptCell, match="cells are not compressed"):
-        store.read(path)
-
-
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-@pytest.mark.parametrize("weights", [False, True])
-def test_a_pipe_or_folder_in_place_of_a_cell_is_no_cell_and_is_to_be_moved(
-    out, make, weights
-):
-    path = store.save(out, PARAMETERS, ARRAYS, PROVENANCE, {"W": np.ones(3)})
-    if weights:
-        path = path.with_suffix(store.WEIGHTS)
-    path.unlink()
-    make(path)
-    store.open_store(out)
-    with pytest.raises(store.CorruptCell, match="it is not a file"):
-        store.read(path)
-    with pytest.raises(store.StoreError, match=f"{path.name}' is not a file: move"):
-        store.stored(out, PARAMETERS, weights=weights)
-
-
-def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
-    assert store.cell_files("long" * 99) == []
-
-    def refuse(folder):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(store.os, "listdir", refuse)
-    with pytest.raises(store.StoreError, match=r"cannot read '.*': Input/output error"):
-        store.cell_files(tmp_path)
 
 
 @pytest.mark.parametrize("array", [np.array([None]), np.ones((2, 3), order="F")])
