@@ -7,8 +7,9 @@ import jax
 from jax import Array
 
 from lmc_jax.networks import layers
+from lmc_jax.networks.entries import Entry, Tiled
 from lmc_jax.networks.layers import Layer
-from lmc_jax.networks.permutations import Entry, Spec, Tiled
+from lmc_jax.networks.permutations import Spec
 
 Weights = dict[str, Layer]  # by the layer's name
 

@@ -7,35 +7,24 @@ units that each of its axes runs over:
      "1/bias": (None,)}
 
 Keys are paths into the pytree, spelled as ``keystr(path, simple=True, separator="/")``
-does. An axis entry is a group's name, None for an axis that stays, or ``Tiled`` for an
-axis whose entries are those of a group several times over, as behind a flattening.
+does. An axis entry is a group's name, None for an axis that stays, or one of the others
+in ``entries``: ``Tiled`` behind a flattening, ``Product``, ``Concat``.
 
 A permutation ``perm`` maps unit i of the result to unit ``perm[i]`` of the input.
 """
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr
 
+from lmc_jax.networks.entries import Concat, Entry, Perms, Product, Tiled, groups, index
 
-class Tiled(NamedTuple):
-    """An axis of length outer · units · inner, units running over a group.
-
-    Channels-last images flattened have ``inner = 1``, channels-first images ``inner =
-    height · width``; ``outer`` follows from the length.
-    """
-
-    group: str
-    inner: int = 1
-
-
-Entry = str | Tiled | None
 Spec = Mapping[str, tuple[Entry, ...]]
-Perms = Mapping[str, Any]  # group: integers [units]; groups left out stay as they are
 
 
 def leaves(weights: Any) -> dict[str, Any]:
@@ -81,11 +70,12 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
                 f"{len(entries)}: give a group or None for each"
             )
         for entry, length in zip(entries, shape, strict=True):
-            if isinstance(entry, str) and sizes.setdefault(entry, length) != length:
-                raise ValueError(
-                    f"group {entry!r} has {sizes[entry]} units, but an axis of array "
-                    f"{path!r} has {length}"
-                )
+            for group, units in _units(entry, length, path):
+                if sizes.setdefault(group, units) != units:
+                    raise ValueError(
+                        f"group {group!r} has {sizes[group]} units, but an axis of "
+                        f"array {path!r} has {units}"
+                    )
     for path, entries in spec.items():
         for entry, length in zip(entries, arrays[path].shape, strict=True):
             if not isinstance(entry, Tiled):
@@ -103,18 +93,24 @@ def group_sizes(weights: Any, spec: Spec) -> dict[str, int]:
     return sizes
 
 
-def group_axes(entries: tuple[Entry, ...]) -> Iterator[tuple[int, Tiled]]:
-    """The axes that run over groups, each as ``(axis, Tiled(group, inner))``."""
-    for axis, entry in enumerate(entries):
-        if entry is not None:
-            yield axis, entry if isinstance(entry, Tiled) else Tiled(entry)
+def _units(entry: Entry, length: int, path: str) -> Iterator[tuple[str, int]]:
+    """The groups of an axis and their units, but for what is tiled.
 
-
-def split_axis(array: Any, axis: int, units: int, inner: int) -> Any:
-    """``array`` with one axis parted into ``(outer, units, inner)``."""
-    shape = array.shape
-    parted = (shape[axis] // (units * inner), units, inner)
-    return array.reshape(*shape[:axis], *parted, *shape[axis + 1 :])
+    Raises:
+      ValueError: for a product or a sum of another length.
+    """
+    if isinstance(entry, str):
+        yield entry, length
+    elif isinstance(entry, Product | Concat):
+        sizes = [size for size, _ in entry.parts]
+        total = math.prod(sizes) if isinstance(entry, Product) else sum(sizes)
+        if total != length:
+            raise ValueError(
+                f"an axis of array {path!r} has {length} entries, the parts of its "
+                f"{type(entry).__name__} {sizes}"
+            )
+        for size, part in entry.parts:
+            yield from _units(part, size, path)
 
 
 def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
@@ -161,8 +157,7 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
 
 def reorder(array: Any, entries: tuple[Entry, ...], perms: Perms) -> Any:
     """One array of ``permute``, NumPy or JAX, given its entries; nothing is checked."""
-    for axis, (group, inner) in group_axes(entries):
-        if group in perms:
-            parted = split_axis(array, axis, len(perms[group]), inner)
-            array = parted.take(perms[group], axis + 1).reshape(array.shape)
+    for axis, entry in enumerate(entries):
+        if any(group in perms for group in groups(entry)):
+            array = array.take(index(entry, array.shape[axis], perms), axis)
     return array

@@ -11,7 +11,8 @@ from lmc_jax.networks import NORMS, cnn, mlp
 from lmc_jax.networks.alignment import align_activations, align_weights
 from lmc_jax.networks.alignment.activations import correlations
 from lmc_jax.networks.alignment.distances import squares
-from lmc_jax.networks.permutations import Tiled, group_sizes, permute
+from lmc_jax.networks.entries import Tiled
+from lmc_jax.networks.permutations import group_sizes, permute
 
 
 def planted(network, weights, seed):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmc_jax.networks import NORMS, cnn, mlp
-from lmc_jax.networks.permutations import Tiled, group_sizes, permute
+from lmc_jax.networks.entries import Concat, Product, Tiled
+from lmc_jax.networks.permutations import group_sizes, permute
 
 PROPERTY = settings(max_examples=10, deadline=None, derandomize=True)
 widths = st.integers(1, 6)
@@ -116,6 +117,9 @@ WEIGHTS = {"a": np.zeros((2, 3)), "b": np.zeros(4)}
         ({"a": (None, None), "b": (Tiled("g"),)}, "no plain axis"),
         ({"a": ("g", None), "b": (Tiled("g", 0),)}, "give inner of at least 1"),
         ({"a": ("g", None), "b": (Tiled("g", -1),)}, "give inner of at least 1"),
+        ({"a": (None, "g"), "b": (Product(((2, "h"), (3, "g"))),)}, "4 entries, the"),
+        ({"a": (None, "g"), "b": (Concat(((2, "h"), (3, "g"))),)}, "4 entries, the"),
+        ({"a": (None, "g"), "b": (Concat(((4, "g"),)),)}, "'g' has 3 units"),
         (None, "spec=None: give"),
     ],
 )

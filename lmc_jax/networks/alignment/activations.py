@@ -17,7 +17,8 @@ from jax import Array
 
 from lmc_jax.matching.alike import ALIKE, CONSTANT, break_ties, tie_labels
 from lmc_jax.networks.alignment.distances import counted, of_group, scaled
-from lmc_jax.networks.permutations import Spec, group_axes
+from lmc_jax.networks.entries import groups_of, squared
+from lmc_jax.networks.permutations import Spec
 from lmc_jax.numerics import matmul
 
 Activations = Callable[[Any, Array], dict[str, Array]]
@@ -94,13 +95,12 @@ def _tell_apart(perms, gains, own, first, second, spec) -> None:
     if not alike:
         return
     ours, theirs = (scaled(counted(side, spec))[0] for side in (first, second))
-    groups = {
-        path: [tiled.group for _, tiled in group_axes(spec[path])] for path in ours
-    }
+    groups = {path: groups_of(spec[path]) for path in ours}
 
     def rematch(group, most):
-        """By the arrays with one axis of the group, and of at most ``most`` in all."""
-        paths = [p for p, over in groups.items() if over.count(group) == 1]
+        """By the arrays that hold the group once, and at most ``most`` groups."""
+        paths = [p for p, over in groups.items() if group in over]
+        paths = [path for path in paths if group not in squared(spec[path])]
         paths = [path for path in paths if len(groups[path]) <= most]
         costs = of_group(group, paths, ours, theirs, spec, perms)
         perms[group] = break_ties(

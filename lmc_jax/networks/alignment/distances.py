@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lmc_jax.networks.permutations import Spec, group_axes, leaves, reorder, split_axis
+from lmc_jax.networks.entries import sections
+from lmc_jax.networks.permutations import Spec, leaves, reorder
 
 NEAR = 0.01  # of |a|² + |b|²: below it a squared distance is summed from differences
 
@@ -76,7 +77,7 @@ def of_group(
 
     Args:
       group: of the units.
-      paths: of the arrays that count; each runs over the group.
+      paths: of the arrays that count; each runs over the group, by one axis.
       ours: arrays of A by path.
       theirs: arrays of B.
       spec: permutation specification.
@@ -89,16 +90,15 @@ def of_group(
     total = np.zeros((units, units))
     for path in paths:
         entries = spec[path]
-        axis, inner = next(
-            (axis, tiled.inner)
-            for axis, tiled in group_axes(entries)
-            if tiled.group == group
-        )
-        rows = [
-            np.moveaxis(split_axis(array, axis, units, inner), axis + 1, 0)
-            for array in (ours[path], reorder(theirs[path], entries, others))
+        sides = (ours[path], reorder(theirs[path], entries, others))
+        parts = [
+            section.reshape(units, -1)
+            for array in sides
+            for axis, entry in enumerate(entries)
+            for section in sections(array, axis, entry, group, units)
         ]
-        first, second = (row.reshape(units, -1) for row in rows)
+        half = len(parts) // 2
+        first, second = (np.hstack(side) for side in (parts[:half], parts[half:]))
         if not in_order:
             first, second = np.sort(first), np.sort(second)
         total += squares(first, second, NEAR if in_order else 0)  # sorted: all near

@@ -20,7 +20,8 @@ import numpy as np
 
 from lmc_jax.matching.alike import improved
 from lmc_jax.networks.alignment.distances import counted, distance, of_group, scaled
-from lmc_jax.networks.permutations import Spec, group_axes, group_sizes, reorder
+from lmc_jax.networks.entries import groups_of, squared
+from lmc_jax.networks.permutations import Spec, group_sizes, reorder
 
 SORTED = 1e-6  # weight of sorted numbers in the first pass: they break ties
 SWEEPS = 200  # over all groups; a few dozen are needed, the distance only falls
@@ -97,13 +98,12 @@ def align_weights(
                 f"array {path!r} is {array.shape} in the first network and "
                 f"{theirs[path].shape} in the second: only equal shapes are aligned"
             )
-        over = [group for _, (group, _) in group_axes(spec[path])]
-        if len(set(over)) < len(over):
+        if squared(spec[path]):
             raise ValueError(
                 f"array {path!r} runs over a group twice: weight matching by "
                 "assignments needs each group once in an array"
             )
-    groups = {path: {name for _, (name, _) in group_axes(spec[path])} for path in ours}
+    groups = {path: groups_of(spec[path]) for path in ours}
     pair = _Pair(ours, theirs, spec, groups)
     given = {group: np.arange(units, dtype=np.int32) for group, units in sizes.items()}
     start = _first_pass(pair, given)
