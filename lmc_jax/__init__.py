@@ -11,7 +11,8 @@ Role of Permutation Invariance in Linear Mode Connectivity, arXiv:2503.06001 (20
 Call `configure` first. A grid is made of `Cell`s, whose students are trained
 (`Descent`) or sampled (`Minima`); `simulate` computes it in memory, `load` reads one
 that an entrypoint left on disk. The matchings take students ``[pairs, 2, m, d]`` to
-``(perm, info)``.
+``(perm, info)``. `infer_spec` finds the permutation symmetries of any network in JAX,
+`explain_spec` says why other axes stay, `check_spec` tries a specification.
 """
 
 from lmc_jax.environment import configure
@@ -24,6 +25,7 @@ from lmc_jax.matching import (
     match_types,
     match_weights,
 )
+from lmc_jax.networks.symmetry import check_spec, explain_spec, infer_spec
 from lmc_jax.results.summary import load
 from lmc_jax.simulation import simulate
 from lmc_jax.sweep.cell import Cell, Descent, Minima
@@ -32,7 +34,10 @@ __all__ = [
     "Cell",
     "Descent",
     "Minima",
+    "check_spec",
     "configure",
+    "explain_spec",
+    "infer_spec",
     "load",
     "lower_bound",
     "match_activations",

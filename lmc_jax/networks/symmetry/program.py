@@ -1,0 +1,105 @@
+"""A jaxpr interpreted by rules: the axes of every array that it computes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal
+
+from lmc_jax.networks.symmetry import control, indexing, layout, linear, pointwise
+from lmc_jax.networks.symmetry.axes import Axis, find
+from lmc_jax.networks.symmetry.registry import RULES, UNKNOWN, Operation, Value
+
+KINDS = (pointwise, linear, layout, indexing, control)  # which register their rules
+
+
+class Program:
+    """What is learnt on the way.
+
+    arrays: axes of all arrays seen, with those of the loops around.
+    used: paths of the weights that have an effect, in order of use.
+    unknown: operations without a rule, each with its line.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: list[tuple[Axis, ...]] = []
+        self.used: dict[str, None] = {}
+        self.unknown: dict[str, None] = {}
+
+    def run(
+        self,
+        closed: Any,
+        given: Iterable[Value],
+        loops: tuple[Axis, ...] = (),
+        caller: Operation | None = None,
+    ) -> list[Value]:
+        """The axes of a program's results, from those of its arguments.
+
+        Only what the results depend on is looked at. ``loops`` are the axes that it is
+        repeated along, ``caller`` the operation whose program it is.
+        """
+        whole = isinstance(closed, ClosedJaxpr)
+        jaxpr, consts = (closed.jaxpr, closed.consts) if whole else (closed, [])
+        values = dict(zip(jaxpr.constvars, map(constant, consts), strict=True))
+        values |= dict(zip(jaxpr.invars, given, strict=True))
+
+        def read(atom) -> Value:
+            return constant(atom.val) if isinstance(atom, Literal) else values[atom]
+
+        for equation in _needed(jaxpr):
+            arrays = [read(atom) for atom in equation.invars]
+            results = self._equation(Operation(equation, caller), arrays, loops)
+            for variable, value in zip(equation.outvars, results, strict=True):
+                sizes = tuple(find(axis).size for axis in value)
+                assert sizes == variable.aval.shape, (equation.primitive, sizes)
+                self.see(value, loops)
+                values[variable] = value
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def see(self, axes: Iterable[Axis], loops: tuple[Axis, ...] = ()) -> None:
+        """Notes the axes of an array."""
+        self.arrays.append((*loops, *axes))
+
+    def use(self, values: Iterable[Value]) -> None:
+        """Notes that weights have an effect."""
+        for value in values:
+            if value.path is not None:
+                self.used[value.path] = None
+
+    def _equation(self, op: Operation, arrays: list[Value], loops) -> list[Value]:
+        op.run = lambda jaxpr, values, more=(): self.run(
+            jaxpr, values, (*loops, *more), op
+        )
+        op.see = lambda axes: self.see(axes, loops)
+        if op.name not in control.CONTROL:
+            self.use(arrays)
+        if op.name not in RULES:
+            self.unknown[op.why] = None
+        results = RULES.get(op.name, RULES[UNKNOWN])(op, *arrays)
+        return [r if isinstance(r, Value) else Value(r) for r in results]
+
+
+def _needed(jaxpr) -> list[Any]:
+    """The equations that the outputs depend on."""
+    needed = {atom for atom in jaxpr.outvars if not isinstance(atom, Literal)}
+    found = []
+    for equation in reversed(jaxpr.eqns):
+        if any(variable in needed for variable in equation.outvars):
+            found.append(equation)
+            needed |= {a for a in equation.invars if not isinstance(a, Literal)}
+    return found[::-1]
+
+
+def constant(array: Any) -> Value:
+    """The axes of a constant: free where it is the same all along."""
+    if not np.ndim(array):
+        return Value()
+    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.extended):
+        return Value(Axis(size, "random keys") for size in array.shape)
+    array = np.asarray(array)
+    why = f"a constant {array.dtype}{list(array.shape)} that varies along it"
+    return Value(
+        Axis(size, "" if (array == array.take([0][:size], i)).all() else why)
+        for i, size in enumerate(array.shape)
+    )
