@@ -73,9 +73,9 @@ MEANS = ("pqi", "barrier")  # of which means over a width are compared
 MEASURES = {
     "index": ("dispersion index", 1 / 4, 4),
     "ks": ("KS distance / limit", 1 / 4, 4),
-    "pqi": ("PQI ratio", 0.8, 1.25),
-    "pqi_trend": ("PQI slope", -0.1, 0.1),
-    "ratio": ("barrier ratio", 1 / 4, 4),
+    "pqi": ("PQI ratio", 1 / 4, 4),
+    "pqi_trend": ("PQI slope", -0.2, 0.2),
+    "ratio": ("barrier ratio", 1 / 10, 10),
     "ratio_trend": ("its slope", -1, 1),
     "peak": ("peak at m/k", 1, 4),
     "converged": ("converged", 0, 1),
@@ -91,9 +91,10 @@ def cells(setting: Values) -> list[Cell]:
     Raises:
       Refusal: for settings that a map is made over, given otherwise.
     """
-    for name, instead in {"lr": "shares", "lr_times_m": "shares", "d": "d_over_k"}:
+    instead = {"lr": "shares", "lr_times_m": "shares", "d": "d_over_k"}
+    for name, other in instead.items():
         if setting[name] is not None:
-            raise Refusal(f"--{name}: a map is made over --{instead}")
+            raise Refusal(f"--{name}: a map is made over --{other}")
     return [cell for group in groups(setting).values() for cell in group]
 
 
@@ -103,8 +104,9 @@ def groups(setting: Values) -> dict[tuple, list[Cell]]:
     for k, d in _teachers(setting):
         own = setting | {"k": f"{k}", "d": d}
         found[k, d] = students.cells(own | {"source": "uniform"})
-        if found[k, d][0].m <= k:
-            raise Refusal("give widths --m_over_k beyond 1")
+        widths = [cell.m for cell in found[k, d]]
+        if min(widths) <= k or sum(m >= 2 * k for m in widths) < 2:
+            raise Refusal("give widths --m_over_k beyond 1, two of them 2 or more")
         for point in _points(d, setting):
             found[k, d, *point] = _trained(k, own, *point)
             one = {"m": f"{setting['m_one']}", "m_over_k": None, "matching": ""}
@@ -190,8 +192,10 @@ def described(k: int, widths: Sequence[dict], models: Sequence[dict]) -> dict[st
         for among in (widths, models)
     )
     m = np.array([width["m"] for width in widths])
-    ratios = own["barrier"] / model["barrier"]
     wide = m >= 2 * k
+    with np.errstate(divide="ignore", invalid="ignore"):  # few pairs may have none
+        ratios = own["barrier"] / model["barrier"]
+        steep = slopes(np.log(m[wide]), np.log(ratios[:, wide]))
     indexes = [mean_interval(width["index"], confidence=0.999) for width in widths]
     return row | {
         "m/k": m / k,
@@ -199,9 +203,7 @@ def described(k: int, widths: Sequence[dict], models: Sequence[dict]) -> dict[st
         "pqi": np.apply_along_axis(statistic_interval, 0, own["pqi"] / model["pqi"]),
         "pqi_trend": statistic_interval(slopes(np.log(m), own["pqi"])),
         "ratio": np.apply_along_axis(statistic_interval, 0, ratios),
-        "ratio_trend": statistic_interval(
-            slopes(np.log(m[wide]), np.log(ratios[:, wide]))
-        ),
+        "ratio_trend": statistic_interval(steep),
         "largest": largest_shares(own["barrier"]),
     }
 
@@ -307,14 +309,13 @@ def _maps(rows: Sequence[dict]) -> list[list[dict]]:
 def _grid(rows: Sequence[dict], names: Sequence[str]):
     """Panels ``[names, maps]`` with their names, teachers and dimensions."""
     maps = judge.maps(rows)
-    figure, axes = plot.grid(len(names), max(len(maps), 2), height=0.72, share=True)
-    for panel in axes[:, len(maps) :].flat:
-        panel.remove()
-    axes = axes[:, : len(maps)]
+    figure, axes = plot.grid(len(names), len(maps), height=0.72, share=True)
+    axes[0, 0].annotate("η/η*", (-0.05, 1.1), xycoords="axes fraction", ha="right")
     for line, name in zip(axes, names, strict=True):
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    for panel, (k, d) in zip(axes[0], maps, strict=True):
+    for panel, below, (k, d) in zip(axes[0], axes[-1], maps, strict=True):
         panel.set_title(f"k = {k}, d = {d}")
+        below.set_xlabel("σ")
     return figure, axes
 
 

@@ -106,8 +106,11 @@ def resampled_means(
 def statistic_interval(values: np.ndarray) -> np.ndarray:
     """A statistic of groups and its 95% percentile interval, ``[3]``.
 
-    Takes its values ``[1 + resamples]`` of the rows of ``resampled_means``.
+    Takes its values ``[1 + resamples]`` of the rows of ``resampled_means``. No interval
+    (NaN) where one of them is not finite.
     """
+    if not np.isfinite(values).all():
+        return np.array([values[0], np.nan, np.nan])
     return np.array([values[0], *np.quantile(values[1:], [0.025, 0.975])])
 
 

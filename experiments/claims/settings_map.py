@@ -111,7 +111,8 @@ CONVERGED = 0.9  # share of a point's runs, below which nothing is judged there
 
 def judged(row: dict) -> dict[str, bool | None]:
     """Which statements hold at a point; None where that is not known."""
-    if row["pairs"] < 2 or row["converged"] < CONVERGED:
+    few = row["pairs"] < 2 or not np.isfinite(row["ratio"]).all()
+    if few or row["converged"] < CONVERGED:
         return dict.fromkeys(STATEMENTS)
     return {name: one.holds(row) for name, one in STATEMENTS.items()}
 
@@ -169,12 +170,13 @@ def _range(low: float, high: float) -> str:
 
 def _together(rows: Sequence[dict]) -> Claim:
     """How many statements hold at once, and which never do together."""
-    known = [row for row in rows if None not in row["holds"].values()]
+    known = [row for row in rows if set(row["holds"].values()) != {None}]
     most = max((held(row) for row in known), default=0)
     best = [row for row in known if held(row) == most]
+    somewhere = [n for n in STATEMENTS if any(row["holds"][n] for row in known)]
     never = [
         f"{one} and {other}"
-        for one, other in itertools.combinations(STATEMENTS, 2)
+        for one, other in itertools.combinations(somewhere, 2)
         if not any(row["holds"][one] and row["holds"][other] for row in known)
     ]
     places = "; ".join(
@@ -186,7 +188,7 @@ def _together(rows: Sequence[dict]) -> Claim:
         measured=f"at most {most} of {len(STATEMENTS)} hold, at {len(best)} of "
         f"{len(known)} points, such as {places or 'none'}; never together: "
         f"{', '.join(never) or 'none'}",
-        rule="at some point of the map that is judged in every statement all hold",
+        rule="at some point of the map all hold",
         n=min((row["pairs"] for row in known), default=0),
         holds=most == len(STATEMENTS) if known else None,
     )

@@ -65,7 +65,10 @@ def test_rule_refuses_what_its_statement_does_not_say(name, changed, holds):
     assert others <= ({"below", "alike"} if "ratio" in changed else set())
 
 
-@pytest.mark.parametrize("short", [{"pairs": 1}, {"converged": 0.8}])
+@pytest.mark.parametrize(
+    "short",
+    [{"pairs": 1}, {"converged": 0.8}, {"ratio": band([1.0, 1.0, 1.0, np.inf])}],
+)
 def test_nothing_is_judged_where_runs_did_not_converge(short):
     assert set(judge.judged(PASSING | short).values()) == {None}
 
@@ -97,7 +100,8 @@ def test_statement_of_which_no_point_could_be_judged_is_not_tested():
     peak = {claim.text: claim for claim in judge.claims(rows)}[
         judge.STATEMENTS["peak"].text
     ]
-    assert peak.holds is None and peak.n == 0
+    assert peak.holds is None
+    assert peak.n == 0
 
 
 def test_statements_that_never_hold_together_are_named():
@@ -111,13 +115,13 @@ def test_statements_that_never_hold_together_are_named():
 
 def test_command_writes_every_point_and_width(tmp_path):
     tiny = (
-        "--k=2 --m_over_k=1.5,2 --d_over_k=1 --init_std=0.1,he --shares=0.5 --pairs=3 "
+        "--k=2 --m_over_k=1.5,2,3 --d_over_k=1 --init_std=0.1,he --shares=0.5 --pairs=3 "
         "--m_one=4 --steps=4000 --tol=1e-4 --points=3"
     )
     ran = command("settings_map", *tiny.split(), f"--out={tmp_path}")
     assert (ran.returncode, ran.stderr) == (0, "")
     with open(tmp_path / "settings_map.csv") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * 2  # scales, widths
+    assert len(rows) == 2 * 3  # scales, widths
     assert {float(row["σ"]) for row in rows} == {0.1, 1.0}  # √(2/d) at d = 2
-    assert all(float(row["ratio_mean"]) > 0 for row in rows)
+    assert all(float(row["pqi_mean"]) > 0 for row in rows)
