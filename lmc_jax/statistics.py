@@ -1,7 +1,7 @@
 """Means and ratios over independent pairs, with bootstrap intervals; NumPy."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -74,6 +74,69 @@ def ratio_interval(
         ends = [(1 - confidence) / 2, (1 + confidence) / 2]
         intervals[sampled, 1:] = np.quantile(ratios, ends, axis=0).T
     return intervals
+
+
+def resampled_means(
+    groups: Sequence[np.ndarray], *, resamples: int = RESAMPLES
+) -> np.ndarray:
+    """Means of independent groups of values, and those of their bootstrap resamples.
+
+    Any statistic of the means has its interval from here:
+
+    >>> means = resampled_means([np.array([1.0, 1.0]), np.array([3.0, 3.0])])
+    >>> statistic_interval(means[:, 1] / means[:, 0]).tolist()
+    [3.0, 3.0, 3.0]
+
+    Args:
+      groups: each ``[n]``, with an n of its own of at least 1.
+      resamples: of every group, drawn independently.
+
+    Returns:
+      ``[1 + resamples, groups]``; the first row is of the groups themselves.
+    """
+    columns = []
+    for number, values in enumerate(groups):
+        count = len(values)
+        rng = np.random.default_rng([1, number])
+        often = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+        columns.append(np.append(np.mean(values), often @ values / count))
+    return np.stack(columns, axis=1)
+
+
+def statistic_interval(values: np.ndarray) -> np.ndarray:
+    """A statistic of groups and its 95% percentile interval, ``[3]``.
+
+    Takes its values ``[1 + resamples]`` of the rows of ``resampled_means``. No interval
+    (NaN) where one of them is not finite.
+    """
+    if not np.isfinite(values).all():
+        return np.array([values[0], np.nan, np.nan])
+    return np.array([values[0], *np.quantile(values[1:], [0.025, 0.975])])
+
+
+def slopes(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Slopes of lines through values against x, by least squares.
+
+    >>> slopes(np.array([0.0, 1.0, 2.0]), np.array([[1.0, 3.0, 5.0]])).tolist()
+    [2.0]
+
+    Takes x ``[n]``, not all equal, and values ``[..., n]``; returns ``[...]``.
+    """
+    centred = x - np.mean(x)
+    return values @ (centred / np.sum(centred**2))
+
+
+def largest_shares(means: np.ndarray) -> np.ndarray:
+    """How often each group has the largest mean, of the bootstrap resamples.
+
+    >>> means = resampled_means([np.array([1.0, 2.0]), np.array([5.0, 6.0])])
+    >>> largest_shares(means).tolist()
+    [0.0, 1.0]
+
+    Takes rows as of ``resampled_means``; returns shares ``[groups]`` with sum 1.
+    """
+    places = np.argmax(means[1:], axis=1)
+    return np.bincount(places, minlength=means.shape[1]) / len(places)
 
 
 def controlled(values: np.ndarray, controls: np.ndarray) -> np.ndarray:

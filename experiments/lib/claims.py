@@ -20,7 +20,8 @@ class Claim:
     may be empty. measured: in words, with numbers. rule: how the verdict follows from
     it. n: independent pairs or runs, 0 where nothing was sampled. holds: the verdict,
     None where nothing could be judged. corrects: of a corrected form, the text of the
-    statement that it replaces.
+    statement that it replaces. over_settings: judged over a range of settings that the
+    paper leaves out, and said to hold where it does at some of them.
     """
 
     text: str
@@ -31,6 +32,7 @@ class Claim:
     paper: str = ""
     case: str = ""
     corrects: str = ""
+    over_settings: bool = False
 
 
 def below(

@@ -86,6 +86,7 @@ class Jobs(NamedTuple):
     key_data: np.ndarray
     m: np.ndarray
     lr: np.ndarray
+    std: np.ndarray
     fresh: np.ndarray
 
 
@@ -129,7 +130,7 @@ def programs_of(
         draw = programs.sampler(cell.k, cell.d, size, cell.source)
         yield draw, (array(pairs, 2, 2, dtype="uint32"), widths)
     else:
-        source = programs.any_lr(cell.source)
+        source = programs.shared(cell.source)
         start, descend = programs.descender(cell.k, cell.d, size, source)
         count = slots(cell, halvings)
         idle = array(count, dtype="int32")
@@ -143,6 +144,7 @@ def programs_of(
         jobs = Jobs(
             array(count, 2, dtype="uint32"),
             array(count, dtype="int32"),
+            array(count, dtype="float64"),
             array(count, dtype="float64"),
             array(count, dtype="bool"),
         )

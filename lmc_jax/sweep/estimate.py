@@ -158,12 +158,13 @@ def _step_seconds(cell: Cell) -> float:
     source, count = cell.source, slots(cell)
     assert isinstance(source, Descent)
     start, descend = programs.descender(
-        cell.k, cell.d, padded_width(cell.m), programs.any_lr(source)
+        cell.k, cell.d, padded_width(cell.m), programs.shared(source)
     )
     jobs = Jobs(
         key_data=np.arange(2 * count, dtype=np.uint32).reshape(count, 2),
         m=np.full(count, cell.m, np.int32),
         lr=np.full(count, source.lr),
+        std=np.full(count, source.init_std),
         fresh=np.ones(count, bool),
     )
     runs = start(jobs.m)

@@ -116,7 +116,7 @@ class _Slots:
 
     def __init__(self, group: Sequence[Cell], halvings: int):
         first = group[0]
-        source = programs.any_lr(_descent(first))
+        source = programs.shared(_descent(first))
         start, self.descend = programs.descender(
             first.k, first.d, padded_width(first.m), source
         )
@@ -125,6 +125,7 @@ class _Slots:
             key_data=np.zeros((self.count, 2), np.uint32),
             m=np.zeros(self.count, np.int32),
             lr=np.zeros(self.count),
+            std=np.zeros(self.count),
             fresh=np.zeros(self.count, bool),
         )
         self.queue = _runs(group)
@@ -167,6 +168,7 @@ class _Slots:
             self.jobs.key_data[slot] = run.key_data
             self.jobs.m[slot] = run.cell.m
             self.jobs.lr[slot] = _descent(run.cell).lr
+            self.jobs.std[slot] = _descent(run.cell).init_std
             self.jobs.fresh[slot] = True
         return bool(self.under_way)
 

@@ -81,9 +81,9 @@ def sampler(k: int, d: int, size: int, source: Minima) -> jax.stages.Wrapped:
     return sharded(jax.vmap(jax.vmap(draw, in_axes=(0, None))), effort=0)
 
 
-def any_lr(source: Descent) -> Descent:
+def shared(source: Descent) -> Descent:
     """The source with what may differ between the runs of a batch taken out."""
-    return dataclasses.replace(source, lr=1.0)
+    return dataclasses.replace(source, lr=1.0, init_std=1.0)
 
 
 @functools.lru_cache(MAX_PROGRAMS)
@@ -106,8 +106,9 @@ def descender(
         run = descent.start(zero, optimizer(jnp.zeros(())))
         return run._replace(status=run.status + descent.EXHAUSTED)
 
-    def begin(run, init_key, m, lr, fresh):
-        W = two_layer.init(init_key, m, d, source.init_std, size=size, dtype=dtype)
+    def begin(run, init_key, m, lr, std, fresh):
+        std = std.astype(dtype)
+        W = two_layer.init(init_key, m, d, std, size=size, dtype=dtype)
         W = jnp.pad(W, ((0, 0), (0, columns - d)))
         begun = descent.start(W, optimizer(lr))
         return jax.tree.map(lambda new, old: jnp.where(fresh, new, old), begun, run)
@@ -128,9 +129,9 @@ def descender(
         loss = two_layer.loss(run.W.astype(jnp.float64), k)
         return descent.check(run, loss, source.tol, source.hold)
 
-    def descend(runs, key_data, m, lr, fresh):
+    def descend(runs, key_data, m, lr, std, fresh):
         keys = jax.vmap(jax.random.split)(jax.random.wrap_key_data(key_data, impl=PRNG))
-        runs = jax.vmap(begin)(runs, keys[:, 0], m, lr, fresh)
+        runs = jax.vmap(begin)(runs, keys[:, 0], m, lr, std, fresh)
         return jax.vmap(look)(jax.vmap(advance)(runs, keys[:, 1], lr))
 
     return sharded(jax.vmap(idle), effort=0), sharded(descend)

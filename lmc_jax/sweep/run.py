@@ -128,10 +128,10 @@ def grouped(cells: Iterable[Cell]) -> list[list[Cell]]:
 
 
 def curve(cell: Cell) -> Any:
-    """What cells of one curve share: all but the width and the learning rate."""
+    """What cells of one curve share: all but width, learning rate, initial scale."""
     source = cell.source
     if isinstance(source, Descent):
-        source = programs.any_lr(source)
+        source = programs.shared(source)
     return dataclasses.replace(cell, m=1, source=source)
 
 

@@ -8,7 +8,7 @@ from cases import BASE, GD32, GD64, SGD, UNIFORM, assert_same_bits, swept
 
 from lmc_jax.sweep import batches, programs
 from lmc_jax.sweep.cell import Cell
-from lmc_jax.sweep.run import OutOfMemory
+from lmc_jax.sweep.run import OutOfMemory, grouped
 
 LARGE = dataclasses.replace(SGD, batch=256)  # for which XLA has other kernels
 
@@ -27,6 +27,20 @@ def test_cell_has_the_same_bits_at_every_batch_of_two_or_more(source, m):
         shapes.add(batches.batch_shape(cell, halvings))
     assert len(shapes) > 2
     assert min(min(shape) for shape in shapes) == 2
+
+
+def test_cells_of_other_rates_and_scales_share_programs_and_keep_their_bits():
+    cells = [
+        dataclasses.replace(
+            BASE, source=dataclasses.replace(GD64, lr=lr, init_std=init_std)
+        )
+        for lr in (0.5, 0.3)
+        for init_std in (0.3, 0.03)
+    ]
+    assert len(grouped(cells)) == 1
+    together = swept(cells)
+    for cell in cells:
+        assert_same_bits(swept([cell])[cell], together[cell])
 
 
 class Accelerator:
