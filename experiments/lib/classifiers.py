@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lib import curves as looks
-from experiments.lib.compute import Family, Options, opened
+from experiments.lib.compute import Family, opened
 from experiments.lib.lists import MOST_CELLS, Refusal, integers, refusing, words
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.data import datasets
@@ -125,17 +124,10 @@ def _grid(
         for name in data
         for layers in depths
     ]
-    looks.require_looks(orders(grid[0].parameters()), looks.LOOKS)
     with refusing():
         for cell in grid:
             cell.validate(data[cell.data])
     return grid
-
-
-def curves(setting: Values) -> int:
-    """How many curves of a path against width the settings ask for."""
-    data, paths = (len(setting[name].split(",")) for name in ("data", "align"))
-    return data * len(integers(setting["layers"], "layers")) * (1 + 2 * paths)
 
 
 def one_curve(architecture: str) -> Callable[[Values], list[ClassifierCell]]:
@@ -157,7 +149,7 @@ def one_curve(architecture: str) -> Callable[[Values], list[ClassifierCell]]:
 
 
 def work(
-    grid: Sequence[ClassifierCell], save: Callable, progress: tqdm, options: Options
+    grid: Sequence[ClassifierCell], save: Callable, progress: tqdm, setting: Values
 ) -> None:
     """``compute.Family.work``: cell by cell.
 
@@ -166,8 +158,8 @@ def work(
     Raises:
       OutOfMemory: when the networks of a cell do not fit.
     """
-    unfinished = opened(options.out / "unfinished")
-    data = _data(grid, options.setting)
+    unfinished = opened(Path(setting["out"], "unfinished"))
+    data = _data(grid, setting)
     for cell in grid:
         progress.set_description(f"{cell.data}, {cell.layers} layers of {cell.width}")
         own = data[cell.data]
@@ -301,5 +293,4 @@ FAMILY = Family(
     plan=plan,
     work=work,
     rows=rows,
-    curves=curves,
 )

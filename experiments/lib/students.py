@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lib import curves as looks
-from experiments.lib.compute import Family, Options
+from experiments.lib.compute import Family
 from experiments.lib.lists import (
     MOST_CELLS,
     Refusal,
@@ -100,9 +99,10 @@ def cells(setting: Values) -> list[Cell]:
     asked = setting["matching"]
     matchings = words(asked, "matching", MATCHINGS) if asked else []
     sources = words(setting["source"], "source", SOURCES)
-    looks.require_looks(sources, looks.NAMES, looks.COLORS)
     grid = []
-    for k, m in _shapes(setting, len(_rated(sources, setting))):
+    rates = len(_rates(setting)) if set(sources) & set(TRAINED) else 0
+    each = sum(rates if name in TRAINED else 1 for name in sources)
+    for k, m in _shapes(setting, each):
         for name in sources:
             for source in _sources(name, m, setting):
                 cell = Cell(
@@ -132,29 +132,10 @@ def _shapes(setting: Values, each: int) -> list[tuple[int, int]]:
     return shapes
 
 
-def _rated(sources: Sequence[str], setting: Values) -> list[tuple[str, float | None]]:
-    """Sources, trained ones once with every learning rate."""
-    rates = _rates(setting) if set(sources) & set(TRAINED) else []
-    return [
-        (name, rate)
-        for name in sources
-        for rate in (rates if name in TRAINED else [None])
-    ]
-
-
 def _rates(setting: Values) -> list[float]:
     """The learning rates as they are given: η, or c of η = c/m."""
     name = "lr" if setting["lr_times_m"] is None else "lr_times_m"
     return numbers(setting[name], name)
-
-
-def curves(setting: Values) -> int:
-    """How many curves of a path against m the settings ask for."""
-    sources: list = setting["source"].split(",")
-    if setting["lr"] is not None or setting["lr_times_m"] is not None:
-        sources = _rated(sources, setting)  # else the study has rates of its own
-    matchings = [name for name in setting["matching"].split(",") if name]
-    return len(integers(setting["k"], "k")) * len(sources) * (1 + len(matchings))
 
 
 def widths(k: int, setting: Values) -> list[int]:
@@ -206,15 +187,13 @@ def rate(row: Mapping[str, Any], setting: Values) -> str:
 # --- work ----------------------------------------------------------------------------
 
 
-def work(
-    grid: Sequence[Cell], save: Callable, progress: tqdm, options: Options
-) -> None:
+def work(grid: Sequence[Cell], save: Callable, progress: tqdm, setting: Values) -> None:
     """``compute.Family.work``: a sweep, its batches halved where memory is short."""
-    start = halvings = options.machine.halvings
+    halvings = 0
 
     def halved(now: int) -> None:
         nonlocal halvings
-        if halvings == start and devices.is_first_process():
+        if not halvings and devices.is_first_process():
             line = "warning: a batch does not fit into memory; going on with halves"
             tqdm.write(line, file=sys.stderr)
         halvings = now
@@ -227,8 +206,7 @@ def work(
         grid,
         keep,
         progress=progress.update,
-        weights=options.setting["save_weights"],
-        halvings=start,
+        weights=setting["save_weights"],
         halved=halved,
     )
 
@@ -245,7 +223,6 @@ FAMILY = Family(
     rows=summary.rows,
     named=lambda row, setting: {"rate": rate(row, setting)},
     used_by=USED_BY,
-    curves=curves,
 )
 
 

@@ -31,7 +31,6 @@ def sweep(
     *,
     progress: Callable[[int], None] = lambda pairs: None,
     weights: bool = False,
-    halvings: int = 0,
     halved: Callable[[int], None] = lambda halvings: None,
 ) -> None:
     """Computes cells and hands each to ``save`` as soon as its last pair is measured.
@@ -50,12 +49,12 @@ def sweep(
       progress: called with the number of pairs measured since the last call; negative
         where pairs must be computed again.
       weights: hand the students ``[n, 2, m, d]`` over as well, else None.
-      halvings: how often batches are halved from the start.
       halved: called with the new number of halvings.
 
     Raises:
       OutOfMemory: when not even two runs a device fit.
     """
+    halvings = 0
     ahead = compiled_ahead(grouped(cells), lambda: halvings)
     for number, group in enumerate(ahead, 1):
         results = _Results(group, save, weights)

@@ -71,7 +71,6 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
         ("--pairs=0", "pairs=0: give at least 1"),
         ("--seed=-1", "seed=-1"),
         ("--schedule=step", "unknown schedule 'step'"),
-        ("--halvings=1", "Unknown command line flag 'halvings'"),
         ("--num_processes=2", "Unknown command line flag 'num_processes'"),
     ],
 )
