@@ -1,7 +1,6 @@
 """Sweeps of classifiers: settings, data, the grid of cells, their work and rows."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lib.compute import Family, opened
+from experiments.lib.compute import Family, found, opened
 from experiments.lib.lists import MOST_CELLS, Refusal, integers, refusing, words
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.data import datasets
@@ -189,12 +188,8 @@ def _trained(
 ) -> tuple[dict[str, np.ndarray], Any]:
     """``networks.cell.compute`` of a cell, by way of checkpoints."""
     parameters = cell.parameters()
-    state, record = None, None
-    try:
-        record = store.find(unfinished, parameters)
-    except store.CorruptCell as error:
-        print(f"warning: {error}; training from the start", file=sys.stderr)
-    if record is not None:
+    state = None
+    if record := found(unfinished, parameters, "training from the start"):
         network = cell.network(data.train_images.shape[1:])
         state = training.unpack(network, cell.training, record.arrays)
         progress.update(2 * cell.pairs * state.step)
@@ -228,10 +223,10 @@ def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any
     table = []
     for record in records:
         cell, losses = record.parameters, kept(record)
-        found = barriers(losses, definition)
+        heights = barriers(losses, definition)
         for at, (order, sample, metric) in labels(cell):
-            own, direct = found[(slice(None), *at)], found[(slice(None), 0, *at[1:])]
-            ends = losses[(slice(None), at[0], [0, -1], *at[1:])].mean(1)
+            own, direct = heights[:, *at], heights[:, 0, *at[1:]]
+            ends = losses[:, at[0], [0, -1], *at[1:]].mean(1)
             ratio = ratio_interval(own, direct, resamples=RESAMPLES)
             table.append(
                 {

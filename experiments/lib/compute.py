@@ -178,6 +178,15 @@ def lacking(out: Path, cells: Sequence[Any], weights: bool) -> np.ndarray:
     return missing
 
 
+def found(out: Path, parameters: Values, then: str) -> store.Record | None:
+    """``store.find``; None for a damaged file too, with a warning that says what then."""
+    try:
+        return store.find(out, parameters)
+    except store.CorruptCell as error:
+        _warn([error], then)
+        return None
+
+
 def _warn(bad: Sequence[store.CorruptCell], then: str) -> None:
     """A line for each bad cell, and one for all of older programs."""
     old = [error for error in bad if isinstance(error, store.Outdated)]

@@ -316,7 +316,7 @@ def _pack(
                 raise StoreError(
                     f"{name!r} is not an array name: use letters, digits, _"
                 )
-            if array.dtype.kind not in "biufcmMSU" or array.dtype.isbuiltin == 2:
+            if array.dtype.kind not in "biufcmMSU":
                 fault = f"array {name!r} has dtype {array.dtype}"
                 raise StoreError(f"{fault}: convert it, for example to float32")
             member = zipfile.ZipInfo(name + ".npy")
