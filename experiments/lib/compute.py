@@ -179,7 +179,7 @@ def lacking(out: Path, cells: Sequence[Any], weights: bool) -> np.ndarray:
 
 
 def found(out: Path, parameters: Values, then: str) -> store.Record | None:
-    """``store.find``; None for a damaged file too, with a warning that says what then."""
+    """``store.find``; a damaged file is none, and a warning says what then."""
     try:
         return store.find(out, parameters)
     except store.CorruptCell as error:
@@ -192,7 +192,8 @@ def _warn(bad: Sequence[store.CorruptCell], then: str) -> None:
     old = [error for error in bad if isinstance(error, store.Outdated)]
     lines = [f"{error}; {then}" for error in bad if error not in old]
     if old:
-        lines.append(f"{old[0]}; {then}, and {len(old) - 1} more of older programs")
+        more = f", and {len(old) - 1} more of older programs"
+        lines.append(f"{old[0]}; {then}" + more * (len(old) > 1))
     for line in lines:
         print(f"warning: {line}", file=sys.stderr)
 

@@ -6,33 +6,18 @@ largest networks are tried; between these widths what was found is interpolated.
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
-import numpy as np
 
 from lmc_jax import environment
 from lmc_jax.data.datasets import Dataset
 from lmc_jax.networks.cell import LOOK_IMAGES, ClassifierCell, compute, orders
-from lmc_jax.sweep.estimate import Plan, chosen
+from lmc_jax.sweep.estimate import Plan, interpolated
 
 SHARE = 50  # of the updates of a network, between two looks of one that is tried
 PROGRAMS = 4  # to start, train, look and measure paths, without those of alignment
-
-
-class _Tried(NamedTuple):
-    """What was measured of networks of a width.
-
-    fixed: seconds of what is done once, nearly all of it compilation. update, image:
-    seconds of an update and of an image evaluated, of as many networks as train at a
-    time.
-    """
-
-    width: int
-    fixed: float
-    update: float
-    image: float
 
 
 def planned(
@@ -49,25 +34,19 @@ def planned(
       data: their data sets by name.
       progress: called with 1 after each width of a curve that was tried.
     """
-    curves: dict[ClassifierCell, list[ClassifierCell]] = {}
-    for cell in cells:
-        curves.setdefault(_curve(cell), []).append(cell)
-    tried: dict[ClassifierCell, list[_Tried]] = {}
-    for shared, group in curves.items():
-        tried[shared] = []
-        for cell in chosen(sorted(group, key=lambda cell: cell.width)):
-            tried[shared].append(_tried(cell, data[cell.data]))
-            progress(1)
+    expected = interpolated(
+        cells,
+        curve=lambda cell: dataclasses.replace(cell, width=1),
+        size=lambda cell: cell.width,
+        tried=lambda cell: _tried(cell, data[cell.data]),
+        progress=progress,
+    )
     return Plan(
         runs=sum(2 * cell.pairs for cell in cells),
         programs=PROGRAMS * len(cells),
         memory=environment.peak_memory(),
-        seconds=lambda cells: sum(_seconds(c, tried[_curve(c)]) for c in cells),
+        seconds=lambda cells: sum(_seconds(cell, *expected(cell)) for cell in cells),
     )
-
-
-def _curve(cell: ClassifierCell) -> ClassifierCell:
-    return dataclasses.replace(cell, width=1)
 
 
 def _at_a_time(cell: ClassifierCell) -> int:
@@ -77,8 +56,12 @@ def _at_a_time(cell: ClassifierCell) -> int:
     return 2 * cell.pairs
 
 
-def _tried(cell: ClassifierCell, data: Dataset) -> _Tried:
-    """Two looks, of which the second finds all programs compiled, and short paths."""
+def _tried(cell: ClassifierCell, data: Dataset) -> tuple[float, float, float]:
+    """Seconds of what is done once, nearly all of it compilation, and of as many
+    networks as train at a time: of an update, and of an image evaluated.
+
+    From two looks, of which the second finds all programs compiled, and short paths.
+    """
     updates = max(1, cell.training.steps // SHARE)
     small = dataclasses.replace(
         cell,
@@ -101,7 +84,7 @@ def _tried(cell: ClassifierCell, data: Dataset) -> _Tried:
     image = (looked[1] - updated[-1]) / _looked_at(cell)
     fixed = whole - 2 * (updates * update + _looked_at(cell) * image)
     fixed -= _on_paths(small) * image
-    return _Tried(cell.width, max(0.0, fixed), update, image)
+    return max(0.0, fixed), update, image
 
 
 def _looked_at(cell: ClassifierCell) -> int:
@@ -115,15 +98,11 @@ def _on_paths(cell: ClassifierCell) -> int:
     return count * (cell.train_images + cell.test_images)
 
 
-def _seconds(cell: ClassifierCell, tried: Iterable[_Tried]) -> float:
+def _seconds(cell: ClassifierCell, fixed: float, update: float, image: float) -> float:
     """Seconds to compile for a cell and to compute it."""
-    widths, *measured = np.array(list(tried)).T
-    fixed, update, image = (
-        np.interp(np.log(cell.width), np.log(widths), column) for column in measured
-    )
     side_by_side = _at_a_time(cell)
     networks = -(-2 * cell.pairs // side_by_side)
     training = cell.training.steps * update
     training += cell.training.looks * _looked_at(cell) * image
     paths = -(-cell.pairs // side_by_side) * _on_paths(cell) * image
-    return float(fixed + networks * training + paths)
+    return fixed + networks * training + paths
