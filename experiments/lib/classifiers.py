@@ -98,8 +98,6 @@ def _grid(
     names = ("steps", "lr", "batch", "optimizer", "schedule", "looks")
     depths = integers(setting["layers"], "layers")
     widths = sorted(integers(setting["widths"], "widths"))
-    if widths[0] < 1:
-        raise Refusal(f"--widths={setting['widths']}: give widths of at least 1")
     if len(data) * len(depths) * len(widths) > MOST_CELLS:
         raise Refusal(f"give lists of at most {MOST_CELLS} cells in all")
     grid = [

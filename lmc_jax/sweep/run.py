@@ -59,8 +59,11 @@ def sweep(
     for number, group in enumerate(ahead, 1):
         results = _Results(group, save, weights)
         while not _computed(results, halvings, progress):
-            if batch_shape(group[0], halvings) == (2, 2):
-                raise OutOfMemory(_too_large(group[0], halvings))
+            if batch_shape(cell := group[0], halvings) == (2, 2):
+                raise OutOfMemory(
+                    f"k={cell.k}, m={cell.m}: 2 runs or 2 pairs a device do not fit "
+                    "into its memory: take larger devices or smaller m"
+                )
             halvings += 1
             halved(halvings)
             progress(-results.forget())
@@ -90,14 +93,6 @@ def _computed(
 
 class OutOfMemory(RuntimeError):
     """A batch that cannot be made small enough, in one line."""
-
-
-def _too_large(cell: Cell, halvings: int) -> str:
-    runs, pairs = batch_shape(cell, halvings)
-    return (
-        f"k={cell.k}, m={cell.m}: {runs} runs or {pairs} pairs a device do not fit "
-        "into its memory: take larger devices or smaller m"
-    )
 
 
 def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:

@@ -60,7 +60,7 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
     [
         ("--data=none", "unknown data set 'none'"),
         ("--data=easy,hard", "give one; peak_position compares several"),
-        ("--widths=0", "--widths=0: give widths of at least 1"),
+        ("--widths=0", "width=0: give at least 1"),
         ("--layers=1", "layers=1: give at least 2"),
         ("--steps=2147483648", "steps=2147483648: give at most 2147483647"),
         ("--lr=1e308", "lr=1e+308 is inf in float32"),

@@ -1,6 +1,5 @@
 """Bad input: one line and status 2, before anything is compiled or written."""
 
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -153,14 +152,6 @@ def test_a_process_refuses_with_status_2_and_one_line():
 def test_names_that_cannot_be_folders_hold_no_cells(name):
     others = ["b"] if name == "tools.compare" else []
     assert_one_line(command(name, "a" * 300, *others), "cells: give")
-
-
-@pytest.mark.parametrize("name", ["barrier_vs_width", "tools.verify"])
-def test_names_that_are_not_utf8_are_refused(tmp_path, name):
-    given = "--out=" if name == "barrier_vs_width" else ""
-    out = os.fsdecode(bytes(tmp_path / "name") + b"\xff")
-    assert_one_line(command(name, f"{given}{out}"), "is not UTF-8")
-    assert not list(tmp_path.iterdir())
 
 
 def test_jobs_with_flags_that_would_be_refused_are_not_submitted(tmp_path):
