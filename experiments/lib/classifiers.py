@@ -16,8 +16,7 @@ from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.data import datasets
 from lmc_jax.networks import NORMS, training
 from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, compute, orders
-from lmc_jax.networks.cost import expected_cost
-from lmc_jax.networks.estimate import planned
+from lmc_jax.networks.estimate import expected_cost, planned
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import barrier
 from lmc_jax.results import files, store

@@ -1,18 +1,24 @@
-"""What a sweep of classifiers will take, from a few updates of its own networks.
+"""What classifiers cost: a stated model, and what a sweep will take here.
 
-Of each curve (all that cells share but the width) the smallest, the middle and the
-largest networks are tried; between these widths what was found is interpolated.
+The model is known before anything is computed, as ``lmc_jax.sweep.cost`` is of
+students. The other is from a few updates of the sweep's own networks: of each curve
+(all that cells share but the width) the smallest, the middle and the largest are tried;
+between these widths what was found is interpolated.
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from lmc_jax import environment
-from lmc_jax.data.datasets import Dataset
+from lmc_jax.data.datasets import Dataset, blank
+from lmc_jax.environment import root_key
+from lmc_jax.networks import Network
 from lmc_jax.networks.cell import LOOK_IMAGES, ClassifierCell, compute, orders
 from lmc_jax.sweep.estimate import Plan, interpolated
 
@@ -106,3 +112,37 @@ def _seconds(cell: ClassifierCell, fixed: float, update: float, image: float) ->
     training += cell.training.looks * _looked_at(cell) * image
     paths = -(-cell.pairs // side_by_side) * _on_paths(cell) * image
     return fixed + networks * training + paths
+
+
+# --- the stated model --------------------------------------------------------------
+
+
+def multiplications(network: Network, shape: tuple[int, ...]) -> int:
+    """Of weights with units in one evaluation of an image of a shape, biases apart.
+
+    >>> from lmc_jax.networks import mlp
+    >>> multiplications(mlp((784, 20, 10)), (28, 28, 1))
+    15880
+    """
+    weights = jax.eval_shape(network.init, root_key(0))
+    image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    hidden = jax.eval_shape(network.hidden, weights, image)
+    # A kernel is used at every position of what it gives.
+    positions = {name: math.prod(units.shape[:-1]) for name, units in hidden.items()}
+    return sum(
+        positions.get(name, 1) * math.prod(layer["kernel"].shape)
+        for name, layer in weights.items()
+        if "kernel" in layer
+    )
+
+
+def expected_cost(cell: ClassifierCell) -> float:
+    """Multiplications of a cell: of its updates, of its looks and along its paths.
+
+    An update is three evaluations, and an evaluation in float64 counts twice.
+    """
+    shape = blank(cell.data).train_images.shape[1:]
+    each = multiplications(cell.network(shape), shape) + math.prod(shape)
+    fitted = 3 * cell.training.steps * cell.training.batch
+    looked = 2 * cell.training.looks * _looked_at(cell)
+    return float(cell.pairs * each * 2 * (fitted + looked + _on_paths(cell)))

@@ -28,7 +28,6 @@ from lmc_jax.sweep.pairs import sampled, trained
 from lmc_jax.sweep.programs import padded_width
 from lmc_jax.sweep.run import curve, grouped, measure
 
-PILOTS = 3  # sizes tried of a curve, and most cells trained of a size
 FEW = 4  # pairs of a cell that are trained, at most an eighth of them
 LEVELS = (np.arange(32) + 0.5) / 32  # at which quantiles are taken
 
