@@ -99,13 +99,11 @@ def cells(setting: Values) -> list[Cell]:
     asked = setting["matching"]
     matchings = words(asked, "matching", MATCHINGS) if asked else []
     sources = words(setting["source"], "source", SOURCES)
-    grid = []
-    rates = len(_rates(setting)) if set(sources) & set(TRAINED) else 0
-    each = sum(rates if name in TRAINED else 1 for name in sources)
-    for k, m in _shapes(setting, each):
-        for name in sources:
-            for source in _sources(name, m, setting):
-                cell = Cell(
+    grid: list[Cell] = []
+    for k in integers(setting["k"], "k"):
+        for m in widths(k, setting):
+            grid += [
+                Cell(
                     k=k,
                     m=m,
                     d=k if setting["d"] is None else setting["d"],
@@ -116,26 +114,15 @@ def cells(setting: Values) -> list[Cell]:
                     points=setting["points"],
                     pqi=(setting["pqi_p"], setting["pqi_q"]),
                 )
-                with refusing():
-                    cell.validate()
-                grid.append(cell)
+                for name in sources
+                for source in _sources(name, m, setting)
+            ]
+            if len(grid) > MOST_CELLS:
+                raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
+    with refusing():
+        for cell in grid:
+            cell.validate()
     return grid
-
-
-def _shapes(setting: Values, each: int) -> list[tuple[int, int]]:
-    """Widths of the teacher and of the student, of so many cells each."""
-    shapes: list[tuple[int, int]] = []
-    for k in integers(setting["k"], "k"):
-        shapes += [(k, m) for m in widths(k, setting)]
-        if len(shapes) * each > MOST_CELLS:
-            raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
-    return shapes
-
-
-def _rates(setting: Values) -> list[float]:
-    """The learning rates as they are given: η, or c of η = c/m."""
-    name = "lr" if setting["lr_times_m"] is None else "lr_times_m"
-    return numbers(setting[name], name)
 
 
 def widths(k: int, setting: Values) -> list[int]:
@@ -149,8 +136,10 @@ def _sources(name: str, m: int, setting: Values) -> list[Descent | Minima]:
     alphas = {"uniform": 1.0, "equal": "equal", "dirichlet": setting["alpha"]}
     if name in alphas:
         return [Minima(alphas[name])]
-    rates = _rates(setting)
-    if setting["lr_times_m"] is not None:
+    if setting["lr_times_m"] is None:
+        rates = numbers(setting["lr"], "lr")
+    else:
+        rates = numbers(setting["lr_times_m"], "lr_times_m")
         rates = [c / max(m, 1) for c in rates]
     if name == "sgd" and setting["batch"] < 1:
         raise Refusal(f"--batch={setting['batch']}: give at least 1")
