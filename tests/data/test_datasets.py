@@ -150,13 +150,3 @@ def test_missing_files_are_downloaded_checked_and_kept(tmp_path, small, mirror):
         path.unlink()
     second = load("mnist", str(tmp_path / "root"))
     assert second.digest == first.digest
-
-
-def test_wrong_content_is_not_kept_and_the_line_says_how_to_get_it(
-    tmp_path, small, mirror
-):
-    (tmp_path / "root").mkdir()
-    (mirror / f"{IDX_FILES[0]}.gz").write_bytes(gzip.compress(small[0] + b"x"))
-    parts = (f"mnist: {IDX_FILES[0]} is missing", "does not match", "--data_dir")
-    refused("mnist", tmp_path / "root", *parts, str(tmp_path / "root" / "mnist"))
-    assert not [*(tmp_path / "root" / "mnist").iterdir()]
