@@ -1,9 +1,17 @@
 """Entrypoints: flags → cells → sweep → store → figure."""
 
+import resource
 import sys
 
-if sys.argv[0] == "-m":  # of `python -m experiments.NAME`, before any slow import
-    from experiments.lib import memory, signals
+LEAST = 2 * 2**30  # bytes of address space; with less JAX cannot start its threads
 
-    memory.require()
+if sys.argv[0] == "-m":  # of `python -m experiments.NAME`, before any slow import
+    from experiments.lib import signals
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST:  # JAX would abort
+        sys.exit(
+            f"error: {limit / 2**30:.2g} GiB of address space, and JAX needs "
+            f"{LEAST / 2**30:.2g}: raise the limit, see ulimit -v"
+        )
     signals.watch()

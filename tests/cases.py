@@ -181,7 +181,7 @@ def network_weights(network, seed):
 
 # --- images ---------------------------------------------------------------------------
 
-IDX_FILES = tuple(datasets.IDX_SHAPES)
+IDX_FILES = datasets.IDX_FILES
 IDX_SMALL = ((12, 4, 4), (12,), (5, 4, 4), (5,))
 
 

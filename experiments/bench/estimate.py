@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -10,8 +9,6 @@ from tqdm import tqdm
 from experiments import barrier_vs_width, mnist_mlp
 from experiments.bench import timing
 from experiments.bench.sweep import PROGRAMS
-from experiments.lib.compute import Options
-from experiments.lib.machine import Machine
 from experiments.lib.study import Study
 
 # Settings over those of the quick preset; and those of a trial.
@@ -58,8 +55,7 @@ def compared(study: Study, setting: dict[str, Any]) -> dict[str, Any]:
     expected, planned = plan.seconds(grid), time.perf_counter()
     timing.forget(PROGRAMS)
     with tqdm(disable=True) as progress:
-        options = Options(setting, Machine(), Path(setting["out"]))
-        family.work(grid, lambda *_: None, progress, options)
+        family.work(grid, lambda *_: None, progress, setting)
     took = time.perf_counter() - planned
     return {
         "cells": len(grid),

@@ -25,7 +25,6 @@ from tqdm import tqdm
 from experiments.bench import timing
 from experiments.lib import classifiers, compute, students
 from experiments.lib.lists import Refusal
-from experiments.lib.machine import Machine
 from lmc_jax import environment
 from lmc_jax.data.datasets import Dataset
 from lmc_jax.networks import cell as networks
@@ -129,7 +128,7 @@ def of_students() -> Sweep:
     done: list[tuple] = []
     sweep(cells, lambda *cell: done.append(cell), weights=True)
 
-    def work(grid, save, progress, options):
+    def work(grid, save, progress, setting):
         for cell, arrays, W in done:
             if cell in grid:
                 save(cell, arrays, {"W": W}, {})
@@ -169,7 +168,7 @@ def of_networks() -> Sweep:
 def _stored(family: compute.Family, cells: list[Any]) -> Sweep:
     def run(out: Path) -> None:
         setting = {"out": str(out), "save_weights": True, "data_dir": None}
-        compute.computed(family, cells, setting, Machine())
+        compute.computed(family, cells, setting, {})
         compute.write_summary(out, family, "lerp")
         files.write_atomic(out / "caption.txt", b"what a picture shows")
 

@@ -1,7 +1,6 @@
 """Sweeps of classifiers: settings, data, the grid of cells, their work and rows."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lib import curves as looks
-from experiments.lib.compute import Family, Options, opened
+from experiments.lib.compute import Family, found, opened
 from experiments.lib.lists import MOST_CELLS, Refusal, integers, refusing, words
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.data import datasets
 from lmc_jax.networks import NORMS, training
 from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, compute, orders
-from lmc_jax.networks.cost import expected_cost
-from lmc_jax.networks.estimate import planned
+from lmc_jax.networks.estimate import expected_cost, planned
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.paths import barrier
 from lmc_jax.results import files, store
@@ -100,8 +97,6 @@ def _grid(
     names = ("steps", "lr", "batch", "optimizer", "schedule", "looks")
     depths = integers(setting["layers"], "layers")
     widths = sorted(integers(setting["widths"], "widths"))
-    if widths[0] < 1:
-        raise Refusal(f"--widths={setting['widths']}: give widths of at least 1")
     if len(data) * len(depths) * len(widths) > MOST_CELLS:
         raise Refusal(f"give lists of at most {MOST_CELLS} cells in all")
     grid = [
@@ -125,17 +120,10 @@ def _grid(
         for name in data
         for layers in depths
     ]
-    looks.require_looks(orders(grid[0].parameters()), looks.LOOKS)
     with refusing():
         for cell in grid:
             cell.validate(data[cell.data])
     return grid
-
-
-def curves(setting: Values) -> int:
-    """How many curves of a path against width the settings ask for."""
-    data, paths = (len(setting[name].split(",")) for name in ("data", "align"))
-    return data * len(integers(setting["layers"], "layers")) * (1 + 2 * paths)
 
 
 def one_curve(architecture: str) -> Callable[[Values], list[ClassifierCell]]:
@@ -157,7 +145,7 @@ def one_curve(architecture: str) -> Callable[[Values], list[ClassifierCell]]:
 
 
 def work(
-    grid: Sequence[ClassifierCell], save: Callable, progress: tqdm, options: Options
+    grid: Sequence[ClassifierCell], save: Callable, progress: tqdm, setting: Values
 ) -> None:
     """``compute.Family.work``: cell by cell.
 
@@ -166,8 +154,8 @@ def work(
     Raises:
       OutOfMemory: when the networks of a cell do not fit.
     """
-    unfinished = opened(options.out / "unfinished")
-    data = _data(grid, options.setting)
+    unfinished = opened(Path(setting["out"], "unfinished"))
+    data = _data(grid, setting)
     for cell in grid:
         progress.set_description(f"{cell.data}, {cell.layers} layers of {cell.width}")
         own = data[cell.data]
@@ -197,12 +185,8 @@ def _trained(
 ) -> tuple[dict[str, np.ndarray], Any]:
     """``networks.cell.compute`` of a cell, by way of checkpoints."""
     parameters = cell.parameters()
-    state, record = None, None
-    try:
-        record = store.find(unfinished, parameters)
-    except store.CorruptCell as error:
-        print(f"warning: {error}; training from the start", file=sys.stderr)
-    if record is not None:
+    state = None
+    if record := found(unfinished, parameters, "training from the start"):
         network = cell.network(data.train_images.shape[1:])
         state = training.unpack(network, cell.training, record.arrays)
         progress.update(2 * cell.pairs * state.step)
@@ -236,10 +220,10 @@ def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any
     table = []
     for record in records:
         cell, losses = record.parameters, kept(record)
-        found = barriers(losses, definition)
+        heights = barriers(losses, definition)
         for at, (order, sample, metric) in labels(cell):
-            own, direct = found[(slice(None), *at)], found[(slice(None), 0, *at[1:])]
-            ends = losses[(slice(None), at[0], [0, -1], *at[1:])].mean(1)
+            own, direct = heights[:, *at], heights[:, 0, *at[1:]]
+            ends = losses[:, at[0], [0, -1], *at[1:]].mean(1)
             ratio = ratio_interval(own, direct, resamples=RESAMPLES)
             table.append(
                 {
@@ -301,5 +285,4 @@ FAMILY = Family(
     plan=plan,
     work=work,
     rows=rows,
-    curves=curves,
 )

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import gc
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -41,11 +40,6 @@ def run(main: Callable[..., None], *arguments: str) -> None:
                 flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def parse(argv: Sequence[str]) -> list[str]:
-        for text in argv:
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                _leave(2, f"{text!r} is not UTF-8, as files and figures are written")
         try:
             with _read_by_someone():
                 try:
@@ -53,7 +47,7 @@ def run(main: Callable[..., None], *arguments: str) -> None:
                 except SystemExit as end:  # of --help, to which absl gives the status 1
                     raise SystemExit(0) from end
         except (flags.Error, ValueError) as error:  # ValueError: of absl's own flags
-            _leave(2, _plain(str(error)))
+            _leave(2, str(error))
         if arguments[-1:] == ("...",):
             return rest if rest[1:] else _leave(2, f"{arguments[0]} is missing")
         if len(rest) > 1 + len(arguments):
@@ -109,16 +103,6 @@ def _read_by_someone() -> Iterator[None]:
     except BrokenPipeError:
         _mute()
         machine.leave(128 + signal.SIGPIPE)
-
-
-def _plain(message: str) -> str:
-    """Says in plain words what Python says of a text that is not a number."""
-    for words, kind in (
-        (r"invalid literal for int\(\) with base 10: (.*)", "an integer"),
-        (r"could not convert string to float: (.*)", "a number"),
-    ):
-        message = re.sub(words, rf"\1 is not {kind}", message)
-    return message
 
 
 def _mute() -> None:

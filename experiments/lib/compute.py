@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from experiments.lib import machine, shards
 from experiments.lib.lists import Refusal
-from experiments.lib.machine import Machine
 from experiments.lib.settings import Setting, Values
 from experiments.lib.shards import Shard
 from lmc_jax import environment
@@ -37,11 +36,10 @@ class Family(NamedTuple):
     batch together. unit, size: what progress counts, and how many a cell has. cost:
     what a cell is expected to cost, in any unit, the same on every machine. plan:
     ``plan(cells, setting, progress)`` measures what they will take here. work:
-    ``work(cells, save, progress, options)`` computes cells, and calls ``save(cell,
+    ``work(cells, save, progress, setting)`` computes cells, and calls ``save(cell,
     arrays, weights, notes)`` with each. rows: records and a barrier's definition to the
     rows of summary.csv. named: a row and the settings to further columns of the row.
     used_by: the sources, by name, that a setting is for, where it is not for all.
-    curves: how many curves settings ask for.
     """
 
     task: str
@@ -53,17 +51,8 @@ class Family(NamedTuple):
     plan: Callable[[Sequence[Any], Values, Callable[[int], object]], Plan]
     work: Callable[..., None]
     rows: Callable[[Iterable[store.Record], str], list[dict[str, Any]]]
-    curves: Callable[[Values], int]
     named: Callable[[Mapping[str, Any], Values], dict[str, Any]] = lambda *_: {}
     used_by: Mapping[str, Sequence[str]] = MappingProxyType({})
-
-
-class Options(NamedTuple):
-    """What ``Family.work`` is told beside its cells."""
-
-    setting: Values
-    machine: Machine
-    out: Path
 
 
 class Done(Exception):
@@ -71,7 +60,7 @@ class Done(Exception):
 
 
 def computed(
-    family: Family, grid: Sequence[Any], setting: Values, place: Machine
+    family: Family, grid: Sequence[Any], setting: Values, place: Values
 ) -> store.Records:
     """Records of the cells, in order: read where stored, computed where missing.
 
@@ -93,8 +82,9 @@ def computed(
         missing = machine.agreed(cells, missing)
         if missing.any() and not missing.all() and devices.is_first_process():
             print(f"{len(cells) - missing.sum()} of {len(cells)} cells found in {out}")
-        options = Options(setting, place, out)
-        _compute(family, _parts(family, cells, missing, shard, options), options)
+        finish = place.get("finish", False)
+        parts = _parts(family, cells, missing, shard, setting, finish=finish)
+        _compute(family, parts, setting)
         devices.leave()
     if not devices.is_first_process():
         raise Done
@@ -111,7 +101,9 @@ def _parts(
     cells: list[Any],
     missing: np.ndarray,
     shard: Shard,
-    options: Options,
+    setting: Values,
+    *,
+    finish: bool,
 ) -> Iterator[list[Any]]:
     """The cells that this shard is to compute, in parts, by what is still missing."""
     if shard.of == 1:
@@ -122,30 +114,29 @@ def _parts(
     order = shards.ranked(costs)
     own = (shards.dealt(costs, shard.of) == shard.number)[order]
     cells, missing = [cells[i] for i in order], missing[order]
-    finish = options.machine.finish
     while (part := shards.part(missing, own, shard, finish=finish)).size:
         yield [cells[i] for i in part]
         missing[part] = False
         if finish:
-            missing = _still(missing, cells, options)
+            missing = _still(missing, cells, setting)
 
 
-def _still(missing: np.ndarray, cells: list[Any], options: Options) -> np.ndarray:
+def _still(missing: np.ndarray, cells: list[Any], setting: Values) -> np.ndarray:
     """Which of the missing cells are missing now, by the first process's reading."""
     if devices.is_first_process():
         at = np.flatnonzero(missing)
-        weights = options.setting["save_weights"]
-        missing[at] = lacking(options.out, [cells[i] for i in at], weights)
+        out, weights = Path(setting["out"]), setting["save_weights"]
+        missing[at] = lacking(out, [cells[i] for i in at], weights)
     return devices.from_first_process(missing).copy()  # to be written to
 
 
-def _compute(family: Family, parts: Iterable[Sequence[Any]], options: Options) -> None:
-    setting, origin = options.setting, dict[str, Any]()
+def _compute(family: Family, parts: Iterable[Sequence[Any]], setting: Values) -> None:
+    origin = dict[str, Any]()
 
     def save(cell, arrays, weights, notes):
         if devices.is_first_process():
             kept = weights if setting["save_weights"] else None
-            store.save(options.out, cell.parameters(), arrays, origin | notes, kept)
+            store.save(setting["out"], cell.parameters(), arrays, origin | notes, kept)
 
     silent = not (devices.is_first_process() and sys.stderr.isatty())
     for cells in parts:
@@ -155,7 +146,7 @@ def _compute(family: Family, parts: Iterable[Sequence[Any]], options: Options) -
             origin |= environment.provenance() | check
         total = sum(map(family.size, cells))
         with tqdm(total=total, unit=family.unit, disable=silent) as progress:
-            family.work(cells, save, progress, options)
+            family.work(cells, save, progress, setting)
 
 
 def opened(out: Path) -> Path:
@@ -187,12 +178,22 @@ def lacking(out: Path, cells: Sequence[Any], weights: bool) -> np.ndarray:
     return missing
 
 
+def found(out: Path, parameters: Values, then: str) -> store.Record | None:
+    """``store.find``; a damaged file is none, and a warning says what then."""
+    try:
+        return store.find(out, parameters)
+    except store.CorruptCell as error:
+        _warn([error], then)
+        return None
+
+
 def _warn(bad: Sequence[store.CorruptCell], then: str) -> None:
     """A line for each bad cell, and one for all of older programs."""
     old = [error for error in bad if isinstance(error, store.Outdated)]
     lines = [f"{error}; {then}" for error in bad if error not in old]
     if old:
-        lines.append(f"{old[0]}; {then}, and {len(old) - 1} more of older programs")
+        more = f", and {len(old) - 1} more of older programs"
+        lines.append(f"{old[0]}; {then}" + more * (len(old) > 1))
     for line in lines:
         print(f"warning: {line}", file=sys.stderr)
 

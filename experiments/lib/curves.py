@@ -1,11 +1,9 @@
 """Rows of the summary as curves: grouping, names, one look for every figure."""
 
 from collections import namedtuple
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from experiments.lib import plot
-from experiments.lib.lists import Refusal
 from lmc_jax.matching import MATCHINGS, PATHS
 
 COLORS = {
@@ -39,15 +37,6 @@ MODEL = {
     **{"color": COLORS["uniform"], "marker": "*", "markersize": 6},
     "markerfacecolor": "none",
 }
-
-
-def require_looks(names: Iterable[str], *looks: Mapping[str, Any]) -> None:
-    """Refuses names that figures cannot show, before anything is computed."""
-    for name in names:
-        if not all(name in look for look in looks):
-            raise Refusal(
-                f"{name!r} has no label or colour in experiments/lib/curves.py"
-            )
 
 
 def group(rows: Sequence[dict], *names: str) -> dict[tuple, list[dict]]:

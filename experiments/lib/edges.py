@@ -4,13 +4,12 @@ Measured once: what a cell's weights give is kept in OUT/curvature, in sealed fi
 """
 
 import functools
-import sys
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.lib import students
+from experiments.lib import compute, students
 from lmc_jax import versions
 from lmc_jax.results import store
 from lmc_jax.results.selection import low_runs
@@ -55,14 +54,11 @@ def _kept(record: store.Record) -> dict[str, np.ndarray]:
     cell = record.parameters
     made = cell.get("versions", {}) | versions.of("sharpness")
     wanted = {"cell": store.fingerprint(cell), "finer": FINER, "versions": made}
-    try:
-        if (stored := store.find(out, wanted)) is not None:
-            return stored.arrays
-    except store.CorruptCell as error:
-        print(f"warning: {error}; measuring it again", file=sys.stderr)
-    found = _measured(record)
-    store.save(_opened(out), wanted, found, record.provenance)
-    return found
+    if stored := compute.found(out, wanted, "measuring it again"):
+        return stored.arrays
+    measured = _measured(record)
+    store.save(_opened(out), wanted, measured, record.provenance)
+    return measured
 
 
 _opened = functools.cache(store.open_store)

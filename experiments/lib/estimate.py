@@ -48,11 +48,7 @@ def makespan(
 ) -> float:
     """Seconds of the shard that takes longest, none of which helps another.
 
-    Args:
-      plan: of the missing cells.
-      cells: all.
-      missing: bool ``[cells]``.
-      of_cell: the shard of each.
+    ``missing`` and ``of_cell``, the shard of each cell, are ``[cells]``.
     """
     hands: dict[int, list[Any]] = {}
     for i in np.flatnonzero(missing):

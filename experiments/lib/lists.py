@@ -22,7 +22,6 @@ def refusing() -> Iterator[None]:
 
 
 MOST_CELLS = 20_000  # of a grid
-MOST_CURVES = 200  # of a study
 MOST_VALUES = 10_000  # of one list
 MOST = 2**53  # of a geometric range: floats hold every integer up to it
 

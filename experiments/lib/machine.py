@@ -27,7 +27,6 @@ compiled for the next run, with the same bits (add TF_CPP_MIN_LOG_LEVEL=3: XLA o
 0.10.1 doubts every program that it loads), JAX_LOG_COMPILES=1 logs it.
 """
 
-import dataclasses
 import os
 import re
 import sys
@@ -39,14 +38,13 @@ import numpy as np
 from absl import flags
 
 from experiments.lib.lists import Refusal
-from experiments.lib.settings import Setting
+from experiments.lib.settings import Setting, Values
 from experiments.lib.shards import Shard
 from lmc_jax import environment
 from lmc_jax.results import store
 from lmc_jax.sweep import devices
 
 MOST_SHARDS = 100_000
-MOST_HALVINGS = 30  # no batch has more than 2^30
 
 # Of every study.
 SETTINGS = {
@@ -54,7 +52,7 @@ SETTINGS = {
     "shard_index": Setting(int, "Which of them this is, 0 ... num_shards - 1."),
     "finish": Setting(bool, "Then compute what other shards have not finished."),
 }
-# Of those whose batches several processes, or smaller ones, compute.
+# Of those whose batches several processes compute.
 PROCESSES = {
     "distributed": Setting(
         bool, "Be one process of several. Default: where srun says so."
@@ -62,45 +60,26 @@ PROCESSES = {
     "coordinator_address": Setting(str, "HOST:PORT of the first process."),
     "num_processes": Setting(int, "Processes that compute each batch together."),
     "process_id": Setting(int, "Which of them this is; 0 writes and draws."),
-    "halvings": Setting(int, "How often to halve the batches, for small memories."),
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Machine:
-    """What a sweep is told of where it runs. See ``SETTINGS`` and ``PROCESSES``."""
-
-    num_shards: int | None = None
-    shard_index: int | None = None
-    finish: bool = False
-    distributed: bool | None = None
-    coordinator_address: str | None = None
-    num_processes: int | None = None
-    process_id: int | None = None
-    halvings: int = 0
-
-
-def given(values: flags.FlagValues) -> Machine:
-    """The machine that flags describe; those that are not given take their defaults.
+def given(values: flags.FlagValues) -> Values:
+    """What flags say of where a sweep runs: those of these settings that are given.
 
     Raises:
       Refusal: for what cannot be.
     """
     names = [name for name in (*SETTINGS, *PROCESSES) if name in values]
-    asked = {name: values[name].value for name in names}
-    machine = Machine(**{n: value for n, value in asked.items() if value is not None})
-    shard(machine)
-    if machine.coordinator_address is not None:
-        host, _, port = machine.coordinator_address.rpartition(":")
+    place = {name: values[name].value for name in names if values[name].present}
+    shard(place)
+    if (address := place.get("coordinator_address")) is not None:
+        host, _, port = address.rpartition(":")
         # JAX would crash, or wait for minutes.
         if not (host and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16):
             raise Refusal(
-                f"--coordinator_address={machine.coordinator_address}: give HOST:PORT, "
-                "a port of 1 to 65535"
+                f"--coordinator_address={address}: give HOST:PORT, a port of 1 to 65535"
             )
-    if not 0 <= machine.halvings <= MOST_HALVINGS:
-        raise Refusal(f"--halvings={machine.halvings}: give 0 to {MOST_HALVINGS}")
-    return machine
+    return place
 
 
 def announce() -> None:
@@ -113,8 +92,8 @@ def announce() -> None:
 # --- independent shards --------------------------------------------------------------
 
 
-def shard(machine: Machine, variables: Mapping[str, str] = os.environ) -> Shard:
-    """The shard that the machine or the variables of a Slurm array ask for.
+def shard(place: Values, variables: Mapping[str, str] = os.environ) -> Shard:
+    """The shard that settings or the variables of a Slurm array ask for.
 
     An array that is not ``a-b`` or ``a-b:step`` must be numbered by flags. With
     --num_shards alone the index is the array's task id itself, so that one task may be
@@ -123,7 +102,7 @@ def shard(machine: Machine, variables: Mapping[str, str] = os.environ) -> Shard:
     Raises:
       Refusal: where it is none; one line.
     """
-    index, number = machine.shard_index, machine.num_shards
+    index, number = place.get("shard_index"), place.get("num_shards")
     task = variables.get("SLURM_ARRAY_TASK_ID")
     if index is None and number is None and task:
         first, step, number = (
@@ -159,14 +138,11 @@ def _whole(variables: Mapping[str, str], name: str, default: int) -> int:
 # --- several processes ---------------------------------------------------------------
 
 
-def told(machine: Machine, variables: Mapping[str, str] = os.environ) -> bool:
-    """Whether flags or the launcher of this process say that it is one of several."""
-    if machine.distributed is not None:
-        return machine.distributed
-    numbered = machine.num_processes or machine.process_id is not None
-    if machine.coordinator_address or numbered:
-        return True
-    return launched(variables)
+def told(place: Values, variables: Mapping[str, str] = os.environ) -> bool:
+    """Whether settings or the launcher say that this process is one of several."""
+    if "distributed" in place:
+        return place["distributed"]
+    return bool(PROCESSES.keys() & place) or launched(variables)
 
 
 def launched(variables: Mapping[str, str] = os.environ) -> bool:
@@ -176,26 +152,26 @@ def launched(variables: Mapping[str, str] = os.environ) -> bool:
     return several or "," in variables.get("TPU_WORKER_HOSTNAMES", "")
 
 
-def alone(machine: Machine) -> None:
+def alone(place: Values) -> None:
     """Refuses to be one of several processes, where each must be one by itself."""
-    if shard(machine).of == 1 and launched():
+    if shard(place).of == 1 and launched():
         raise Refusal(
             "the launcher started several processes, and networks are trained by one "
             "each: give --num_shards and each its --shard_index, or start one"
         )
 
 
-def join(machine: Machine) -> None:
+def join(place: Values) -> None:
     """Joins the other processes, where flags or the launcher say that there are some.
 
     Raises:
       Refusal: for flags that cannot be met.
       Lost: when the others do not come.
     """
-    if told(machine) and not jax.distributed.is_initialized():
-        address, others = machine.coordinator_address, machine.num_processes
+    if told(place) and not jax.distributed.is_initialized():
+        names = ("coordinator_address", "num_processes", "process_id")
         try:
-            devices.join(address, others, machine.process_id)
+            devices.join(*map(place.get, names))
         except ValueError as error:
             raise Refusal(str(error)) from error
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lib import curves as looks
-from experiments.lib.compute import Family, Options
+from experiments.lib.compute import Family
 from experiments.lib.lists import (
     MOST_CELLS,
     Refusal,
@@ -100,12 +99,11 @@ def cells(setting: Values) -> list[Cell]:
     asked = setting["matching"]
     matchings = words(asked, "matching", MATCHINGS) if asked else []
     sources = words(setting["source"], "source", SOURCES)
-    looks.require_looks(sources, looks.NAMES, looks.COLORS)
-    grid = []
-    for k, m in _shapes(setting, len(_rated(sources, setting))):
-        for name in sources:
-            for source in _sources(name, m, setting):
-                cell = Cell(
+    grid: list[Cell] = []
+    for k in integers(setting["k"], "k"):
+        for m in widths(k, setting):
+            grid += [
+                Cell(
                     k=k,
                     m=m,
                     d=k if setting["d"] is None else setting["d"],
@@ -116,45 +114,15 @@ def cells(setting: Values) -> list[Cell]:
                     points=setting["points"],
                     pqi=(setting["pqi_p"], setting["pqi_q"]),
                 )
-                with refusing():
-                    cell.validate()
-                grid.append(cell)
+                for name in sources
+                for source in _sources(name, m, setting)
+            ]
+            if len(grid) > MOST_CELLS:
+                raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
+    with refusing():
+        for cell in grid:
+            cell.validate()
     return grid
-
-
-def _shapes(setting: Values, each: int) -> list[tuple[int, int]]:
-    """Widths of the teacher and of the student, of so many cells each."""
-    shapes: list[tuple[int, int]] = []
-    for k in integers(setting["k"], "k"):
-        shapes += [(k, m) for m in widths(k, setting)]
-        if len(shapes) * each > MOST_CELLS:
-            raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
-    return shapes
-
-
-def _rated(sources: Sequence[str], setting: Values) -> list[tuple[str, float | None]]:
-    """Sources, trained ones once with every learning rate."""
-    rates = _rates(setting) if set(sources) & set(TRAINED) else []
-    return [
-        (name, rate)
-        for name in sources
-        for rate in (rates if name in TRAINED else [None])
-    ]
-
-
-def _rates(setting: Values) -> list[float]:
-    """The learning rates as they are given: η, or c of η = c/m."""
-    name = "lr" if setting["lr_times_m"] is None else "lr_times_m"
-    return numbers(setting[name], name)
-
-
-def curves(setting: Values) -> int:
-    """How many curves of a path against m the settings ask for."""
-    sources: list = setting["source"].split(",")
-    if setting["lr"] is not None or setting["lr_times_m"] is not None:
-        sources = _rated(sources, setting)  # else the study has rates of its own
-    matchings = [name for name in setting["matching"].split(",") if name]
-    return len(integers(setting["k"], "k")) * len(sources) * (1 + len(matchings))
 
 
 def widths(k: int, setting: Values) -> list[int]:
@@ -168,8 +136,10 @@ def _sources(name: str, m: int, setting: Values) -> list[Descent | Minima]:
     alphas = {"uniform": 1.0, "equal": "equal", "dirichlet": setting["alpha"]}
     if name in alphas:
         return [Minima(alphas[name])]
-    rates = _rates(setting)
-    if setting["lr_times_m"] is not None:
+    if setting["lr_times_m"] is None:
+        rates = numbers(setting["lr"], "lr")
+    else:
+        rates = numbers(setting["lr_times_m"], "lr_times_m")
         rates = [c / max(m, 1) for c in rates]
     if name == "sgd" and setting["batch"] < 1:
         raise Refusal(f"--batch={setting['batch']}: give at least 1")
@@ -206,15 +176,13 @@ def rate(row: Mapping[str, Any], setting: Values) -> str:
 # --- work ----------------------------------------------------------------------------
 
 
-def work(
-    grid: Sequence[Cell], save: Callable, progress: tqdm, options: Options
-) -> None:
+def work(grid: Sequence[Cell], save: Callable, progress: tqdm, setting: Values) -> None:
     """``compute.Family.work``: a sweep, its batches halved where memory is short."""
-    start = halvings = options.machine.halvings
+    halvings = 0
 
     def halved(now: int) -> None:
         nonlocal halvings
-        if halvings == start and devices.is_first_process():
+        if not halvings and devices.is_first_process():
             line = "warning: a batch does not fit into memory; going on with halves"
             tqdm.write(line, file=sys.stderr)
         halvings = now
@@ -227,8 +195,7 @@ def work(
         grid,
         keep,
         progress=progress.update,
-        weights=options.setting["save_weights"],
-        halvings=start,
+        weights=setting["save_weights"],
         halved=halved,
     )
 
@@ -245,7 +212,6 @@ FAMILY = Family(
     rows=summary.rows,
     named=lambda row, setting: {"rate": rate(row, setting)},
     used_by=USED_BY,
-    curves=curves,
 )
 
 

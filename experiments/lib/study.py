@@ -29,7 +29,7 @@ from experiments.lib import (
 )
 from experiments.lib.claims import Claim
 from experiments.lib.compute import Done, Family
-from experiments.lib.lists import MOST_CURVES, Refusal
+from experiments.lib.lists import Refusal
 from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import narrow, table
 from lmc_jax import environment
@@ -215,9 +215,7 @@ class Study:
     def _out(self) -> str:
         return f"results/{self.name}"
 
-    def _asked(
-        self, values: flags.FlagValues
-    ) -> tuple[Values, machine.Machine, Sequence[Any]]:
+    def _asked(self, values: flags.FlagValues) -> tuple[Values, Values, Sequence[Any]]:
         """Settings, machine and grid that the flags ask for; all that can be refused
         before anything is written."""
         place = machine.given(values)
@@ -231,11 +229,6 @@ class Study:
         setting["save_weights"] |= self.weights
         if not self.family.processes:
             machine.alone(place)
-        if (count := self.family.curves(setting)) > MOST_CURVES:
-            raise Refusal(
-                f"{count} curves, which no figure can show: give lists of at most "
-                f"{MOST_CURVES} in all"
-            )
         environment.configure()
         if values.estimate and machine.told(place):
             raise Refusal("--estimate is for one process: start one alone")

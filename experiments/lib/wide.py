@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.lib import students
-from experiments.lib.compute import Family, Options
+from experiments.lib.compute import Family
 from experiments.lib.lists import Refusal, integers, refusing
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax import paths, theory
@@ -55,7 +55,7 @@ def cells(setting: Values) -> list[WideCell]:
 
 
 def work(
-    grid: Sequence[WideCell], save: Callable, progress: tqdm, options: Options
+    grid: Sequence[WideCell], save: Callable, progress: tqdm, setting: Values
 ) -> None:
     """``compute.Family.work``: one cell after another."""
     for cell in grid:
@@ -127,5 +127,4 @@ FAMILY = Family(
     plan=lambda cells, setting, progress: planned(cells),
     work=work,
     rows=rows,
-    curves=lambda setting: len(integers(setting["k"], "k")) * len(MATCHINGS),
 )

@@ -39,7 +39,8 @@ def main(out: str) -> None:
 def write_csv(out: Path) -> list[Path]:
     path, about = out / "export.csv", out / "export.json"
     files.write_csv(path, export.rows(out))
-    text = json.dumps(export.ATTRIBUTES | export.DESCRIPTIONS, indent=2)
+    words = {name: words for name, (_, words) in export.ARRAYS.items()}
+    text = json.dumps(export.ATTRIBUTES | words, indent=2)
     files.write_atomic(about, (text + "\n").encode())
     return [path, about]
 

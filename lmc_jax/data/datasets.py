@@ -3,13 +3,12 @@
 A data root holds one folder a data set:
 
     mnist/, fashion-mnist/   train-images-idx3-ubyte[.gz], ..., four IDX files
-    cifar-10/                cifar-10-batches-bin/, cifar-10-batches-py/, or the archive
-                             of either, cifar-10-binary.tar.gz, cifar-10-python.tar.gz
+    cifar-10/                cifar-10-batches-bin/, or cifar-10-binary.tar.gz
     any other name           four IDX files named as MNIST's, taken as they are
 
 The root is the one given, else ``LMC_JAX_DATA``, else ``lmc_jax`` in the user's cache
 folder. What is missing of the known sets is downloaded into it. Their content is
-compared with published hashes; a pickle is opened only once its hash is right.
+compared with published hashes.
 """
 
 import hashlib
@@ -21,17 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmc_jax.data import formats
+from lmc_jax.data import files
 from lmc_jax.data.download import fetch
-from lmc_jax.data.files import (
-    DataError,
-    check,
-    digest_of,
-    existing,
-    naming,
-    plain,
-    read,
-)
+from lmc_jax.data.files import DataError
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images and labels
 
@@ -42,13 +33,13 @@ SHAPES = {
     "fashion-mnist": (60_000, 10_000, 28, 28, 1),
     "cifar-10": (50_000, 10_000, 32, 32, 3),
 }
-IDX_SHAPES = {
-    "train-images-idx3-ubyte": (60_000, 28, 28),
-    "train-labels-idx1-ubyte": (60_000,),
-    "t10k-images-idx3-ubyte": (10_000, 28, 28),
-    "t10k-labels-idx1-ubyte": (10_000,),
-}
-# SHA-256 of the uncompressed files, in the order of IDX_SHAPES: gzip files of the same
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+# SHA-256 of the uncompressed files, in the order of IDX_FILES: gzip files of the same
 # content may differ between mirrors.
 IDX_CONTENT = {
     "mnist": (
@@ -64,16 +55,8 @@ IDX_CONTENT = {
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 }
-# Batches of CIFAR-10 and their hashes: of the pickles by its authors, of the binary
-# files as MXNet checks them, and of a known copy of two of these, re-encoded from JPEG.
-CIFAR_PICKLES = {
-    "data_batch_1": ("md5", "c99cafc152244af753f735de768cd75f"),
-    "data_batch_2": ("md5", "d4bba439e000b95fd0a9bffe97cbabec"),
-    "data_batch_3": ("md5", "54ebc095f3ab1f0389bbae665268c751"),
-    "data_batch_4": ("md5", "634d18415352ddfa80567beed471001a"),
-    "data_batch_5": ("md5", "482c414d41f54cd18b22e5b47cb7c3cb"),
-    "test_batch": ("md5", "40351d587109b95175f43aff81a1287e"),
-}
+# Batches of CIFAR-10 and their hashes: of the published files as MXNet checks them, and
+# of a known copy of two of these, re-encoded from JPEG.
 CIFAR_BINARIES = {
     "data_batch_1.bin": ("sha1", "aadd24acce27caa71bf4b10992e9e7b2d74c2540"),
     "data_batch_2.bin": ("sha1", "c0ba65cce70568cd57b4e03e9ac8d2a5367c1795"),
@@ -92,13 +75,8 @@ CIFAR_REENCODED = {
         "c3014b3b8da0d0e499ef4c8b4081081cd7bf21f3613ede1f0bd1aad12f55d7fd",
     ),
 }
-CIFAR_ARCHIVES = {
-    "cifar-10-python.tar.gz": (
-        "sha256",
-        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-    ),
-    "cifar-10-binary.tar.gz": ("md5", "c32a1d4ab5d03f1284b67883e8d87530"),
-}
+CIFAR_ARCHIVE = "cifar-10-binary.tar.gz"
+CIFAR_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 
 
 class Dataset(NamedTuple):
@@ -122,10 +100,8 @@ def data_root(given: str | None = None) -> Path:
     Raises:
       DataError: when the folder named by ``given`` or ``LMC_JAX_DATA`` is not there.
     """
-    for source, text in (
-        ("--data_dir", given),
-        ("LMC_JAX_DATA", os.environ.get("LMC_JAX_DATA")),
-    ):
+    variable = os.environ.get("LMC_JAX_DATA")
+    for source, text in ("--data_dir", given), ("LMC_JAX_DATA", variable):
         if text:
             root = Path(os.path.expanduser(text))
             if not os.path.isdir(root):  # Path's raises for names too long
@@ -134,10 +110,7 @@ def data_root(given: str | None = None) -> Path:
                     "fashion-mnist/ or cifar-10/, or make it and they are downloaded"
                 )
             return root
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(cache):  # which its specification says to ignore
-        cache = os.path.expanduser("~/.cache")
-    root = Path(cache, "lmc_jax")
+    root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "lmc_jax").expanduser()
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -155,15 +128,14 @@ def located(name: str, data_dir: str | None = None) -> Path:
       DataError: for a name that is neither known nor a folder.
     """
     root = data_root(data_dir)
-    folder = root / name
     if name in ("", "..") or Path(name).name != name:
         raise DataError(f"data set {name!r}: give a name such as mnist, not a path")
-    if name not in KNOWN and not os.path.isdir(folder):
+    if name not in KNOWN and not os.path.isdir(root / name):
         raise DataError(
             f"unknown data set {name!r}: choose {', '.join(KNOWN)}, or a folder of "
             f"{root} with four IDX files named as MNIST's"
         )
-    return folder
+    return root / name
 
 
 def blank(name: str) -> Dataset:
@@ -188,15 +160,14 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
     Raises:
       DataError: for what is missing, damaged or of another shape, in one line.
     """
-    folder = located(name, data_dir)
-    note = ""
+    folder, note = located(name, data_dir), ""
     if name == "cifar-10":
         train, test, note = _cifar(folder)
     else:
-        digests = IDX_CONTENT.get(name, (None,) * len(IDX_SHAPES))
+        digests = IDX_CONTENT.get(name, (None,) * len(IDX_FILES))
         arrays = [
             _idx(folder / file, digest)
-            for file, digest in zip(IDX_SHAPES, digests, strict=True)
+            for file, digest in zip(IDX_FILES, digests, strict=True)
         ]
         train, test = _labelled(folder, *arrays[:2]), _labelled(folder, *arrays[2:])
     if train[0].shape[1:] != test[0].shape[1:]:
@@ -224,80 +195,53 @@ def _labelled(folder: Path, images: np.ndarray, labels: np.ndarray) -> Labelled:
 
 
 def _idx(path: Path, digest: str | None) -> np.ndarray:
-    """The array of one of the files of ``IDX_SHAPES``; no digest: one's own file."""
-    name, zipped = path.parent.name, path.with_name(f"{path.name}.gz")
-    file = existing(path, zipped)
+    """The array of one of ``IDX_FILES``; no digest: one's own file."""
+    zipped = path.with_name(f"{path.name}.gz")
+    file = next((one for one in (path, zipped) if os.path.exists(one)), None)
     if file is None:
         if digest is None:
             raise DataError(
                 f"{path} is missing, and {zipped.name} as well: put into {path.parent} "
-                f"your IDX files, gzipped or not, named {', '.join(IDX_SHAPES)}"
+                f"your IDX files, gzipped or not, named {', '.join(IDX_FILES)}"
             )
-        fetch(name, path, f"sha256:{digest}", gzipped=True)
+        fetch(path.parent.name, path, f"sha256:{digest}", gzipped=True)
         file = path
-    content = plain(file, read(file))
-    with naming(file):
-        array = formats.idx(content)
+    content = files.plain(file, files.read(file))
     if digest is not None:
-        if array.shape != IDX_SHAPES[path.name]:
-            raise DataError(
-                f"{file} holds an array of shape {array.shape}, {name} has "
-                f"{IDX_SHAPES[path.name]}: remove the file to have it downloaded, or "
-                "give your own data another folder name"
-            )
-        check(file, content, "sha256", digest)
-    return array
+        files.check(file, content, "sha256", digest)
+    return files.idx(file, content)
 
 
 def _cifar(folder: Path) -> tuple[Labelled, Labelled, str]:
     """Training and test arrays, and what is to be said of them."""
-    extracted = folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"
-    path = existing(*extracted, *(folder / name for name in CIFAR_ARCHIVES))
-    note = ""
-    if path is None or path.name in CIFAR_ARCHIVES:
-        path = path or folder / next(iter(CIFAR_ARCHIVES))
-        batches = _cifar_archive(path)
+    extracted, note = folder / "cifar-10-batches-bin", ""
+    if not os.path.exists(extracted):
+        batches = _cifar_archive(folder / CIFAR_ARCHIVE)
     else:
-        known = CIFAR_PICKLES if path == extracted[1] else CIFAR_BINARIES
-        if known is CIFAR_BINARIES and _is_reencoded(path):
+        known, first = CIFAR_BINARIES, "data_batch_1.bin"
+        kind, copied = CIFAR_REENCODED[first]
+        if files.digest_of(kind, files.read(extracted / first)) == copied:
             known = CIFAR_REENCODED
             note = "10,000 training images, re-encoded from JPEG copies"
         batches = []
         for name, hashes in known.items():
-            content = read(path / name)
-            check(path / name, content, *hashes)
-            batches.append(_cifar_batch(path / name, content))
-    *training, test = (_labelled(folder, *batch) for batch in batches)
+            batches.append(files.read(extracted / name))
+            files.check(extracted / name, batches[-1], *hashes)
+    *training, test = map(files.cifar, batches)
     images, labels = (np.concatenate(arrays) for arrays in zip(*training, strict=True))
     return (images, labels), test, note
 
 
-def _is_reencoded(folder: Path) -> bool:
-    """Whether the folder has one of the two files of the known copy, and no other."""
-    return not os.path.exists(folder / "data_batch_2.bin") and any(
-        digest_of(kind, read(folder / name)) == digest
-        for name, (kind, digest) in CIFAR_REENCODED.items()
-    )
-
-
-def _cifar_batch(path: Path, content: bytes) -> Labelled:
-    """A batch of either version; a pickle's hash has been checked."""
-    read = formats.cifar_binary if path.suffix == ".bin" else formats.cifar_pickle
-    with naming(path):
-        return read(content)
-
-
-def _cifar_archive(path: Path) -> list[Labelled]:
-    """The batches of an archive, which is downloaded where it is missing."""
-    kind, digest = CIFAR_ARCHIVES[path.name]
+def _cifar_archive(path: Path) -> list[bytes]:
+    """The batches of the archive, which is downloaded where it is missing."""
     if not os.path.exists(path):
-        fetch("cifar-10", path, f"{kind}:{digest}")
-    content = read(path)
-    check(path, content, kind, digest)
+        fetch("cifar-10", path, f"md5:{CIFAR_MD5}")
+    content = files.read(path)
+    files.check(path, content, "md5", CIFAR_MD5)
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-        batches = {
-            Path(member.name).stem: _cifar_batch(path / member.name, file.read())
+        found = {
+            Path(member.name).name: file.read()
             for member in archive
-            if "_batch" in member.name and (file := archive.extractfile(member))
+            if (file := archive.extractfile(member))
         }
-    return [batches[name] for name in CIFAR_PICKLES]
+    return [found[name] for name in CIFAR_BINARIES]

@@ -1,30 +1,24 @@
-"""Files of a data set: found, read and compared with their hashes.
+"""Files of a data set: read, compared with their hashes, and parsed.
 
-Every fault is a ``DataError`` of one line that names the file.
+The formats are IDX (MNIST) and the binary records of CIFAR-10. Every fault is a
+``DataError`` of one line that names the file.
 """
 
-import contextlib
 import gzip
 import hashlib
-import io
-import os
+import math
+import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from lmc_jax.data import formats
+import numpy as np
 
-INFLATED = 2**26  # bytes that any gzip may have: more than MNIST's images
+CIFAR_SHAPE = (32, 32, 3)
 GZIP = b"\x1f\x8b"  # no IDX file starts so
 
 
 class DataError(ValueError):
     """Data that is missing or not as it should be: which file, and what would help."""
-
-
-def existing(*candidates: Path) -> Path | None:
-    """The first that exists."""
-    return next((path for path in candidates if os.path.exists(path)), None)
 
 
 def read(path: Path) -> bytes:
@@ -35,43 +29,31 @@ def read(path: Path) -> bytes:
     """
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path.name} is missing: looked for it in {path.parent}; put it there, or "
-            "remove that folder to have the archive downloaded"
-        ) from error
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read: {error.strerror}; put a readable file in its place"
+            f"{path} cannot be read: {error.strerror}; put a whole one there, or "
+            "remove its folder to have it downloaded"
         ) from error
 
 
 def plain(path: Path, content: bytes) -> bytes:
-    """The content of a file, uncompressed where its name or its first bytes say gzip.
+    """The content of a file, uncompressed where its first bytes say gzip.
 
     Raises:
-      DataError: where it is damaged, or inflates more than images do.
+      DataError: where it is damaged.
     """
-    if path.suffix != ".gz" and not content.startswith(GZIP):
+    if not content.startswith(GZIP):
         return content
-    most = max(INFLATED, 100 * len(content))
     try:
-        with gzip.open(io.BytesIO(content)) as file:
-            inflated = file.read(most + 1)
+        return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} is damaged ({error}): remove it, or put a whole one in its place"
         ) from error
-    if len(inflated) > most:
-        raise DataError(
-            f"{path} inflates to more than {most} bytes, as no images do: remove it, "
-            "or put an uncompressed one in its place"
-        )
-    return inflated
 
 
 def digest_of(kind: str, content: bytes) -> str:
-    """Hash of this kind (md5, sha256), in hex digits."""
+    """Hash of this kind (md5, sha1, sha256), in hex digits."""
     return hashlib.new(kind, content, usedforsecurity=False).hexdigest()
 
 
@@ -80,19 +62,36 @@ def check(path: Path, content: bytes, kind: str, digest: str) -> None:
     if (actual := digest_of(kind, content)) != digest:
         raise DataError(
             f"{path} is not the published file: its {kind} is {actual}, not {digest}; "
-            "remove it, or put the published one in its place"
+            "remove it to have it downloaded; data of your own need another folder name"
         )
 
 
-@contextlib.contextmanager
-def naming(path: object) -> Iterator[None]:
-    """Turns a fault of content into one of a file.
+def idx(path: Path, content: bytes) -> np.ndarray:
+    """The uint8 array of an IDX file.
 
     Raises:
-      DataError: for every ``FormatError`` in the block.
+      DataError: for another format or type, for missing and for surplus bytes.
     """
-    try:
-        yield
-    except formats.FormatError as error:
-        remedy = "remove it, or put a whole one in its place"
-        raise DataError(f"{path} {error}; {remedy}") from error
+    if content[:3] != b"\0\0\x08" or content[3:4] not in (b"\1", b"\2", b"\3", b"\4"):
+        raise DataError(
+            f"{path} is not an IDX file of unsigned bytes and one to four axes: it "
+            "must begin with 00 00 08 and their number"
+        )
+    start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise DataError(f"{path} is truncated within its header")
+    shape = struct.unpack(f">{content[3]}I", content[4:start])
+    if len(content) - start != math.prod(shape):
+        raise DataError(
+            f"{path} has {len(content) - start} bytes after a header that promises "
+            f"{' × '.join(map(str, shape))} = {math.prod(shape)}"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def cifar(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 ``[n, 32, 32, 3]`` and labels int32 ``[n]`` of a published batch."""
+    height, width, channels = CIFAR_SHAPE
+    rows = np.frombuffer(content, np.uint8).reshape(-1, 1 + math.prod(CIFAR_SHAPE))
+    planes = rows[:, 1:].reshape(-1, channels, height, width)
+    return planes.transpose(0, 2, 3, 1), rows[:, 0].astype(np.int32)

@@ -1,38 +1,29 @@
-"""What a sweep of classifiers will take, from a few updates of its own networks.
+"""What classifiers cost: a stated model, and what a sweep will take here.
 
-Of each curve (all that cells share but the width) the smallest, the middle and the
-largest networks are tried; between these widths what was found is interpolated.
+The model is known before anything is computed, as ``lmc_jax.sweep.cost`` is of
+students. The other is from a few updates of the sweep's own networks: of each curve
+(all that cells share but the width) the smallest, the middle and the largest are tried;
+between these widths what was found is interpolated.
 """
 
 import dataclasses
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from lmc_jax import environment
-from lmc_jax.data.datasets import Dataset
+from lmc_jax.data.datasets import Dataset, blank
+from lmc_jax.environment import root_key
+from lmc_jax.networks import Network
 from lmc_jax.networks.cell import LOOK_IMAGES, ClassifierCell, compute, orders
-from lmc_jax.sweep.estimate import Plan, chosen
+from lmc_jax.sweep.estimate import Plan, interpolated
 
 SHARE = 50  # of the updates of a network, between two looks of one that is tried
 PROGRAMS = 4  # to start, train, look and measure paths, without those of alignment
-
-
-class _Tried(NamedTuple):
-    """What was measured of networks of a width.
-
-    fixed: seconds of what is done once, nearly all of it compilation. update, image:
-    seconds of an update and of an image evaluated, of as many networks as train at a
-    time.
-    """
-
-    width: int
-    fixed: float
-    update: float
-    image: float
 
 
 def planned(
@@ -49,25 +40,19 @@ def planned(
       data: their data sets by name.
       progress: called with 1 after each width of a curve that was tried.
     """
-    curves: dict[ClassifierCell, list[ClassifierCell]] = {}
-    for cell in cells:
-        curves.setdefault(_curve(cell), []).append(cell)
-    tried: dict[ClassifierCell, list[_Tried]] = {}
-    for shared, group in curves.items():
-        tried[shared] = []
-        for cell in chosen(sorted(group, key=lambda cell: cell.width)):
-            tried[shared].append(_tried(cell, data[cell.data]))
-            progress(1)
+    expected = interpolated(
+        cells,
+        curve=lambda cell: dataclasses.replace(cell, width=1),
+        size=lambda cell: cell.width,
+        tried=lambda cell: _tried(cell, data[cell.data]),
+        progress=progress,
+    )
     return Plan(
         runs=sum(2 * cell.pairs for cell in cells),
         programs=PROGRAMS * len(cells),
         memory=environment.peak_memory(),
-        seconds=lambda cells: sum(_seconds(c, tried[_curve(c)]) for c in cells),
+        seconds=lambda cells: sum(_seconds(cell, *expected(cell)) for cell in cells),
     )
-
-
-def _curve(cell: ClassifierCell) -> ClassifierCell:
-    return dataclasses.replace(cell, width=1)
 
 
 def _at_a_time(cell: ClassifierCell) -> int:
@@ -77,8 +62,12 @@ def _at_a_time(cell: ClassifierCell) -> int:
     return 2 * cell.pairs
 
 
-def _tried(cell: ClassifierCell, data: Dataset) -> _Tried:
-    """Two looks, of which the second finds all programs compiled, and short paths."""
+def _tried(cell: ClassifierCell, data: Dataset) -> tuple[float, float, float]:
+    """Seconds of what is done once, nearly all of it compilation, and of as many
+    networks as train at a time: of an update, and of an image evaluated.
+
+    From two looks, of which the second finds all programs compiled, and short paths.
+    """
     updates = max(1, cell.training.steps // SHARE)
     small = dataclasses.replace(
         cell,
@@ -101,7 +90,7 @@ def _tried(cell: ClassifierCell, data: Dataset) -> _Tried:
     image = (looked[1] - updated[-1]) / _looked_at(cell)
     fixed = whole - 2 * (updates * update + _looked_at(cell) * image)
     fixed -= _on_paths(small) * image
-    return _Tried(cell.width, max(0.0, fixed), update, image)
+    return max(0.0, fixed), update, image
 
 
 def _looked_at(cell: ClassifierCell) -> int:
@@ -115,15 +104,45 @@ def _on_paths(cell: ClassifierCell) -> int:
     return count * (cell.train_images + cell.test_images)
 
 
-def _seconds(cell: ClassifierCell, tried: Iterable[_Tried]) -> float:
+def _seconds(cell: ClassifierCell, fixed: float, update: float, image: float) -> float:
     """Seconds to compile for a cell and to compute it."""
-    widths, *measured = np.array(list(tried)).T
-    fixed, update, image = (
-        np.interp(np.log(cell.width), np.log(widths), column) for column in measured
-    )
     side_by_side = _at_a_time(cell)
     networks = -(-2 * cell.pairs // side_by_side)
     training = cell.training.steps * update
     training += cell.training.looks * _looked_at(cell) * image
     paths = -(-cell.pairs // side_by_side) * _on_paths(cell) * image
-    return float(fixed + networks * training + paths)
+    return fixed + networks * training + paths
+
+
+# --- the stated model --------------------------------------------------------------
+
+
+def multiplications(network: Network, shape: tuple[int, ...]) -> int:
+    """Of weights with units in one evaluation of an image of a shape, biases apart.
+
+    >>> from lmc_jax.networks import mlp
+    >>> multiplications(mlp((784, 20, 10)), (28, 28, 1))
+    15880
+    """
+    weights = jax.eval_shape(network.init, root_key(0))
+    image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    hidden = jax.eval_shape(network.hidden, weights, image)
+    # A kernel is used at every position of what it gives.
+    positions = {name: math.prod(units.shape[:-1]) for name, units in hidden.items()}
+    return sum(
+        positions.get(name, 1) * math.prod(layer["kernel"].shape)
+        for name, layer in weights.items()
+        if "kernel" in layer
+    )
+
+
+def expected_cost(cell: ClassifierCell) -> float:
+    """Multiplications of a cell: of its updates, of its looks and along its paths.
+
+    An update is three evaluations, and an evaluation in float64 counts twice.
+    """
+    shape = blank(cell.data).train_images.shape[1:]
+    each = multiplications(cell.network(shape), shape) + math.prod(shape)
+    fitted = 3 * cell.training.steps * cell.training.batch
+    looked = 2 * cell.training.looks * _looked_at(cell)
+    return float(cell.pairs * each * 2 * (fitted + looked + _on_paths(cell)))

@@ -28,19 +28,30 @@ if TYPE_CHECKING:  # of the extra "export"
     import xarray
 
 MISSING = -1  # in whole numbers
-DIMENSIONS = {
-    "losses": ("pair", "path", "t"),
-    "certificate": ("pair", "path", "t"),
-    "barrier": ("definition", "pair", "path"),
-    "overlap": ("pair",),
-    "counts": ("pair", "student", "type"),
-    "status": ("pair", "student"),
-    "steps": ("pair", "student"),
-    "zero_rows": ("pair", "student"),
-    "off_axis": ("pair", "student"),
-    "distance": ("pair", "student"),
-    "pqi_flat": ("pair", "student"),
-    "pqi_rows": ("pair", "student"),
+STUDENTS = ("pair", "student")
+# Of every array its dimensions and what it is.
+ARRAYS = {
+    "losses": (("pair", "path", "t"), "loss along the path, 1/2 E[(f - f*)^2]"),
+    "certificate": (
+        ("pair", "path", "t"),
+        "upper bound of the loss along the path, global minima only",
+    ),
+    "barrier": (
+        ("definition", "pair", "path"),
+        "barrier of the path, in units of the loss",
+    ),
+    "overlap": (("pair",), "sum_j min(n_j, n'_j), neurons"),
+    "counts": (("pair", "student", "type"), "neurons of each type"),
+    "status": (STUDENTS, "how the run ended"),
+    "steps": (STUDENTS, "optimiser updates of the run"),
+    "zero_rows": (STUDENTS, "neurons of norm at most zero_row"),
+    "off_axis": (STUDENTS, "share of the squared norm off the neurons' own axes"),
+    "distance": (
+        STUDENTS,
+        "to the nearest global minimum of these types, Frobenius norm",
+    ),
+    "pqi_flat": (STUDENTS, "PQ index of the flattened weights"),
+    "pqi_rows": (STUDENTS, "PQ index of the row norms"),
 }
 ATTRIBUTES = {
     "title": "Linear mode connectivity modulo permutation, simulated by lmc_jax",
@@ -55,20 +66,6 @@ ATTRIBUTES = {
     "permutation": "row i of the result is row perm[i] of the input",
     "diverged": "pairs with a diverged run are here; summary.csv leaves them out",
     "padding": "what a cell does not have is NaN, or -1 in whole numbers",
-}
-DESCRIPTIONS = {
-    "losses": "loss along the path, in units of 1/2 E[(f - f*)^2]",
-    "certificate": "upper bound of the loss along the path, global minima only",
-    "barrier": "barrier of the path, in units of the loss",
-    "overlap": "sum_j min(n_j, n'_j), neurons",
-    "counts": "neurons of each type",
-    "status": "how the run ended",
-    "steps": "optimiser updates of the run",
-    "zero_rows": "neurons of norm at most zero_row",
-    "off_axis": "share of the squared norm off the neurons' own axes",
-    "distance": "to the nearest global minimum of these types, Frobenius norm",
-    "pqi_flat": "PQ index of the flattened weights",
-    "pqi_rows": "PQ index of the row norms",
 }
 STATUS = {
     "flag_values": np.arange(len(descent.STATUS), dtype=np.int32),
@@ -111,9 +108,9 @@ def _cell(record: store.Record) -> "xarray.Dataset":
     coordinates = {name: ("cell", [value]) for name, value in parameters.items()}
     variables = {}
     for name, array in _measures(record).items():
-        axes = (f"{name}_{axis}" for axis in range(1, array.ndim))
-        dimensions = ("cell", *DIMENSIONS.get(name, ("pair", *axes)))
-        variables[name] = (dimensions, array[None], _attributes(name))
+        dimensions, words = ARRAYS[name]
+        attributes = {"long_name": words} | (STATUS if name == "status" else {})
+        variables[name] = (("cell", *dimensions), array[None], attributes)
     dataset = xarray.Dataset(variables, coordinates | _labels(record), ATTRIBUTES)
     unlabelled = dataset.sizes.keys() - dataset.coords.keys()
     return dataset.assign_coords(
@@ -138,11 +135,6 @@ def _labels(record: store.Record) -> dict[str, Any]:
         "t": np.arange(points) / (points - 1),
         "definition": np.array(BARRIERS),
     }
-
-
-def _attributes(name: str) -> dict[str, Any]:
-    described = {"long_name": DESCRIPTIONS[name]} if name in DESCRIPTIONS else {}
-    return described | (STATUS if name == "status" else {})
 
 
 # --- the table -----------------------------------------------------------------------
@@ -180,8 +172,8 @@ def _rows(record: store.Record) -> Iterator[dict[str, Any]]:
 
 def _of_students(measures: dict[str, np.ndarray], pair: int) -> dict[str, Any]:
     columns: dict[str, Any] = {}
-    for name, dimensions in DIMENSIONS.items():
-        if dimensions == ("pair", "student"):
+    for name, (dimensions, _) in ARRAYS.items():
+        if dimensions is STUDENTS:
             both: Any = measures[name][pair] if name in measures else (None, None)
             first, second = both
             if name == "status" and name in measures:

@@ -5,6 +5,8 @@ shares of runs over runs that did not. Statements about minima are of runs that
 converged, at their edge of stability also of those that were below the tolerance at
 the end only; those about the uniform model (Assumption 3), which has no zero rows, of
 converged runs without any.
+
+Runs are those of a cell of students; sampled minima have converged.
 """
 
 from collections.abc import Mapping
@@ -18,55 +20,37 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def kept_pairs(arrays: Arrays) -> NDArray[np.bool_]:
-    """Pairs of a cell, of students or of classifiers, of which neither run diverged.
+    """Pairs of students or classifiers of which neither run diverged, ``[pairs]``.
 
     A classifier diverged where its loss is not finite.
-
-    Returns:
-      ``[pairs]``.
     """
     ends = arrays["losses"][:, :, [0, -1]]
     kept = np.asarray(np.isfinite(ends).reshape(len(ends), -1).all(axis=1))
     if "status" in arrays:
-        kept &= (arrays["status"] != descent.DIVERGED).all(axis=1)
+        kept &= kept_runs(arrays).all(axis=1)
     return kept
 
 
 def kept_runs(arrays: Arrays) -> NDArray[np.bool_]:
-    """Runs of a cell of students that did not diverge; all of sampled minima.
-
-    Returns:
-      ``[pairs, 2]``.
-    """
-    if "status" not in arrays:
-        return np.ones_like(arrays["zero_rows"], bool)
-    return arrays["status"] != descent.DIVERGED
+    """Runs that did not diverge, ``[pairs, 2]``."""
+    return _status(arrays) != descent.DIVERGED
 
 
 def low_runs(arrays: Arrays, tol: float) -> NDArray[np.bool_]:
-    """Runs of a cell of students whose last loss is below ``tol``, held there or not.
-
-    Returns:
-      ``[pairs, 2]``.
-    """
+    """Runs whose last loss is below ``tol``, held there or not, ``[pairs, 2]``."""
     return np.asarray(arrays["losses"][:, 0, [0, -1]] < tol)
 
 
 def converged_runs(arrays: Arrays) -> NDArray[np.bool_]:
-    """Runs of a cell of students that met the tolerance; all of sampled minima.
-
-    Returns:
-      ``[pairs, 2]``.
-    """
-    if "status" not in arrays:
-        return np.ones_like(arrays["zero_rows"], bool)
-    return arrays["status"] == descent.CONVERGED
+    """Runs that met the tolerance, ``[pairs, 2]``."""
+    return _status(arrays) == descent.CONVERGED
 
 
 def regular_runs(arrays: Arrays) -> NDArray[np.bool_]:
-    """Converged runs without zero rows, as the minima of the uniform model.
-
-    Returns:
-      ``[pairs, 2]``.
-    """
+    """Converged runs without zero rows, as in the uniform model, ``[pairs, 2]``."""
     return converged_runs(arrays) & (arrays["zero_rows"] == 0)
+
+
+def _status(arrays: Arrays) -> np.ndarray:
+    converged = np.full(arrays["zero_rows"].shape, descent.CONVERGED)
+    return arrays.get("status", converged)

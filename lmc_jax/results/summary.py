@@ -8,9 +8,8 @@ import numpy as np
 
 from lmc_jax.paths import barrier
 from lmc_jax.results import store
-from lmc_jax.results.selection import converged_runs, kept_pairs
+from lmc_jax.results.selection import converged_runs, kept_pairs, kept_runs
 from lmc_jax.statistics import RESAMPLES, mean_interval, named, ratio_interval
-from lmc_jax.students import descent
 
 
 def barriers(record: store.Record, definition: str = "lerp") -> np.ndarray:
@@ -144,10 +143,9 @@ def _run_columns(
     cell: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     loss = arrays["losses"][:, 0, [0, -1]]
-    diverged = arrays.get("status", np.zeros(loss.shape, int)) == descent.DIVERGED
     shares = {
         "converged_fraction": converged_runs(arrays),
-        "diverged_fraction": diverged,
+        "diverged_fraction": ~kept_runs(arrays),
         "zero_row_fraction": arrays["zero_rows"],
     }
     by_pair = np.stack([share.mean(axis=1) for share in shares.values()], axis=1)

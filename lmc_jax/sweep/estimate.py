@@ -12,7 +12,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -28,7 +28,6 @@ from lmc_jax.sweep.pairs import sampled, trained
 from lmc_jax.sweep.programs import padded_width
 from lmc_jax.sweep.run import curve, grouped, measure
 
-PILOTS = 3  # sizes tried of a curve, and most cells trained of a size
 FEW = 4  # pairs of a cell that are trained, at most an eighth of them
 LEVELS = (np.arange(32) + 0.5) / 32  # at which quantiles are taken
 
@@ -47,21 +46,6 @@ class Plan(NamedTuple):
     seconds: Callable[[Sequence[Any]], float]
 
 
-class _Tried(NamedTuple):
-    """What was measured of the batches of one size.
-
-    compiling: seconds. step: seconds a kernel element and step. measuring: seconds to
-    measure a pair, and to draw it. ratios: of steps of runs to the expected ones,
-    ``[LEVELS]``.
-    """
-
-    size: int
-    compiling: float
-    step: float
-    measuring: float
-    ratios: np.ndarray
-
-
 def planned(
     cells: Iterable[Cell], progress: Callable[[int], object] = lambda curves: None
 ) -> Plan:
@@ -74,25 +58,53 @@ def planned(
     Returns:
       The plan. Its seconds are those of ``sweep`` alone: nothing is stored or drawn.
     """
-    curves: dict[Any, list[list[Cell]]] = {}
-    for group in grouped(cells):
-        curves.setdefault(curve(group[0]), []).append(group)
-    tried: dict[Any, list[_Tried]] = {}
-    for shared, groups in curves.items():
-        groups.sort(key=lambda group: group[0].m)
-        tried[shared] = []
-        for group in chosen(groups):
-            tried[shared].append(_tried(group))
-            progress(1)
-    every = list(itertools.chain.from_iterable(curves.values()))
+    groups = grouped(cells)
+    expected = interpolated(
+        groups,
+        curve=lambda group: curve(group[0]),
+        size=lambda group: padded_width(group[0].m),
+        tried=_tried,
+        progress=progress,
+    )
     return Plan(
-        runs=sum(2 * cell.pairs for group in every for cell in group),
-        programs=_count(every),
+        runs=sum(2 * cell.pairs for group in groups for cell in group),
+        programs=_count(groups),
         memory=environment.peak_memory(),
         seconds=lambda cells: sum(
-            _seconds(group, tried[curve(group[0])]) for group in grouped(cells)
+            _seconds(group, *expected(group)) for group in grouped(cells)
         ),
     )
+
+
+def interpolated(
+    items: Iterable[Any],
+    curve: Callable[[Any], Hashable],
+    size: Callable[[Any], int],
+    tried: Callable[[Any], Sequence[float]],
+    progress: Callable[[int], object],
+) -> Callable[[Any], list[float]]:
+    """What is expected of any of the items, from trials of a few of each curve.
+
+    Items are cells, or groups of them. Gives a function of an item to the values that
+    ``tried`` measures, between the sizes tried, on a log axis; ``progress`` is called
+    with 1 after each trial.
+    """
+    curves: dict[Hashable, list[Any]] = {}
+    for item in items:
+        curves.setdefault(curve(item), []).append(item)
+    found = {}
+    for shared, own in curves.items():
+        trials = []
+        for item in chosen(sorted(own, key=size)):
+            trials.append((np.log(size(item)), *tried(item)))
+            progress(1)
+        found[shared] = np.array(trials).T
+
+    def expected(item: Any) -> list[float]:
+        sizes, *values = found[curve(item)]
+        return [float(np.interp(np.log(size(item)), sizes, row)) for row in values]
+
+    return expected
 
 
 def chosen(items: Sequence[Any]) -> list[Any]:
@@ -118,9 +130,13 @@ def timed(function: Callable[[], Any]) -> float:
     return statistics.median(seconds)
 
 
-def _tried(group: list[Cell]) -> _Tried:
+def _tried(group: list[Cell]) -> list[float]:
+    """Seconds to compile, of a kernel element and step, to draw and measure a pair.
+
+    Then the ratios of steps of runs to the expected ones, ``[LEVELS]``.
+    """
     first = group[0]
-    size, pairs = padded_width(first.m), pair_batch(first)
+    pairs = pair_batch(first)
     begun = time.perf_counter()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         lowered = [program.lower(*shapes) for program, shapes in programs_of(first)]
@@ -143,7 +159,7 @@ def _tried(group: list[Cell]) -> _Tried:
     both = [pair.students[:, : first.m] for pair in found if pair.cell is few[0]]
     students = np.array(list(itertools.islice(itertools.cycle(both), pairs)))
     measuring = timed(lambda: measure(first, students)) / pairs
-    return _Tried(size, compiling, step, measuring + drawing, ratios)
+    return [compiling, step, measuring + drawing, *ratios]
 
 
 def _elements(cell: Cell) -> int:
@@ -172,29 +188,22 @@ def _step_seconds(cell: Cell) -> float:
     return timed(lambda: descend(runs, *jobs)) / (steps * _elements(cell))
 
 
-def _seconds(group: list[Cell], tried: list[_Tried]) -> float:
+def _seconds(
+    group: list[Cell], compiling: float, step: float, measuring: float, *ratios: float
+) -> float:
     """Seconds to compile for the cells of one program and to compute them."""
     first = group[0]
-
-    def at_size(name: str) -> Any:
-        """Between the sizes tried, on a log axis."""
-        sizes = np.log([one.size for one in tried])
-        values = np.array([getattr(one, name) for one in tried])
-        here = np.log(padded_width(first.m))
-        columns = np.atleast_2d(values.T)
-        return np.squeeze([np.interp(here, sizes, column) for column in columns])
-
     pairs = sum(cell.pairs for cell in group)
     batch = pair_batch(first)
-    seconds = at_size("compiling") + -(-pairs // batch) * batch * at_size("measuring")
+    seconds = compiling + -(-pairs // batch) * batch * measuring
     if isinstance(first.source, Descent):
         steps = min(first.source.check_every, first.source.steps)
-        count = rounds(looks(group, at_size("ratios")), slots(first))
-        seconds += count * steps * _elements(first) * at_size("step")
-    return float(seconds)
+        count = rounds(looks(group, ratios), slots(first))
+        seconds += count * steps * _elements(first) * step
+    return seconds
 
 
-def looks(group: Iterable[Cell], ratios: np.ndarray) -> list[int]:
+def looks(group: Iterable[Cell], ratios: Sequence[float]) -> list[int]:
     """Looks at the loss of every run of the cells, in an order without pattern.
 
     Args:

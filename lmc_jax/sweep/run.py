@@ -31,7 +31,6 @@ def sweep(
     *,
     progress: Callable[[int], None] = lambda pairs: None,
     weights: bool = False,
-    halvings: int = 0,
     halved: Callable[[int], None] = lambda halvings: None,
 ) -> None:
     """Computes cells and hands each to ``save`` as soon as its last pair is measured.
@@ -50,18 +49,21 @@ def sweep(
       progress: called with the number of pairs measured since the last call; negative
         where pairs must be computed again.
       weights: hand the students ``[n, 2, m, d]`` over as well, else None.
-      halvings: how often batches are halved from the start.
       halved: called with the new number of halvings.
 
     Raises:
       OutOfMemory: when not even two runs a device fit.
     """
+    halvings = 0
     ahead = compiled_ahead(grouped(cells), lambda: halvings)
     for number, group in enumerate(ahead, 1):
         results = _Results(group, save, weights)
         while not _computed(results, halvings, progress):
-            if batch_shape(group[0], halvings) == (2, 2):
-                raise OutOfMemory(_too_large(group[0], halvings))
+            if batch_shape(cell := group[0], halvings) == (2, 2):
+                raise OutOfMemory(
+                    f"k={cell.k}, m={cell.m}: 2 runs or 2 pairs a device do not fit "
+                    "into its memory: take larger devices or smaller m"
+                )
             halvings += 1
             halved(halvings)
             progress(-results.forget())
@@ -91,14 +93,6 @@ def _computed(
 
 class OutOfMemory(RuntimeError):
     """A batch that cannot be made small enough, in one line."""
-
-
-def _too_large(cell: Cell, halvings: int) -> str:
-    runs, pairs = batch_shape(cell, halvings)
-    return (
-        f"k={cell.k}, m={cell.m}: {runs} runs or {pairs} pairs a device do not fit "
-        "into its memory: take larger devices or smaller m"
-    )
 
 
 def measure(cell: Cell, students: np.ndarray) -> dict[str, np.ndarray]:

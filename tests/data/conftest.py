@@ -5,7 +5,7 @@ import http.server
 import threading
 
 import pytest
-from cases import IDX_FILES, IDX_SMALL, idx, images
+from cases import idx, images
 
 from lmc_jax.data import datasets, download
 
@@ -19,8 +19,6 @@ def small(monkeypatch):
         "mnist",
         tuple(hashlib.sha256(content).hexdigest() for content in contents),
     )
-    for file, shape in zip(IDX_FILES, IDX_SMALL, strict=True):
-        monkeypatch.setitem(datasets.IDX_SHAPES, file, shape)
     return contents
 
 

@@ -44,9 +44,6 @@ def test_the_root_is_the_flag_then_the_variable_then_the_cache(tmp_path, monkeyp
     assert datasets.data_root() == tmp_path / "home/.cache/lmc_jax"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert datasets.data_root() == tmp_path / "xdg/lmc_jax"
-    monkeypatch.setenv("XDG_CACHE_HOME", "xdg")
-    assert datasets.data_root() == tmp_path / "home/.cache/lmc_jax"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("LMC_JAX_DATA", str(tmp_path / "variable"))
     assert datasets.data_root() == tmp_path / "variable"
     assert datasets.data_root(str(tmp_path / "flag")) == tmp_path / "flag"
@@ -62,35 +59,27 @@ def test_roots_that_cannot_be_are_one_line(root):
 
 
 WHOLE = idx(images()[0])
-DAMAGED = {
-    "truncated:": WHOLE[:-7],
-    "too long": WHOLE + b"\0",
-    "within its header": WHOLE[:9],
-    "is not an IDX file": b"P5 28 28",
-    "type 0x0d": b"\0\0\x0d" + WHOLE[3:],
-    "100 axes": b"\0\0\x08\x64" + b"\0\0\0\1" * 100 + b"\0",
-}
+NO_IDX = "is not an IDX file of unsigned bytes and one to four axes"
+DAMAGED = [
+    (WHOLE[:-7], "has 185 bytes after a header that promises 12 × 4 × 4 = 192"),
+    (WHOLE + b"\0", "has 193 bytes"),
+    (WHOLE[:9], "is truncated within its header"),
+    (b"", NO_IDX),
+    (b"P5 28 28", NO_IDX),
+    (b"\0\0\x0d" + WHOLE[3:], NO_IDX),  # another type
+    (b"\0\0\x08\x64" + b"\0\0\0\1" * 100 + b"\0", NO_IDX),  # 100 axes
+]
 
 
-@pytest.mark.parametrize("said", DAMAGED)
-def test_damaged_idx_files_are_refused_by_name(tmp_path, said):
-    write_images(tmp_path, "mine", [DAMAGED[said], *map(idx, images()[1:])])
+@pytest.mark.parametrize(("content", "said"), DAMAGED)
+def test_damaged_idx_files_are_refused_by_name(tmp_path, content, said):
+    write_images(tmp_path, "mine", [content, *map(idx, images()[1:])])
     refused("mine", tmp_path, said, str(tmp_path / "mine" / IDX_FILES[0]))
 
 
 def test_gzip_is_known_without_its_ending(tmp_path, small):
     write_images(tmp_path, "mnist", map(gzip.compress, small))
     assert len(load("mnist", str(tmp_path)).train_images) == len(images()[0])
-
-
-def test_gzip_that_inflates_a_thousandfold_is_refused(tmp_path, small, monkeypatch):
-    monkeypatch.setattr(files, "INFLATED", 2**20)
-    write_images(tmp_path, "mnist", map(gzip.compress, small))
-    path = tmp_path / "mnist" / IDX_FILES[0]
-    path.write_bytes(gzip.compress(bytes(2**24)))  # 16 KiB
-    refused("mnist", tmp_path, str(path), "inflates to more than")
-    path.write_bytes(gzip.compress(small[0] + bytes(2**19)))  # within the bound
-    refused("mnist", tmp_path, str(path), "too long")
 
 
 def test_damaged_gzip_files_are_refused_by_name(tmp_path, small):
@@ -101,16 +90,16 @@ def test_damaged_gzip_files_are_refused_by_name(tmp_path, small):
     flipped[len(whole) // 2] ^= 1
     for content in (whole[:-20], b"<html>", bytes(flipped), b""):
         path.write_bytes(content)
-        refused("mnist", tmp_path, str(path), "" if content == b"" else "damaged")
+        gzipped = content.startswith(files.GZIP)
+        said = "is damaged" if gzipped else "is not the published file"
+        refused("mnist", tmp_path, str(path), said)
 
 
-def test_published_sets_must_have_their_count_and_their_content(tmp_path, small):
+def test_published_sets_must_have_their_content(tmp_path, small):
     other = images()[0]
     other[3, 2, 1] ^= 1
     write_images(tmp_path, "mnist", [idx(other), *small[1:]])
     refused("mnist", tmp_path, IDX_FILES[0], "its sha256 is", "not the published file")
-    write_images(tmp_path, "mnist", [idx(other[:-1]), *small[1:]])
-    refused("mnist", tmp_path, IDX_FILES[0], "(11, 4, 4)", "(12, 4, 4)")
 
 
 @pytest.mark.parametrize(
@@ -161,13 +150,3 @@ def test_missing_files_are_downloaded_checked_and_kept(tmp_path, small, mirror):
         path.unlink()
     second = load("mnist", str(tmp_path / "root"))
     assert second.digest == first.digest
-
-
-def test_wrong_content_is_not_kept_and_the_line_says_how_to_get_it(
-    tmp_path, small, mirror
-):
-    (tmp_path / "root").mkdir()
-    (mirror / f"{IDX_FILES[0]}.gz").write_bytes(gzip.compress(small[0] + b"x"))
-    parts = (f"mnist: {IDX_FILES[0]} is missing", "does not match", "--data_dir")
-    refused("mnist", tmp_path / "root", *parts, str(tmp_path / "root" / "mnist"))
-    assert not [*(tmp_path / "root" / "mnist").iterdir()]

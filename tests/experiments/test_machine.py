@@ -7,21 +7,20 @@ from absl import flags
 
 from experiments.lib import machine, settings
 from experiments.lib.lists import Refusal
-from experiments.lib.machine import Machine
 
 
 def described(*arguments):
-    """The machine of settings such as ``num_shards=4``."""
+    """Settings such as ``num_shards=4``."""
     pairs = (argument.split("=") for argument in arguments)
-    return Machine(**{name: json.loads(value) for name, value in pairs})
+    return {name: json.loads(value) for name, value in pairs}
 
 
-def values(text):
-    """What a flag such as ``num_shards=4`` gives."""
+def given(address):
+    """What the flag says."""
     found = flags.FlagValues()
-    settings.define({**machine.SETTINGS, **machine.PROCESSES}, found)
-    found(["", f"--{text}"])
-    return found
+    settings.define(machine.PROCESSES, found)
+    found(["", f"--coordinator_address={address}"])
+    return machine.given(found)
 
 
 # --- shards ---------------------------------------------------------------------------
@@ -76,13 +75,13 @@ def test_impossible_shards_are_refused_in_one_line(arguments, variables):
 )
 def test_addresses_without_host_or_port_are_refused_before_jax_sees_them(text):
     with pytest.raises(Refusal, match="give HOST:PORT, a port of 1 to 65535"):
-        machine.given(values(f"coordinator_address={text}"))
+        given(text)
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:80", "node-1:65535", "[::1]:1234"])
 def test_addresses_of_any_host_are_taken(text):
-    found = machine.given(values(f"coordinator_address={text}"))
-    assert found.coordinator_address == text
+    found = given(text)
+    assert found == {"coordinator_address": text}
 
 
 @pytest.mark.parametrize(
@@ -95,13 +94,13 @@ def test_addresses_of_any_host_are_taken(text):
 )
 def test_variables_of_launchers_that_are_no_numbers_are_refused(look, name, text):
     with pytest.raises(Refusal, match=f"{name}={text}"):
-        look(Machine(), {name: text})
+        look({}, {name: text})
 
 
 def test_empty_variables_of_launchers_count_as_unset():
-    assert not machine.told(Machine(), {"SLURM_STEP_NUM_TASKS": ""})
+    assert not machine.told({}, {"SLURM_STEP_NUM_TASKS": ""})
     empty = {"SLURM_ARRAY_TASK_ID": ""}
-    assert machine.shard(Machine(), empty) == machine.Shard(0, 1)
+    assert machine.shard({}, empty) == machine.Shard(0, 1)
 
 
 @pytest.mark.parametrize(

@@ -110,22 +110,6 @@ def test_processes_with_other_settings_are_refused(tmp_path):
     assert not files(tmp_path)
 
 
-@pytest.mark.slow
-def test_one_device_and_two_give_the_same_bits_at_equal_batches(tmp_path):
-    sweep = ("--k=3", "--m=5,20", "--pairs=5", "--source=gd,uniform", "--steps=200")
-    found = []
-    for variables in (ONE_DEVICE, TWO_DEVICES):
-        out = tmp_path / str(len(found))
-        asked = (*sweep, "--halvings=9", f"--out={out}")
-        assert run(*asked, variables=variables)[0] == 0
-        batches = {
-            tuple(r.provenance["batch_per_device"]) for r in store.read_each(out)
-        }
-        assert batches == {(2, 2)}
-        found.append(arrays(out))
-    assert same_arrays(*found)
-
-
 # The entrypoint, with little memory on the devices of the second process.
 SMALL = """
 import runpy, sys

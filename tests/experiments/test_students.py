@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.lib import compute, students
+from experiments.lib import compute, curves, students
 from lmc_jax.results import store
 from lmc_jax.sweep.cell import Descent, Minima
 
@@ -48,6 +48,7 @@ def test_each_source_has_its_own_settings():
     setting = GRID | {"source": ",".join(students.SOURCES), "alpha": 0.3, "batch": 32}
     sources = {cell.source.name: cell.source for cell in students.cells(setting)}
     assert list(sources) == list(students.SOURCES)
+    assert sources.keys() <= curves.NAMES.keys() & curves.COLORS.keys()
     assert (sources["gd"].batch, sources["sgd"].batch) == (0, 32)
     assert sources["uniform"] == Minima(1.0)
     assert sources["equal"] == Minima("equal")

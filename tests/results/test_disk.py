@@ -146,21 +146,3 @@ def test_a_second_writer_in_the_middle_of_the_first(out, monkeypatch):
     store.save(out, PARAMETERS, ARRAYS, {"by": "first"})
     assert found(store.find(out, PARAMETERS)).provenance == {"by": "first"}
     assert not temporary_files(out)
-
-
-def test_two_writers_of_the_same_cells(out):
-    writers = [store_alone(WRITER, out, shift) for shift in (0, 1)]
-    try:
-        for writer in writers:
-            writer.stdout.readline()
-        deadline = time.monotonic() + 1.0
-        while time.monotonic() < deadline:
-            for record in store.read_each(out):
-                assert (record.arrays["x"] == record.parameters["m"]).all()
-            store.open_store(out)
-        assert all(writer.poll() is None for writer in writers)
-    finally:
-        for writer in writers:
-            writer.kill()
-            writer.communicate()
-    assert store.load(out)

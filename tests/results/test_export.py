@@ -101,15 +101,6 @@ def test_cells_that_differ_share_their_axes(out):
     }
 
 
-def test_arrays_that_are_new_keep_their_name_and_shape(tmp_path):
-    store.open_store(tmp_path)
-    new = {"spectrum": np.arange(12.0).reshape(3, 4)}
-    store.save(tmp_path, TRAINED.parameters(), arrays(TRAINED, 0) | new, {})
-    found = export.dataset(tmp_path)
-    assert found.spectrum.dims == ("cell", "pair", "spectrum_1")
-    np.testing.assert_array_equal(found.spectrum[0], new["spectrum"])
-
-
 def rows(out):
     path, about = exported(out, "csv")
     content = json.loads(about.read_text())

@@ -1,9 +1,7 @@
 """The store: what goes in comes out, and what is damaged never does."""
 
-import io
 import os
 import random
-from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -84,14 +82,6 @@ def test_weights_are_on_the_disk_before_the_cell_that_stands_for_them(out, monke
     assert written == [path.with_suffix(store.WEIGHTS), path]
 
 
-def test_equal_arrays_give_equal_bytes_in_any_memory_order(out):
-    array = np.arange(6.0).reshape(2, 3)
-    path = store.save(out, PARAMETERS, {"x": array}, PROVENANCE)
-    first = path.read_bytes()
-    store.save(out, PARAMETERS, {"x": np.asfortranarray(array)}, PROVENANCE)
-    assert path.read_bytes() == first
-
-
 def test_nan_payloads_memory_order_and_python_values(out):
     bits = np.array([0x7FF8000000000001, 0xFFF0000000000002], dtype=np.uint64)
     arrays: dict[str, ArrayLike] = {
@@ -125,41 +115,7 @@ def test_weights_lie_beside_their_cell(out):
         store.read_weights(path)
 
 
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"x": np.array([{}], dtype=object)}, "'x' has dtype object"),
-        ({"x": np.zeros(1, dtype=[("a", "f4")])}, "'x' has dtype"),
-        ({"../x": np.zeros(1)}, "'../x' is not an array name"),
-        ({"meta.json": np.zeros(1)}, "is not an array name"),
-        ({"": np.zeros(1)}, "is not an array name"),
-    ],
-)
-def test_refused_arrays(out, arrays, message):
-    with pytest.raises(store.StoreError, match=message):
-        store.save(out, PARAMETERS, ARRAYS, PROVENANCE, weights=arrays)
-    with pytest.raises(store.StoreError, match=message):
-        store.save(out, PARAMETERS, arrays, PROVENANCE)
-    assert not [*store.cell_files(out), *store.cell_files(out, weights=True)]
-
-
-def test_custom_dtypes_are_refused_not_reinterpreted(out):
-    ml_dtypes = pytest.importorskip("ml_dtypes")
-    for name in ("bfloat16", "float8_e5m2", "int4"):
-        array = np.zeros(2, dtype=getattr(ml_dtypes, name))
-        with pytest.raises(store.StoreError, match=name):
-            store.save(out, PARAMETERS, {"x": array}, PROVENANCE)
-
-
 # Names.
-
-
-@settings
-@given(parameters, st.randoms())
-def test_fingerprint_ignores_the_order_of_keys(parameters, random):
-    items = list(parameters.items())
-    random.shuffle(items)
-    assert store.fingerprint(dict(items)) == store.fingerprint(parameters)
 
 
 def test_fingerprint_is_the_same_in_every_process_and_version():
@@ -196,10 +152,9 @@ def test_refused_values(out, value):
 # What is damaged never comes out.
 
 
-def test_flipped_bits_and_truncations_are_detected(out, capsys):
+def test_flipped_bits_and_truncations_are_detected(out):
     cell = store.save(out, PARAMETERS, ARRAYS, PROVENANCE, {"W": ARRAYS["barrier"]})
     choose = random.Random(0)
-    flips, cuts = 0, 0
     for path, look in (
         (cell, lambda: store.find(out, PARAMETERS)),
         (cell.with_suffix(store.WEIGHTS), lambda: store.read_weights(cell)),
@@ -212,19 +167,15 @@ def test_flipped_bits_and_truncations_are_detected(out, capsys):
             path.write_bytes(damaged)
             with pytest.raises(store.CorruptCell, match=path.name):
                 look()
-            flips += 1
         for length in [0, 1, len(good) - 1, *choose.sample(range(len(good)), 147)]:
             path.write_bytes(good[:length])
             with pytest.raises(store.CorruptCell, match=path.name):
                 look()
-            cuts += 1
         path.write_bytes(good + b"\0")
         with pytest.raises(store.CorruptCell):
             look()
         path.write_bytes(good)
         assert look() is not None
-    with capsys.disabled():
-        print(f"\n{flips} of 2000 single-bit flips detected, {cuts} of 300 truncations")
     cell.write_bytes(cell.read_bytes() + b"\0")
     with pytest.raises(store.CorruptCell):
         store.stored(out, PARAMETERS)
@@ -238,28 +189,6 @@ def test_flipped_bits_and_truncations_are_detected(out, capsys):
         store.stored(out, PARAMETERS, weights=True)
     weights.unlink()
     assert not store.stored(out, PARAMETERS, weights=True)
-
-
-def test_forged_seals_crash_nothing(out):
-    path = store.save(out, PARAMETERS, ARRAYS, PROVENANCE)
-    good = path.read_bytes()
-    choose = random.Random(1)
-    for _ in range(400):
-        bit = choose.randrange(8 * (len(good) - store._HEX))
-        forged = bytearray(good)
-        forged[bit // 8] ^= 1 << bit % 8
-        forged[-store._HEX :] = store._digest(bytes(forged))
-        path.write_bytes(forged)
-        with suppress(store.StoreError):
-            store.read(path)
-
-
-@pytest.mark.parametrize("array", [np.array([None]), np.ones((2, 3), order="F")])
-def test_members_that_are_no_plain_arrays_are_refused(array):
-    member = io.BytesIO()
-    np.lib.format.write_array(member, array)
-    with pytest.raises(ValueError, match="not a plain array"):
-        store._array(member.getvalue())
 
 
 def test_foreign_and_misnamed_files_are_named(out):
@@ -280,18 +209,6 @@ def test_foreign_and_misnamed_files_are_named(out):
     assert not any("\n" in message for message in messages)
     with pytest.raises(store.CorruptCell, match=r"0123\.npz"):
         store.load(out)
-
-
-@pytest.mark.parametrize("suffix", [".copy.npz", ".weights.copy.npz", ".1.weights.npz"])
-def test_a_stray_copy_is_no_second_cell(out, suffix):
-    good = store.save(out, {"m": 1}, ARRAYS, PROVENANCE)
-    copy = good.with_suffix(suffix)
-    copy.write_bytes(good.read_bytes())
-    with pytest.raises(
-        store.CorruptCell, match=f"holds a cell whose name is {good.stem}"
-    ):
-        store.read(copy)
-    assert len(list(store.read_each(out, lambda error: None))) == 1
 
 
 def test_another_schema_is_refused(out, monkeypatch):

@@ -115,24 +115,6 @@ def test_minima_have_no_training_columns_and_all_their_pairs():
     assert direct["precision"] == "float64"
 
 
-@pytest.mark.parametrize(
-    ("definition", "expected"),
-    [
-        ("lerp", [[1.0, 0.25], [1.7, 0.4]]),
-        ("midpoint", [[1.0, 0.25], [1.7, 0.4]]),
-        ("mean", [[1.0, 0.25], [1.7, 0.4]]),
-        ("max", [[1.0, 0.25], [1.6, 0.3]]),
-    ],
-)
-def test_barriers_follow_the_definition_for_the_kept_pairs(definition, expected):
-    found = summary.barriers(record(), definition)
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(found, expected, rtol=1e-14)
-    assert {row["barrier"] for row in summary.rows([record()], definition)} == {
-        definition
-    }
-
-
 def test_definitions_differ_off_the_middle_of_the_path():
     losses = np.array([[[0.0, 3.0, 1.0, 0.0, 4.0]]])
     cell = Cell(k=1, m=1, d=1, source=Minima(), pairs=1, matchings=(), points=5)
@@ -142,18 +124,9 @@ def test_definitions_differ_off_the_middle_of_the_path():
         for name in ("lerp", "mean", "max", "midpoint")
     }
     assert found == {"lerp": 2.0, "mean": 2.0, "max": 0.0, "midpoint": -1.0}
-
-
-def test_unknown_definition_is_refused():
-    with pytest.raises(ValueError, match="unknown barrier 'height'"):
-        summary.rows([record()], "height")
-
-
-@pytest.mark.parametrize("cell", [TRAINED, SAMPLED], ids=["trained", "sampled"])
-def test_kept_pairs_are_those_without_a_diverged_run(cell):
-    kept = summary.kept_pairs(record(cell).arrays)
-    assert kept.dtype == bool
-    assert kept.tolist() == [True, True, cell is SAMPLED]
+    for name, height in found.items():
+        (row,) = summary.rows([one], name)
+        assert (row["barrier"], row["barrier_mean"]) == (name, height)
 
 
 def test_cell_all_of_whose_pairs_diverged_is_nan_and_silent():

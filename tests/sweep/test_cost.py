@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lmc_jax.networks import cnn, mlp
-from lmc_jax.networks.cost import multiplications
+from lmc_jax.networks.estimate import multiplications
 from lmc_jax.students import descent, two_layer
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.cost import expected_cost, expected_steps

@@ -57,6 +57,7 @@ def test_plan_of_a_small_sweep():
     assert plan.seconds(cells[:1]) < plan.seconds(cells[:2])
 
 
+@pytest.mark.slow
 def test_more_pairs_take_longer_in_proportion(monkeypatch):
     monkeypatch.setattr(batches, "ELEMENTS", {"cpu": 1})  # slots are full
     cell = dataclasses.replace(BASE, pairs=400)
