@@ -17,8 +17,10 @@ import functools
 import io
 import json
 import os
+import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -37,6 +39,8 @@ SCHEMA = 1  # version of this layout and of what the arrays of a cell mean
 _MARK = b"lmc_jax schema %04d sha256 "
 _HEX = 64  # digits of a SHA-256
 _SEAL = len(_MARK % SCHEMA) + _HEX
+_PYTHON_ERRORS = (ValueError, LookupError, TypeError, RuntimeError, OSError, EOFError)
+_UNPARSABLE = (*_PYTHON_ERRORS, zipfile.BadZipFile, zlib.error)
 WEIGHTS = ".weights.npz"
 
 Values = Mapping[str, Any]
@@ -139,14 +143,17 @@ def save(
     return path
 
 
-def read(path: str | Path, *, with_arrays: bool = True) -> Record:
+def read(path: str | Path) -> Record:
     """The content of a stored file, a cell's or its weights'.
 
     Raises CorruptCell when the file is unreadable, altered, truncated or misnamed,
     Outdated when programs that made it were raised since (`lmc_jax.versions`), and
     StoreError when it is sound but of another schema.
     """
-    path = Path(path)
+    return _read(Path(path))
+
+
+def _read(path: Path, *, with_arrays: bool = True) -> Record:
     name = repr(str(path))
     if _not_a_file(path):  # a pipe would be waited for
         raise CorruptCell(f"{name} cannot be read: it is not a file")
@@ -159,12 +166,17 @@ def read(path: str | Path, *, with_arrays: bool = True) -> Record:
     if (mark := data[-_SEAL:-_HEX]) != _MARK % SCHEMA:
         other = f"{name} is sealed as {mark.decode(errors='replace')!r}"
         raise StoreError(f"{other}, not schema {SCHEMA}: use another output directory")
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        meta = json.loads(archive.read("meta.json"))
-        keys = sorted({*archive.namelist()} - {"meta.json"}) if with_arrays else []
-        arrays = {key[: -len(".npy")]: _array(archive.read(key)) for key in keys}
-    record = Record(meta["parameters"], arrays, meta["provenance"], path)
-    right = fingerprint(record.parameters)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if any(member.compress_type for member in archive.infolist()):
+                raise ValueError("cells are not compressed")  # to any size
+            meta = json.loads(archive.read("meta.json"))
+            keys = sorted({*archive.namelist()} - {"meta.json"}) if with_arrays else []
+            arrays = {key[: -len(".npy")]: _array(archive.read(key)) for key in keys}
+        record = Record(meta["parameters"], arrays, meta["provenance"], path)
+        right = fingerprint(record.parameters)
+    except _UNPARSABLE as error:
+        raise CorruptCell(f"{name} is sealed but not a cell: {error!r}") from error
     if path.name not in (f"{right}.npz", f"{right}{WEIGHTS}"):
         raise CorruptCell(f"{name} holds a cell whose name is {right}.npz")
     wanted = "weights" if path.name.endswith(WEIGHTS) else "measurements"
@@ -189,8 +201,10 @@ def _array(member: bytes) -> np.ndarray:
 @functools.lru_cache(maxsize=1024)
 def _header(start: bytes) -> tuple[np.dtype, tuple[int, ...]]:
     file = io.BytesIO(start)
-    np.lib.format.read_magic(file)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    version = np.lib.format.read_magic(file)
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if version != (1, 0) or fortran or dtype.hasobject:
+        raise ValueError("not a plain array of NumPy's format 1.0, rows first")
     return dtype, shape
 
 
@@ -212,7 +226,7 @@ def stored(out: str | Path, parameters: Values, *, weights: bool = False) -> boo
         raise StoreError(f"{str(file)!r} is not a file: move it away")
     if there := all(file.exists() for file in paths):
         for file in paths:
-            read(file, with_arrays=False)
+            _read(file, with_arrays=False)
     return there
 
 
@@ -298,6 +312,13 @@ def _pack(
         archive.writestr(zipfile.ZipInfo("meta.json"), text)
         for name in sorted(arrays):
             array = np.asarray(arrays[name], order="C")
+            if not re.fullmatch(r"\w+(/\w+)*", name, re.ASCII):
+                raise StoreError(
+                    f"{name!r} is not an array name: use letters, digits, _"
+                )
+            if array.dtype.kind not in "biufcmMSU":
+                fault = f"array {name!r} has dtype {array.dtype}"
+                raise StoreError(f"{fault}: convert it, for example to float32")
             member = zipfile.ZipInfo(name + ".npy")
             with archive.open(member, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)

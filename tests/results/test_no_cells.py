@@ -1,13 +1,30 @@
-"""What lies where cells are looked for and is none: pipes, folders."""
+"""What lies where cells are looked for and is none: pipes, folders, packed files."""
 
 import errno
 import os
+import zipfile
 
 import numpy as np
 import pytest
 from cases import ARRAYS, PARAMETERS, PROVENANCE
 
 from lmc_jax.results import store
+
+
+def test_what_is_compressed_is_not_inflated(out, monkeypatch):
+    """A sealed member of a kilobyte that would take a megabyte."""
+
+    class Compressed(zipfile.ZipInfo):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.compress_type = zipfile.ZIP_DEFLATED
+
+    with monkeypatch.context() as forged:
+        forged.setattr(store.zipfile, "ZipInfo", Compressed)
+        path = store.save(out, {"m": 1}, {"x": np.zeros(2**20, np.uint8)}, {})
+    assert path.stat().st_size < 2**12
+    with pytest.raises(store.CorruptCell, match="cells are not compressed"):
+        store.read(path)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])

@@ -1,7 +1,9 @@
 """The store: what goes in comes out, and what is damaged never does."""
 
+import io
 import os
 import random
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -115,6 +117,24 @@ def test_weights_lie_beside_their_cell(out):
         store.read_weights(path)
 
 
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.array([{}], dtype=object)}, "'x' has dtype object"),
+        ({"x": np.zeros(1, dtype=[("a", "f4")])}, "'x' has dtype"),
+        ({"../x": np.zeros(1)}, "'../x' is not an array name"),
+        ({"meta.json": np.zeros(1)}, "is not an array name"),
+        ({"": np.zeros(1)}, "is not an array name"),
+    ],
+)
+def test_refused_arrays(out, arrays, message):
+    with pytest.raises(store.StoreError, match=message):
+        store.save(out, PARAMETERS, ARRAYS, PROVENANCE, weights=arrays)
+    with pytest.raises(store.StoreError, match=message):
+        store.save(out, PARAMETERS, arrays, PROVENANCE)
+    assert not [*store.cell_files(out), *store.cell_files(out, weights=True)]
+
+
 # Names.
 
 
@@ -189,6 +209,28 @@ def test_flipped_bits_and_truncations_are_detected(out):
         store.stored(out, PARAMETERS, weights=True)
     weights.unlink()
     assert not store.stored(out, PARAMETERS, weights=True)
+
+
+def test_forged_seals_crash_nothing(out):
+    path = store.save(out, PARAMETERS, ARRAYS, PROVENANCE)
+    good = path.read_bytes()
+    choose = random.Random(1)
+    for _ in range(400):
+        bit = choose.randrange(8 * (len(good) - store._HEX))
+        forged = bytearray(good)
+        forged[bit // 8] ^= 1 << bit % 8
+        forged[-store._HEX :] = store._digest(bytes(forged))
+        path.write_bytes(forged)
+        with suppress(store.StoreError):
+            store.read(path)
+
+
+@pytest.mark.parametrize("array", [np.array([None]), np.ones((2, 3), order="F")])
+def test_members_that_are_no_plain_arrays_are_refused(array):
+    member = io.BytesIO()
+    np.lib.format.write_array(member, array)
+    with pytest.raises(ValueError, match="not a plain array"):
+        store._array(member.getvalue())
 
 
 def test_foreign_and_misnamed_files_are_named(out):
