@@ -9,16 +9,10 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.matching.contract import (
-    Info,
-    Perm,
-    Students,
-    checked,
-    described,
-    require_teacher,
-)
+from lmc_jax.matching.contract import Info, Perm, Students, checked, described
 from lmc_jax.matching.path import Path, heights, inner_times, kernel, path_of
 from lmc_jax.matching.types import align_types, match_types
+from lmc_jax.students.two_layer import require_teacher
 
 # A swap must take off this share of the barrier, and this much: less is rounding.
 LEAST_GAIN, NOISE = 1e-9, 1e-14
@@ -77,7 +71,7 @@ def match_refine(
     """
     ts = inner_times(points, definition)
     students = checked(students)
-    require_teacher(k, students)
+    require_teacher(k, students.shape[-1])
     pairs, _, m, _ = students.shape
     start, _ = match_types(students, k)
     rng = np.random.default_rng(0)

@@ -74,7 +74,7 @@ def advance(
       limit: steps after which the run is ``EXHAUSTED``.
       batch: fresh inputs x ~ N(0, I_d) a step; 0 for the gradient of the population
         loss.
-      key: step s draws its inputs from ``fold_in(key, s)``; not used with batch 0.
+      key: of a batch; step s draws its inputs from ``fold_in(key, s)``.
       d: input dimension, by default all columns of ``run.W``. Columns beyond are
         padding, zero, and stay zero.
 
@@ -82,20 +82,13 @@ def advance(
       The new state. A step whose weights are not finite or exceed ``NORM_BOUND`` in
       Frobenius norm is not taken: the run is ``DIVERGED`` and its ``step`` counts
       the updates before.
-
-    Raises:
-      ValueError: for k > d, or a batch without a key.
     """
     columns = run.W.shape[1]
     d = columns if d is None else d
-    if k > d:
-        raise ValueError(f"k={k} > d={d}: the teacher's k neurons need d >= k")
 
     def gradient(W, step):
         if not batch:
             return two_layer.gradient(W, k)
-        if key is None:
-            raise ValueError(f"batch={batch}: give the key of its inputs")
         x = jax.random.normal(jax.random.fold_in(key, step), (batch, d), W.dtype)
         return two_layer.sampled_gradient(W, jnp.pad(x, ((0, 0), (0, columns - d))), k)
 
