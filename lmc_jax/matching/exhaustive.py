@@ -38,9 +38,8 @@ def match_exhaustive(
       points: positions along the path, ends included, an odd number.
 
     Returns:
-      ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
-      is row ``perm[i]`` of it. Of equally good permutations the first in lexicographic
-      order, up to rounding.
+      ``(perm, info)`` as ``match_weights``. Of equally good permutations the first in
+      lexicographic order, up to rounding.
 
     Raises:
       ValueError: in one line, for wider students, another k, an unknown definition,

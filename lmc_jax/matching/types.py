@@ -37,8 +37,7 @@ def match_types(
       leftovers: one of ``LEFTOVERS``.
 
     Returns:
-      ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
-      is row ``perm[i]`` of it.
+      ``(perm, info)`` as ``match_weights``.
 
     Raises:
       ValueError: in one line, for unknown leftovers, another k, and as

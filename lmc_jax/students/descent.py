@@ -123,14 +123,8 @@ def check(run: Run, loss: Array, tolerance: ArrayLike, hold: int = 1) -> Run:
     >>> STATUS[run.status], STATUS[check(run, 1e-9, 1e-6, hold=2).status]
     ('running', 'converged')
 
-    Args:
-      run: state, running or not.
-      loss: population loss of ``run.W``, a scalar.
-      tolerance: a loss below it counts.
-      hold: looks in a row that must find one.
-
-    Returns:
-      The state with ``status`` and ``held`` brought up to date.
+    Takes the population loss of ``run.W``, a scalar, which counts below ``tolerance``;
+    returns the state with ``status`` and ``held`` brought up to date.
     """
     open_ended = (run.status == RUNNING) | (run.status == EXHAUSTED)
     held = jnp.where(loss < tolerance, run.held + 1, 0)

@@ -102,12 +102,7 @@ def off_axis_share(W: Array, k: int) -> Array:
     >>> off_axis_share(jnp.array([[3.0, 0.0], [0.0, -4.0]]), 2).item()
     0.64
 
-    Args:
-      W: ``[..., m, d]``.
-      k: teacher width.
-
-    Returns:
-      ``[...]``, dtype of ``W``; 0 for the zero student.
+    Takes ``[..., m, d]``; returns ``[...]``, dtype of ``W``; 0 for the zero student.
     """
     on_axis = jnp.sum(jnp.square(jax.nn.relu(jnp.max(W[..., :k], axis=-1))), axis=-1)
     total = jnp.sum(jnp.square(W), axis=(-2, -1))
@@ -123,12 +118,8 @@ def distance(W: Array, k: int) -> Array:
     >>> distance(jnp.array([[0.5, 0.0], [0.5, 0.0], [0.0, 1.3]]), 2).round(6).item()
     0.3
 
-    Args:
-      W: ``[m, d]``.
-      k: teacher width.
-
-    Returns:
-      Scalar, dtype of ``W``; ∞ when some type has no neuron, as always for m < k.
+    Takes ``[m, d]``; returns a scalar, dtype of ``W``; ∞ when some type has no neuron,
+    as always for m < k.
     """
     kind = types(W, k)
     parts = jnp.max(W[:, :k], axis=-1)  # component along the type
