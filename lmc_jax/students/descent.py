@@ -89,6 +89,7 @@ def advance(
     def gradient(W, step):
         if not batch:
             return two_layer.gradient(W, k)
+        assert key is not None, "a batch needs the key of its inputs"
         x = jax.random.normal(jax.random.fold_in(key, step), (batch, d), W.dtype)
         return two_layer.sampled_gradient(W, jnp.pad(x, ((0, 0), (0, columns - d))), k)
 

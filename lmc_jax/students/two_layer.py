@@ -51,11 +51,6 @@ def init(
     )
 
 
-def teacher(x: Array, k: int) -> Array:
-    """f*(x) = Σ_{j<k} relu(x_j) for inputs ``[n, d]``, k <= d; returns ``[n]``."""
-    return jnp.sum(jax.nn.relu(x[:, :k]), axis=-1)
-
-
 def require_teacher(k: int, d: int) -> None:
     """Raises ValueError unless a teacher of width k fits into d dimensions."""
     if not 1 <= k <= d:
@@ -153,6 +148,7 @@ def sampled_gradient(W: Array, x: Array, k: int) -> Array:
     Unbiased for ``gradient`` when x ~ N(0, I); relu'(0) = 0.
     """
     pre = matmul(x, W.T)  # [n, m]
-    residual = jnp.sum(jax.nn.relu(pre), axis=-1) - teacher(x, k)
+    residual = jnp.sum(jax.nn.relu(pre), axis=-1)
+    residual = residual - jnp.sum(jax.nn.relu(x[:, :k]), axis=-1)
     gates = (pre > 0).astype(W.dtype)
     return matmul((gates * residual[:, None]).T, x) / x.shape[0]
