@@ -46,8 +46,15 @@ def sgd_critical_learning_rate(counts: ArrayLike, d: int, batch: ArrayLike) -> F
 
     Returns:
       Shape of ``batch``, float64. The cost grows with the number of different counts.
+
+    Raises:
+      ValueError: in one line, for d < k, or B < 1.
     """
     n = np.sort(np.asarray(counts, np.float64))
+    if d < n.size:
+        raise ValueError(f"d={d}: give d >= k = {n.size}")
+    if np.min(batch) < 1:
+        raise ValueError(f"batch={np.min(batch):g}: give at least 1")
     sums, squares, fourth = _operators(tuple(n.tolist()), d)
     relative = np.linalg.solve(sums, np.stack([squares, fourth]))
     share = 1 / np.asarray(batch, np.float64)[..., None, None]

@@ -84,3 +84,11 @@ def test_rates_scale_with_counts_and_grow_with_the_batch():
     assert np.all(np.diff(single.ravel()) > 0)
     triple = sgd_critical_learning_rate([3] * 5, 10, batches)
     np.testing.assert_allclose(triple, single / 3, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("d", "batch", "said"), [(1, 1, "d=1: give d >= k = 2"), (2, [4, 0.5], "batch=0.5")]
+)
+def test_too_few_inputs_are_refused_in_one_line(d, batch, said):
+    with pytest.raises(ValueError, match=said):
+        sgd_critical_learning_rate([1, 1], d, batch)
