@@ -140,14 +140,12 @@ def barrier(losses: Any, ts: Any, definition: str = "lerp") -> Array:
 
 def _real(values: Any, name: str) -> Any:
     """An array of real numbers, float32 at least; of NumPy, where it is not of JAX."""
-    if np.ma.isMaskedArray(values):
-        raise ValueError(f"{name} are masked: leave out what is, or fill it")
     array = values if isinstance(values, jax.Array) else np.asarray(values)
-    if jnp.issubdtype(array.dtype, jnp.integer):
-        return array.astype(np.float64)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise ValueError(f"{name} of dtype {array.dtype}: give real numbers")
-    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+    kinds = (jnp.floating, jnp.integer)
+    real = any(jnp.issubdtype(array.dtype, kind) for kind in kinds)
+    if np.ma.isMaskedArray(values) or not real:
+        raise ValueError(f"{name} masked or of {array.dtype}: give real numbers")
+    return array.astype(np.promote_types(array.dtype, np.float32))
 
 
 def _require_path(ts: np.ndarray) -> None:

@@ -189,14 +189,10 @@ def gauss_newton(counts, d):
 
     Blocks √(n_p n_q) E[x xᵀ 1{x_p > 0} 1{x_q > 0}].
     """
-    n = np.asarray(counts, float)
-    same, axes = np.eye(n.size), np.eye(n.size, d)
-    swap = np.einsum("pq,qa,pb->paqb", 1 - same, axes, axes)
-    keep = np.einsum("pq,pa,qb->paqb", 1 - same, axes, axes)
-    blocks = np.einsum("pq,ab->paqb", (1 + same) / 4, np.eye(d))
-    blocks += (swap + keep) / (2 * np.pi)
-    root = np.repeat(np.sqrt(n), d)
-    return np.multiply.outer(root, root) * blocks.reshape(root.size, root.size)
+    size = len(counts) * d
+    blocks = hessian_at_minimum(np.eye(len(counts), d), len(counts))
+    root = np.repeat(np.sqrt(counts), d)
+    return np.multiply.outer(root, root) * blocks.reshape(size, size)
 
 
 def count_vectors(m, k):

@@ -5,16 +5,18 @@ Every matching takes students ``[pairs, 2, m, d]`` and returns ``(perm, info)``:
 so that ``W[perm]`` computes the same function as ``W``, and ``info`` names what was
 optimised.
 
-``align_types`` and ``align_refined`` serve single pairs under ``jit``. Deeper networks
-are aligned by ``lmc_jax.networks.alignment``.
+``align_types`` serves single pairs under ``jit``. Deeper networks are aligned by
+``lmc_jax.networks.alignment``.
 """
 
-from lmc_jax.matching.assignment import match_activations, match_weights
+from lmc_jax.matching.assignment import (
+    match_activations,
+    match_identity,
+    match_weights,
+)
 from lmc_jax.matching.bound import lower_bound
-from lmc_jax.matching.contract import Info
 from lmc_jax.matching.exhaustive import match_exhaustive
-from lmc_jax.matching.identity import match_identity
-from lmc_jax.matching.refine import align_refined, match_refine
+from lmc_jax.matching.refine import match_refine
 from lmc_jax.matching.registry import DIRECT, MATCHINGS, PATHS, Matching
 from lmc_jax.matching.types import LEFTOVERS, align_types, match_types
 
@@ -23,9 +25,7 @@ __all__ = [
     "LEFTOVERS",
     "MATCHINGS",
     "PATHS",
-    "Info",
     "Matching",
-    "align_refined",
     "align_types",
     "lower_bound",
     "match_activations",

@@ -1,10 +1,8 @@
-"""Linear assignment on weights and on activations, on the host.
+"""Linear assignment on weights and on activations, and none at all, on the host.
 
 SciPy's solver: ``optax.assignment.hungarian_algorithm``, batched, takes 2 to 18 times
 as long at m = 10 to 100 on CPU (experiments.bench.matching), and does not notice NaN.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -13,44 +11,43 @@ import scipy  # its parts load when first used
 from jax import Array
 
 from lmc_jax.matching.alike import break_ties, tie_labels
-from lmc_jax.matching.contract import (
-    Info,
-    Perm,
-    Students,
-    checked,
-    described,
-    weight_distance,
-)
+from lmc_jax.matching.contract import Info, Perm, Students, checked, described
 from lmc_jax.numerics import matmul, relu_kernel, unit
 
 
 def assign(gains: np.ndarray) -> np.ndarray:
     """Permutations that maximise Σᵢ gains[i, perm[i]]: ``[pairs, m, m]`` to int32
     ``[pairs, m]``.
-
-    Raises:
-      ValueError: where a gain is not finite.
     """
-    if not np.isfinite(gains).all():
-        raise ValueError("assignment needs finite gains, got NaN or infinity")
     matched = [
         scipy.optimize.linear_sum_assignment(gain, maximize=True)[1] for gain in gains
     ]
     return np.stack(matched).astype(np.int32)
 
 
-def squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """|aᵢ - bⱼ|² of rows ``[n, d]`` and ``[m, d]``: ``[n, m]``.
 
-    From differences throughout: at these sizes 2 to 3 times as fast as
-    ``squares`` of networks, which is for long rows.
+    By differences: at these sizes 2 to 3 times as fast as products, for long rows
+    (``networks.alignment.distances``).
     """
     return scipy.spatial.distance.cdist(first, second, "sqeuclidean")
 
 
-def _of_some(pair: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """``squares`` of some neurons of the first and some of the second student."""
-    return squares(pair[0, rows], pair[1, others])
+def match_identity(students: Students) -> tuple[Perm, Info]:
+    """Leaves every neuron where it is: the direct path.
+
+    Objective: the weight distance Σᵢ |wᵢ - w'ᵢ|², not optimised. Arguments, result
+    and errors as ``match_weights``; every row of perm is 0 ... m - 1.
+
+    >>> perm, info = match_identity(np.ones((1, 2, 3, 2)))
+    >>> perm.tolist(), info.objective, info.value.tolist()
+    ([[0, 1, 2]], 'weight distance', [0.0])
+    """
+    students = checked(students)
+    pairs, _, m, _ = students.shape
+    perm = np.tile(np.arange(m, dtype=np.int32), (pairs, 1))
+    return perm, _distance(students, perm)
 
 
 def match_weights(students: Students) -> tuple[Perm, Info]:
@@ -80,9 +77,16 @@ def match_weights(students: Students) -> tuple[Perm, Info]:
     """
     students = checked(students)
     # Squares of differences, not products: short neurons find their like too.
-    distances = [squares(first, second) for first, second in _scaled(students)]
+    distances = [_squares(first, second) for first, second in _scaled(students)]
     perm = assign(-np.stack(distances))
-    return perm, described("weight distance", weight_distance(students, perm))
+    return perm, _distance(students, perm)
+
+
+def _distance(students: np.ndarray, perm: np.ndarray) -> Info:
+    """Σᵢ |wᵢ - w'_{perm[i]}|²."""
+    second = np.take_along_axis(students[:, 1], perm[..., None], axis=1)
+    value = np.sum(np.square(students[:, 0] - second), axis=(1, 2))
+    return described("weight distance", value)
 
 
 def _scaled(students: np.ndarray) -> np.ndarray:
@@ -122,8 +126,7 @@ def match_activations(students: Students) -> tuple[Perm, Info]:
     perm = assign(gains)
     for pair, both in enumerate(_scaled(students)):
         alike = tie_labels(own[pair, 0]), tie_labels(own[pair, 1])
-        distances = functools.partial(_of_some, both)
-        perm[pair] = break_ties(perm[pair], gains[pair], alike, distances)
+        perm[pair] = break_ties(perm[pair], gains[pair], alike, _squares(*both))
     total = np.take_along_axis(gains, perm[..., None], axis=2).sum(axis=(1, 2))
     return perm, described("correlation", total)
 

@@ -25,8 +25,9 @@ import math
 import numpy as np
 import scipy  # its parts load when first used
 
-from lmc_jax.matching.contract import Students, checked, require_teacher
+from lmc_jax.matching.contract import Students, checked
 from lmc_jax.matching.path import inner_times
+from lmc_jax.students.two_layer import require_teacher
 
 MINIMUM_ERROR = 1e-12  # of a global minimum: rounding of its rows and sums
 ROUNDS = 20
@@ -65,7 +66,7 @@ def lower_bound(
     """
     ts = np.asarray(inner_times(points, definition))
     students = checked(students)
-    require_teacher(k, students)
+    require_teacher(k, students.shape[-1])
     _require_minima(students, k)
     return np.array([max(_at(pair, k, t) for t in ts) for pair in students])
 

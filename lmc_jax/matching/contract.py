@@ -39,14 +39,12 @@ def checked(students: Students) -> np.ndarray:
             "students of unequal shapes: give [pairs, 2, m, d]; the narrower of a pair "
             "can be padded with zero rows, which changes nothing"
         ) from error
-    if not _real(array):
+    kinds = (jnp.floating, jnp.integer, np.bool_)  # bfloat16 is floating to JAX only
+    real = any(jnp.issubdtype(array.dtype, kind) for kind in kinds)
+    if not real or array.ndim != 4 or array.shape[1] != 2 or 0 in array.shape:
         raise ValueError(
-            f"students of dtype {array.dtype}, not real: give [pairs, 2, m, d]"
-        )
-    if array.ndim != 4 or array.shape[1] != 2 or 0 in array.shape:
-        raise ValueError(
-            f"students of shape {list(array.shape)}: give [pairs, 2, m, d], two "
-            "students a pair, nothing empty"
+            f"students {array.dtype}{list(array.shape)}: give [pairs, 2, m, d], real "
+            "numbers, two students a pair, nothing empty"
         )
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
@@ -54,27 +52,8 @@ def checked(students: Students) -> np.ndarray:
     return array
 
 
-def require_teacher(k: int, students: np.ndarray) -> None:
-    """Raises ValueError unless a teacher of width k fits into students ``[..., d]``."""
-    d = students.shape[-1]
-    if not 1 <= k <= d:
-        raise ValueError(f"k={k}: give 1 <= k <= d = {d}")
-
-
-def _real(array: np.ndarray) -> bool:
-    """Whether an array holds real numbers; bfloat16 is floating to JAX only."""
-    kinds = (jnp.floating, jnp.integer, np.bool_)
-    return any(jnp.issubdtype(array.dtype, kind) for kind in kinds)
-
-
 def described(objective: str, value: ArrayLike, rounds: ArrayLike = 0) -> Info:
     """``Info`` of a batch from values ``[pairs]``."""
     value = np.asarray(value, np.float64)
     every = np.broadcast_to(np.asarray(rounds, np.int32), value.shape)
     return Info(objective, value, every)
-
-
-def weight_distance(students: np.ndarray, perm: np.ndarray) -> np.ndarray:
-    """Σᵢ |wᵢ - w'_{perm[i]}|², ``[pairs]``."""
-    second = np.take_along_axis(students[:, 1], perm[..., None], axis=1)
-    return np.sum(np.square(students[:, 0] - second), axis=(1, 2))

@@ -9,15 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lmc_jax.matching.contract import (
-    Info,
-    Perm,
-    Students,
-    checked,
-    described,
-    require_teacher,
-)
+from lmc_jax.matching.contract import Info, Perm, Students, checked, described
 from lmc_jax.matching.path import heights, inner_times, kernel, path_of
+from lmc_jax.students.two_layer import require_teacher
 
 WIDEST = 9  # m! permutations: 362,880
 CHUNK = 5040  # permutations at a time; divides m! from m = 7 on
@@ -44,9 +38,8 @@ def match_exhaustive(
       points: positions along the path, ends included, an odd number.
 
     Returns:
-      ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
-      is row ``perm[i]`` of it. Of equally good permutations the first in lexicographic
-      order, up to rounding.
+      ``(perm, info)`` as ``match_weights``. Of equally good permutations the first in
+      lexicographic order, up to rounding.
 
     Raises:
       ValueError: in one line, for wider students, another k, an unknown definition,
@@ -54,7 +47,7 @@ def match_exhaustive(
     """
     ts = inner_times(points, definition)
     students = checked(students)
-    require_teacher(k, students)
+    require_teacher(k, students.shape[-1])
     m = students.shape[2]
     if m > WIDEST:
         raise ValueError(f"m={m}: trying all m! permutations ends at m = {WIDEST}")

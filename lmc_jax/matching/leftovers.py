@@ -10,7 +10,6 @@ NumPy, float64.
 import numpy as np
 from numpy.typing import NDArray
 
-from lmc_jax.matching.types import LEFTOVERS
 from lmc_jax.students.mixed import Mixed
 
 Side = tuple[NDArray[np.float64], NDArray[np.int64]]  # norms and types, each [u]
@@ -49,11 +48,10 @@ def leftovers(rng: np.random.Generator, counts: NDArray[np.int64]) -> list[Side]
 
 
 def paired(rng: np.random.Generator, sides: list[Side], order: str) -> Mixed:
-    """Leftovers as partners ``[2, u]``, in one of the orders of ``LEFTOVERS``.
+    """Leftovers as partners ``[2, u]``, in one of the orders of ``types.LEFTOVERS``.
 
     Rows of a uniform minimum are in random order, so ``index`` pairs at random.
     """
-    assert order in LEFTOVERS
     rising = [np.argsort(norms) for norms, _ in sides]
     places = {
         "index": [rng.permutation(len(norms)) for norms, _ in sides],

@@ -9,16 +9,10 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.matching.contract import (
-    Info,
-    Perm,
-    Students,
-    checked,
-    described,
-    require_teacher,
-)
+from lmc_jax.matching.contract import Info, Perm, Students, checked, described
 from lmc_jax.matching.path import Path, heights, inner_times, kernel, path_of
 from lmc_jax.matching.types import align_types, match_types
+from lmc_jax.students.two_layer import require_teacher
 
 # A swap must take off this share of the barrier, and this much: less is rounding.
 LEAST_GAIN, NOISE = 1e-9, 1e-14
@@ -69,15 +63,15 @@ def match_refine(
       points: positions along the path, ends included, an odd number.
 
     Returns:
-      ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
-      is row ``perm[i]`` of it. The rounds are the swaps of the best descent.
+      ``(perm, info)`` as ``match_weights``. The rounds are the swaps of the best
+      descent.
 
     Raises:
       ValueError: as ``match_exhaustive``, except that m has no limit.
     """
     ts = inner_times(points, definition)
     students = checked(students)
-    require_teacher(k, students)
+    require_teacher(k, students.shape[-1])
     pairs, _, m, _ = students.shape
     start, _ = match_types(students, k)
     rng = np.random.default_rng(0)
@@ -199,11 +193,6 @@ def align_refined(pair: Array, k: int, *, m: ArrayLike | None = None) -> Array:
     """Permutation of one pair, refined on the midpoint; for use under ``jit``.
 
     As ``match_refine`` by default: from Algorithm 1 with opposed leftovers.
-
-    >>> first = jnp.array([[1.0, 0.0], [0.0, 0.4], [0.0, 0.6]])  # [m, d]
-    >>> pair = jnp.stack([first, first[jnp.array([2, 0, 1])]])
-    >>> jax.jit(align_refined, static_argnums=1)(pair, 2).tolist()
-    [1, 2, 0]
 
     Args:
       pair: students ``[2, rows, d]``; rows from ``m`` on must be zero, stay in place.

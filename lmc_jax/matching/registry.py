@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 from jax import Array
 
-from lmc_jax.matching.assignment import match_activations, match_weights
+from lmc_jax.matching.assignment import (
+    match_activations,
+    match_identity,
+    match_weights,
+)
 from lmc_jax.matching.contract import Info, Perm
-from lmc_jax.matching.identity import match_identity
 from lmc_jax.matching.refine import align_refined, match_refine
 from lmc_jax.matching.types import align_types, match_types
 

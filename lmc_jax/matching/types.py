@@ -8,16 +8,10 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from lmc_jax.matching.contract import (
-    Info,
-    Perm,
-    Students,
-    checked,
-    described,
-    require_teacher,
-)
+from lmc_jax.matching.contract import Info, Perm, Students, checked, described
 from lmc_jax.numerics import safe_norm
 from lmc_jax.students.minima import counts, types
+from lmc_jax.students.two_layer import require_teacher
 
 LEFTOVERS = ("index", "sorted", "opposed")
 
@@ -43,24 +37,16 @@ def match_types(
       leftovers: one of ``LEFTOVERS``.
 
     Returns:
-      ``(perm, info)``; perm int32 ``[pairs, m]``: row i of an aligned second student
-      is row ``perm[i]`` of it.
+      ``(perm, info)`` as ``match_weights``.
 
     Raises:
       ValueError: in one line, for unknown leftovers, another k, and as
         ``match_weights``.
     """
-    _require_known(leftovers)
     students = checked(students)
-    require_teacher(k, students)
+    require_teacher(k, students.shape[-1])
     perm, matched = _matched(students, k, leftovers)
     return np.asarray(perm), described("overlap", matched)
-
-
-def _require_known(leftovers: str) -> None:
-    if leftovers not in LEFTOVERS:
-        known = ", ".join(LEFTOVERS)
-        raise ValueError(f"unknown leftovers {leftovers!r}: choose one of {known}")
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -113,7 +99,9 @@ def align_types(
     Raises:
       ValueError: for unknown leftovers.
     """
-    _require_known(leftovers)
+    if leftovers not in LEFTOVERS:
+        known = ", ".join(LEFTOVERS)
+        raise ValueError(f"unknown leftovers {leftovers!r}: choose one of {known}")
     rows = jnp.arange(pair.shape[1], dtype=jnp.int32)
     kinds = types(pair, k)  # [2, m]
     norms = safe_norm(pair)  # [2, m]

@@ -74,7 +74,7 @@ def advance(
       limit: steps after which the run is ``EXHAUSTED``.
       batch: fresh inputs x ~ N(0, I_d) a step; 0 for the gradient of the population
         loss.
-      key: step s draws its inputs from ``fold_in(key, s)``; not used with batch 0.
+      key: of a batch; step s draws its inputs from ``fold_in(key, s)``.
       d: input dimension, by default all columns of ``run.W``. Columns beyond are
         padding, zero, and stay zero.
 
@@ -82,20 +82,14 @@ def advance(
       The new state. A step whose weights are not finite or exceed ``NORM_BOUND`` in
       Frobenius norm is not taken: the run is ``DIVERGED`` and its ``step`` counts
       the updates before.
-
-    Raises:
-      ValueError: for k > d, or a batch without a key.
     """
     columns = run.W.shape[1]
     d = columns if d is None else d
-    if k > d:
-        raise ValueError(f"k={k} > d={d}: the teacher's k neurons need d >= k")
 
     def gradient(W, step):
         if not batch:
             return two_layer.gradient(W, k)
-        if key is None:
-            raise ValueError(f"batch={batch}: give the key of its inputs")
+        assert key is not None, "a batch needs the key of its inputs"
         x = jax.random.normal(jax.random.fold_in(key, step), (batch, d), W.dtype)
         return two_layer.sampled_gradient(W, jnp.pad(x, ((0, 0), (0, columns - d))), k)
 
@@ -130,14 +124,8 @@ def check(run: Run, loss: Array, tolerance: ArrayLike, hold: int = 1) -> Run:
     >>> STATUS[run.status], STATUS[check(run, 1e-9, 1e-6, hold=2).status]
     ('running', 'converged')
 
-    Args:
-      run: state, running or not.
-      loss: population loss of ``run.W``, a scalar.
-      tolerance: a loss below it counts.
-      hold: looks in a row that must find one.
-
-    Returns:
-      The state with ``status`` and ``held`` brought up to date.
+    Takes the population loss of ``run.W``, a scalar, which counts below ``tolerance``;
+    returns the state with ``status`` and ``held`` brought up to date.
     """
     open_ended = (run.status == RUNNING) | (run.status == EXHAUSTED)
     held = jnp.where(loss < tolerance, run.held + 1, 0)

@@ -12,11 +12,7 @@ from lmc_jax.numerics import safe_norm
 def overlap(counts: Array) -> Array:
     """Overlap of two students: Σⱼ min(nⱼ, n'ⱼ) (paper, Definition 4).
 
-    Args:
-      counts: neurons of each type, ``[..., 2, k]``.
-
-    Returns:
-      ``[...]``; divide by m for the proportion.
+    Takes neurons of each type ``[..., 2, k]``; returns ``[...]``, m times the share.
     """
     return jnp.sum(jnp.min(counts, axis=-2), axis=-1)
 

@@ -20,7 +20,6 @@ def sample(
     *,
     alpha: float = 1.0,
     size: int | None = None,
-    dtype=jnp.float64,
 ) -> Array:
     """A global minimum drawn from the uniform model (paper, Assumption 3, Lemma 8).
 
@@ -38,10 +37,9 @@ def sample(
       d: input dimension, d >= k.
       alpha: concentration α > 0 of the norms within a type, ∞ allowed.
       size: rows of the result (default m); rows from m on are zero.
-      dtype: of the result.
 
     Returns:
-      ``[size, d]``, not checked: give m >= k and d >= k.
+      Float64 ``[size, d]``, not checked: give m >= k and d >= k.
     """
     rows = int(m) if size is None else size
     type_key, order_key, norm_key = jax.random.split(key, 3)
@@ -50,20 +48,19 @@ def sample(
         row < k, row, jax.random.randint(type_key, (rows,), 0, k, jnp.int32)
     )
     if alpha == jnp.inf:
-        log_mass = jnp.zeros((rows,), dtype)
+        log_mass = jnp.zeros(rows)
     elif alpha == 1:
-        mass = jax.random.exponential(norm_key, (rows,), dtype)
-        # A draw is exactly 0 once in 2²³ in float32.
-        log_mass = jnp.log(jnp.maximum(mass, jnp.finfo(dtype).tiny))
+        mass = jax.random.exponential(norm_key, (rows,))
+        log_mass = jnp.log(jnp.maximum(mass, jnp.finfo(mass.dtype).tiny))  # may be 0
     else:
-        log_mass = jax.random.loggamma(norm_key, alpha, (rows,), dtype)
+        log_mass = jax.random.loggamma(norm_key, alpha, (rows,))
     member = (kind == jnp.arange(k, dtype=jnp.int32)[:, None]) & (row < m)  # [k, rows]
     # Relative to the largest of the type: small α draws beyond the range of exp.
     largest = jnp.max(jnp.where(member, log_mass, -jnp.inf), axis=1)
     mass = jnp.where(row < m, jnp.exp(log_mass - largest[kind]), 0)
     norms = mass / jnp.sum(jnp.where(member, mass, 0), axis=1)[kind]
     draws = jnp.where(row < m, jax.random.uniform(order_key, (rows,)), jnp.inf)
-    W = jax.nn.one_hot(kind, d, dtype=dtype) * norms[:, None]
+    W = jax.nn.one_hot(kind, d, dtype=norms.dtype) * norms[:, None]
     return W[jnp.argsort(draws)]
 
 
@@ -105,12 +102,7 @@ def off_axis_share(W: Array, k: int) -> Array:
     >>> off_axis_share(jnp.array([[3.0, 0.0], [0.0, -4.0]]), 2).item()
     0.64
 
-    Args:
-      W: ``[..., m, d]``.
-      k: teacher width.
-
-    Returns:
-      ``[...]``, dtype of ``W``; 0 for the zero student.
+    Takes ``[..., m, d]``; returns ``[...]``, dtype of ``W``; 0 for the zero student.
     """
     on_axis = jnp.sum(jnp.square(jax.nn.relu(jnp.max(W[..., :k], axis=-1))), axis=-1)
     total = jnp.sum(jnp.square(W), axis=(-2, -1))
@@ -126,12 +118,8 @@ def distance(W: Array, k: int) -> Array:
     >>> distance(jnp.array([[0.5, 0.0], [0.5, 0.0], [0.0, 1.3]]), 2).round(6).item()
     0.3
 
-    Args:
-      W: ``[m, d]``.
-      k: teacher width.
-
-    Returns:
-      Scalar, dtype of ``W``; ∞ when some type has no neuron, as always for m < k.
+    Takes ``[m, d]``; returns a scalar, dtype of ``W``; ∞ when some type has no neuron,
+    as always for m < k.
     """
     kind = types(W, k)
     parts = jnp.max(W[:, :k], axis=-1)  # component along the type

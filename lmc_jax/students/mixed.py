@@ -38,13 +38,8 @@ def mixed(pair: Array, perm: Array, k: int) -> Mixed:
 
     A neuron whose partner is zero stays on its axis, and is not mixed.
 
-    Args:
-      pair: global minima ``[2, m, d]``.
-      perm: permutation ``[m]``: row ``perm[i]`` of the second is partner of row i.
-      k: teacher width.
-
-    Returns:
-      m pairs, those that do not mix with mass 0.
+    Takes global minima ``[2, m, d]`` and a permutation ``[m]``: row ``perm[i]`` of the
+    second is partner of row i. Returns m pairs, those that do not mix with mass 0.
     """
     aligned = jnp.stack([pair[0], pair[1][perm]])
     kinds = types(aligned, k)  # [2, m], k for zero neurons

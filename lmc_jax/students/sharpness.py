@@ -15,32 +15,20 @@ from jax import Array
 from lmc_jax.numerics import unit
 from lmc_jax.students.two_layer import gradient
 
-
-def hessian_vector(W: Array, V: Array, k: int) -> Array:
-    """Hessian of the population loss at W, applied to V: a Jacobian-vector product.
-
-    A zero neuron has no block, for the loss has a kink there: at zero rows of W rows
-    of V are ignored, and rows of the result are zero.
-
-    Args:
-      W: ``[..., m, d]``, d >= k.
-      V: shape and dtype of ``W``.
-      k: teacher width.
-
-    Returns:
-      Shape and dtype of ``W``.
-    """
-    return jax.jvp(functools.partial(gradient, k=k), (W,), (V,))[1]
+# Hessian-vector products. They give minima to rounding, and far from them, where many
+# eigenvalues are close, at least 6 digits at m = 400.
+ITERATIONS = 64
 
 
-def sharpness(W: Array, k: int, *, iterations: int = 64) -> Array:
+def sharpness(W: Array, k: int) -> Array:
     """Algebraically largest eigenvalue λ_max of the Hessian of the population loss.
 
-    The most positive, not the largest in size: away from minima there are negative
-    ones. At least ½ if any neuron is nonzero: the curvature along any single neuron
-    (norms from 1e-150 to 1e100; shorter ones may count as zero, longer ones give NaN).
-    The residual of f adds a term that grows as a neuron shrinks: near a minimum with a
-    neuron shorter than 1e-10 the rounding of the weights decides it.
+    Not the largest in size: away from minima there are negative ones. A zero neuron has
+    no block, for the loss has a kink there. At least ½ if any neuron is nonzero: the
+    curvature along any single neuron (norms from 1e-150 to 1e100; shorter ones may
+    count as zero, longer ones give NaN). The residual of f adds a term that grows
+    as a neuron shrinks: near a minimum with a neuron shorter than 1e-10 the rounding of
+    the weights decides it.
 
     Lanczos iteration from a fixed random direction. Vectors are not orthogonalised
     again: rounding adds copies of eigenvalues found already, and the largest is the
@@ -50,10 +38,8 @@ def sharpness(W: Array, k: int, *, iterations: int = 64) -> Array:
     zero neurons add, eigenvalues 0 among them, is not above the largest.
 
     Args:
-      W: ``[m, d]``, d >= k.
-      k: teacher width.
-      iterations: Hessian-vector products, static. 64 give minima to rounding, and far
-        from them, where many eigenvalues are close, at least 6 digits at m = 400.
+      W: ``[m, d]``.
+      k: teacher width, at most d.
 
     Returns:
       Scalar, dtype of ``W``; 0 if all rows are zero, NaN if some are not finite.
@@ -64,13 +50,14 @@ def sharpness(W: Array, k: int, *, iterations: int = 64) -> Array:
 
     def step(carry, _):
         previous, vector, coupling = carry
-        image = hessian_vector(W, vector, k) - coupling * previous
+        product = jax.jvp(functools.partial(gradient, k=k), (W,), (vector,))[1]
+        image = product - coupling * previous
         value = jnp.sum(vector * image)
         following, coupling = _normalised(image - value * vector)
         return (vector, following, coupling), (value, coupling)
 
     first = (jnp.zeros_like(W), vector, jnp.zeros((), W.dtype))
-    _, (values, couplings) = jax.lax.scan(step, first, length=iterations)
+    _, (values, couplings) = jax.lax.scan(step, first, length=ITERATIONS)
     return _largest_eigenvalue(values, couplings[:-1])
 
 

@@ -51,29 +51,10 @@ def init(
     )
 
 
-def student(W: Array, x: Array) -> Array:
-    """f(x; W) = Σᵢ relu(wᵢ·x).
-
-    Args:
-      W: ``[m, d]``, one neuron a row.
-      x: inputs ``[n, d]``.
-
-    Returns:
-      ``[n]``.
-    """
-    return jnp.sum(jax.nn.relu(matmul(x, W.T)), axis=-1)
-
-
-def teacher(x: Array, k: int) -> Array:
-    """f*(x) = Σ_{j<k} relu(x_j) for inputs ``[n, d]``, k <= d; returns ``[n]``."""
-    return jnp.sum(jax.nn.relu(x[:, :k]), axis=-1)
-
-
-def require_teacher(W: Array, k: int) -> None:
-    """Raises ValueError unless a teacher of width k fits students ``[..., d]``."""
-    d = W.shape[-1]
-    if k > d:
-        raise ValueError(f"k={k} > d={d}: the teacher's k neurons need d >= k")
+def require_teacher(k: int, d: int) -> None:
+    """Raises ValueError unless a teacher of width k fits into d dimensions."""
+    if not 1 <= k <= d:
+        raise ValueError(f"k={k}: give 1 <= k <= d = {d}")
 
 
 def loss(W: Array, k: int) -> Array:
@@ -85,16 +66,16 @@ def loss(W: Array, k: int) -> Array:
     is reported. Differentiable everywhere.
 
     Args:
-      W: ``[..., m, d]``, d >= k.
+      W: ``[..., m, d]``.
       k: teacher width.
 
     Returns:
       ``[...]``, dtype of ``W``.
 
     Raises:
-      ValueError: for k > d.
+      ValueError: unless 1 <= k <= d.
     """
-    require_teacher(W, k)
+    require_teacher(k, W.shape[-1])
     directions, norms = unit(W)
     gram = relu_kernel(matmul(directions, jnp.swapaxes(directions, -1, -2)))
     cross = relu_kernel(directions[..., :k])
@@ -115,16 +96,16 @@ def gradient(W: Array, k: int) -> Array:
     shorter than 1e10 (1e140).
 
     Args:
-      W: ``[..., m, d]``, d >= k.
+      W: ``[..., m, d]``.
       k: teacher width.
 
     Returns:
       ``[..., m, d]``, dtype of ``W``.
 
     Raises:
-      ValueError: for k > d.
+      ValueError: unless 1 <= k <= d.
     """
-    require_teacher(W, k)
+    require_teacher(k, W.shape[-1])
     directions, norms, alive = _rows(W)
     cosine = matmul(directions, jnp.swapaxes(directions, -1, -2))
     # One long axis: XLA on CPU does not vectorise over the few columns of a matrix.
@@ -167,6 +148,7 @@ def sampled_gradient(W: Array, x: Array, k: int) -> Array:
     Unbiased for ``gradient`` when x ~ N(0, I); relu'(0) = 0.
     """
     pre = matmul(x, W.T)  # [n, m]
-    residual = jnp.sum(jax.nn.relu(pre), axis=-1) - teacher(x, k)
+    residual = jnp.sum(jax.nn.relu(pre), axis=-1)
+    residual = residual - jnp.sum(jax.nn.relu(x[:, :k]), axis=-1)
     gates = (pre > 0).astype(W.dtype)
     return matmul((gates * residual[:, None]).T, x) / x.shape[0]

@@ -5,8 +5,8 @@ student, k of the teacher, n the numbers of neurons of each type. The *uniform m
 is the paper's Assumption 3: ``n = 1 + Multinomial(m - k, 1/k)``, and in each type the
 norms are uniform on the simplex. NumPy and SciPy, float64.
 
-Throughout k is an integer >= 1, widths m are integers >= k unless called real, and an
-argument outside its stated range raises ValueError.
+Widths m < k or k < 1 raise ValueError; other arguments are taken as they are, unless
+it is said.
 """
 
 from lmc_jax.theory.barrier import (

@@ -4,30 +4,18 @@ import numpy as np
 import scipy  # its parts load when first used
 from numpy.typing import ArrayLike, NDArray
 
-from lmc_jax.theory.arguments import (
-    Floats,
-    count_distribution,
-    over_widths,
-    require,
-    whole,
-)
-from lmc_jax.theory.overlap import expected_overlap
+from lmc_jax.theory.overlap import Floats, expected_overlap, over_widths
 
 
 def spacing_order_statistics(n: int) -> Floats:
     """Expected norms of the n neurons of one type, largest first (Lemma 8).
 
-    E a₍ⱼ₎ = (1/n) Σ_{i=j}^{n} 1/i for n normalised Exp(1) draws (Rényi 1953).
+    E a₍ⱼ₎ = (1/n) Σ_{i=j}^{n} 1/i for n normalised Exp(1) draws (Rényi 1953). Takes
+    n >= 1; returns ``[n]``, falling, with sum 1.
 
     >>> spacing_order_statistics(2).tolist()
     [0.75, 0.25]
-
-    Takes an integer n >= 1; returns ``[n]``, falling, with sum 1.
-
-    Raises:
-      ValueError: for n < 1, or not an integer.
     """
-    require(whole(n) & (n >= 1), n, "number of neurons n must be an integer >= 1")
     return np.cumsum(1 / np.arange(n, 0, -1))[::-1] / n
 
 
@@ -36,27 +24,18 @@ def expected_certificate(m: ArrayLike, k: int) -> Floats:
 
     Let ρ be half the mass of each type that a matching of equal types leaves unmatched
     in two global minima, both added, and K = ½ on the diagonal and 1/2π off it. Then
-    L((W + W')/2) <= ½ ρᵀ K ρ for every such pair: the residual is Σⱼ ρⱼ relu(xⱼ) less
-    the leftover neurons, which lie between 0 and that sum by convexity of relu. Here
+    L((W + W')/2) <= ½ ρᵀ K ρ for every such pair (`students.mixed.certificate`). Here
     the matching is Algorithm 1's, which leaves the (n - n')₊ smallest of the n neurons
     of a type. Falls like m⁻² for m ≫ k, faster than the O(m^-½) of Theorem 6.
 
     >>> expected_certificate([5, 10, 50], 5).round(4).tolist()
     [0.0, 0.0307, 0.005]
 
-    Args:
-      m: widths ``[...]``, integers >= k.
-      k: teacher width.
-
-    Returns:
-      ``[...]``, float64.
-
-    Raises:
-      ValueError: for m < k, or m or k that is not an integer.
+    Takes integers m ``[...]``; returns ``[...]``.
     """
 
     def at_width(width: int) -> float:
-        n, p = count_distribution(width, k)
+        n, p = _count_distribution(width, k)
         mean, square = _leftover_moments(n)  # [n, n']
         # Joint distribution of the counts of two types; given them, masses of different
         # types are independent.
@@ -83,18 +62,18 @@ def certificate_rate(m: ArrayLike, k: int) -> Floats:
     >>> certificate_rate([5, 10, 50], 5).round(4).tolist()
     [0.0, 0.1607, 0.0644]
 
-    Args:
-      m: widths ``[...]``, integers >= k.
-      k: teacher width.
-
-    Returns:
-      ``[...]``, float64.
-
-    Raises:
-      ValueError: for m < k, or m or k that is not an integer.
+    Takes integers m ``[...]``; returns ``[...]``.
     """
     unmatched = 1 - expected_overlap(m, k)
     return unmatched**2 * (k / 2 + k * (k - 1) / (2 * np.pi)) / 2
+
+
+def _count_distribution(m: int, k: int) -> tuple[NDArray[np.int64], Floats]:
+    """Counts n [S] of one type and their probabilities p [S], p <= 1e-18 left out."""
+    n = np.arange(1, m - k + 2)
+    p = scipy.stats.binom.pmf(n - 1, m - k, 1 / k)
+    kept = p > 1e-18
+    return n[kept], p[kept]
 
 
 def _leftover_moments(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -1,10 +1,12 @@
 """Overlap of two minima of the uniform model: exact, by the central limit, k → ∞."""
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy  # its parts load when first used
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from lmc_jax.theory.arguments import Floats, over_widths, require, whole, widths
+Floats = NDArray[np.float64]
 
 CLT_MINIMUM_RATIO = 2.0
 """m/k at which `expected_overlap_clt` is smallest, for every k >= 2 (Theorem 5)."""
@@ -17,6 +19,21 @@ minimum solves I₀(2λ) = λ I₁(2λ).
 """
 
 
+def widths(m: ArrayLike, k: int) -> Floats:
+    """Widths m ``[...]`` as float64; raises ValueError unless m >= k >= 1."""
+    values = np.asarray(m, np.float64)
+    least = np.min(values, initial=np.inf)
+    if not 1 <= k <= least:
+        raise ValueError(f"width m={least:g}, teacher width k={k}: give m >= k >= 1")
+    return values
+
+
+def over_widths(function: Callable[[int], float], m: ArrayLike, k: int) -> Floats:
+    """The function of a width at each of the widths m ``[...]``."""
+    each = widths(m, k).astype(np.int64)
+    return np.vectorize(function, otypes=[np.float64])(each)[()]
+
+
 def expected_overlap(m: ArrayLike, k: int) -> Floats:
     """Expected overlap proportion of the uniform model, exact (Definition 4).
 
@@ -26,11 +43,8 @@ def expected_overlap(m: ArrayLike, k: int) -> Floats:
     >>> expected_overlap([5, 11, 50], 5).round(4).tolist()
     [1.0, 0.7606, 0.8495]
 
-    Takes integers m ``[...]`` >= k; returns ``[...]``, 1 for m = k and for k = 1. To
-    1e-12 up to m = 10^6, where 1 - E has six digits; to 1e-9 at 10^7.
-
-    Raises:
-      ValueError: for m < k, or m or k that is not an integer.
+    Takes integers m ``[...]``; returns ``[...]``, 1 for m = k and for k = 1. To 1e-12
+    up to m = 10^6, where 1 - E has six digits; to 1e-9 at 10^7.
     """
 
     def at_width(width: int) -> float:
@@ -49,17 +63,12 @@ def expected_overlap_clt(m: ArrayLike, k: int) -> Floats:
     """Central-limit form of the expected overlap: 1 - √((m - k)(k - 1)/π) / m.
 
     The paper's approximation (Theorem 5, Appendix A.1), smallest at m = 2k, where it
-    tends to 1 - 1/(2√π) ≈ 0.7179 as k → ∞.
+    tends to 1 - 1/(2√π) ≈ 0.7179 as k → ∞. Takes real m ``[...]``; returns ``[...]``.
 
     >>> expected_overlap_clt([5, 10, 50], 5).round(4).tolist()
     [1.0, 0.7477, 0.8486]
-
-    Takes real m ``[...]`` >= k; returns ``[...]``.
-
-    Raises:
-      ValueError: for m < k or not finite.
     """
-    m = widths(m, k, integer=False)
+    m = widths(m, k)
     return 1 - np.sqrt((m - k) * (k - 1) / np.pi) / m
 
 
@@ -75,12 +84,8 @@ def expected_overlap_limit(ratio: ArrayLike) -> Floats:
 
     Takes ratios m/k ``[...]`` in [1, 1e8], beyond which SciPy's Bessel functions end;
     returns ``[...]``.
-
-    Raises:
-      ValueError: for a ratio outside [1, 1e8].
     """
     ratio = np.asarray(ratio, np.float64)
-    require((ratio >= 1) & (ratio <= 1e8), ratio, "ratio m/k must be in [1, 1e8]")
     excess = ratio - 1
     half_gap = excess * (
         scipy.special.ive(0, 2 * excess) + scipy.special.ive(1, 2 * excess)
@@ -96,11 +101,7 @@ def overlap_minimum(k: int) -> int:
 
     Takes k >= 2 (for k = 1 the overlap is 1 at every width); returns the smallest such
     width (for k = 2 both 4 and 5 are).
-
-    Raises:
-      ValueError: for k < 2, or not an integer.
     """
-    require(whole(k) & (k >= 2), k, "teacher width k must be an integer >= 2 here")
     # The overlap falls and then rises in m (Appendix A.1): bisect on its increments.
     low, high = k, 4 * k
     while low < high:

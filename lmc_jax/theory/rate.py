@@ -14,7 +14,7 @@ import numpy as np
 import scipy  # its parts load when first used
 from numpy.typing import ArrayLike, NDArray
 
-from lmc_jax.theory.arguments import Floats, require, whole, widths
+from lmc_jax.theory.overlap import Floats, widths
 
 
 class Law(NamedTuple):
@@ -40,10 +40,8 @@ def certificate_law(k: int) -> Law:
     >>> round(law.limit, 4), round(law.correction, 3)
     (0.4944, 1.235)
 
-    Raises:
-      ValueError: unless k is an integer of at least 2.
+    Takes k >= 2.
     """
-    require(whole(k) & (k >= 2), k, "teacher width k must be an integer >= 2")
     cosine = -1 / (k - 1)  # correlation of two δ
     odd = math.sqrt(2 / math.pi)
     share = k / (k - 1)
@@ -68,18 +66,12 @@ def barrier_limit(leftovers: str) -> float:
 
     >>> [round(barrier_limit(name), 6) for name in ("sorted", "index", "opposed")]
     [0.068134, 0.041208, 0.025616]
-
-    Raises:
-      ValueError: for another order.
     """
-    forms = {
+    form = {
         "sorted": lambda s, c: s / 2,
         "index": lambda s, c: s / 2 - s**2 / (6 * c),
         "opposed": lambda s, c: s * c / (2 * (s + c)),
-    }
-    if leftovers not in forms:
-        raise ValueError(f"unknown leftovers {leftovers!r}: give one of {list(forms)}")
-    form = forms[leftovers]
+    }[leftovers]
     square = lambda angle: form(math.sin(angle), math.cos(angle)) ** 2  # noqa: E731
     return 6 / math.pi * float(scipy.integrate.quad(square, 0, math.pi / 4)[0])
 
@@ -103,9 +95,6 @@ def expected_count_forms(m: int, k: int) -> Floats:
 
     >>> expected_count_forms(7, 2).tolist()
     [35.0, 35.0]
-
-    Raises:
-      ValueError: for m < k, or m or k that is not an integer.
     """
     trials = float(widths(m, k)) - k
 

@@ -16,9 +16,7 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lmc_jax.theory.arguments import require, whole
-
-Floats = NDArray[np.float64]
+from lmc_jax.theory.overlap import Floats
 
 # E[xⁿ] and E[xⁿ 1{x > 0}] of x ~ N(0, 1), n = 0, ..., 4.
 MOMENTS = np.array(
@@ -50,23 +48,18 @@ def sgd_critical_learning_rate(counts: ArrayLike, d: int, batch: ArrayLike) -> F
       Shape of ``batch``, float64. The cost grows with the number of different counts.
 
     Raises:
-      ValueError: for counts or d out of their range, or B < 1.
+      ValueError: in one line, for d < k, or B < 1.
     """
-    n = np.asarray(counts, np.float64)
-    if n.ndim != 1 or n.size == 0:
-        raise ValueError(f"counts must be [k] with k >= 1, got {list(n.shape)}")
-    require((n >= 1) & whole(n), n, "counts must be integers >= 1")
-    require(whole(d) & (d >= n.size), d, f"d must be an integer >= k = {n.size}")
-    sizes = np.asarray(batch, np.float64)
-    require(sizes >= 1, sizes, "batch must be >= 1")
-    sums, squares, fourth = _operators(tuple(np.sort(n).tolist()), int(d))
+    n = np.sort(np.asarray(counts, np.float64))
+    if d < n.size:
+        raise ValueError(f"d={d}: give d >= k = {n.size}")
+    if np.min(batch) < 1:
+        raise ValueError(f"batch={np.min(batch):g}: give at least 1")
+    sums, squares, fourth = _operators(tuple(n.tolist()), d)
     relative = np.linalg.solve(sums, np.stack([squares, fourth]))
-    share = 1 / sizes[..., None, None]
+    share = 1 / np.asarray(batch, np.float64)[..., None, None]
     spectra = np.linalg.eigvals((1 - share) * relative[0] + share * relative[1])
     return (1 / np.abs(spectra).max(axis=-1))[()]
-
-
-# Parts.
 
 
 @functools.lru_cache

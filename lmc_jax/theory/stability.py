@@ -1,8 +1,6 @@
 """Linear stability: which global minima gradient descent can stay at (Section 5).
 
-Predictions without free parameters, conventions as in ``theory``: the loss is
-``½ E[(f - f*)²]`` with inputs ``x ~ N(0, I)``, and an argument outside its stated range
-raises ValueError. NumPy and SciPy, float64.
+Conventions as in ``theory``.
 """
 
 import functools
@@ -11,9 +9,7 @@ import numpy as np
 import scipy  # its parts load when first used
 from numpy.typing import ArrayLike, NDArray
 
-from lmc_jax.theory.arguments import require, widths
-
-Floats = NDArray[np.float64]
+from lmc_jax.theory.overlap import Floats, widths
 
 ROUNDING = 1e-14  # of a largest stable learning rate, which is stable itself
 
@@ -32,16 +28,9 @@ def gauss_newton_sharpness(counts: ArrayLike) -> Floats:
     >>> gauss_newton_sharpness([[3, 3], [5, 1]]).round(3).tolist()
     [2.727, 2.855]
 
-    Args:
-      counts: ``[..., k]`` nonzero neurons of each type, >= 0.
-
-    Returns:
-      ``[...]``, float64; 0 for no neurons.
-
-    Raises:
-      ValueError: for counts that are negative, not finite, or none.
+    Takes counts ``[..., k]`` >= 0 of nonzero neurons; returns ``[...]``, 0 for none.
     """
-    n = _counts(counts)
+    n = np.asarray(counts, np.float64)
     rows = np.sort(n, axis=-1).reshape(-1, n.shape[-1])
     sharpness = [_sharpness(tuple(row)) for row in rows.tolist()]
     return np.asarray(sharpness, np.float64).reshape(n.shape[:-1])[()]
@@ -56,11 +45,7 @@ def balanced_sharpness(k: int) -> float:
 
     >>> round(balanced_sharpness(5), 4)
     1.7911
-
-    Raises:
-      ValueError: for k < 1, or not an integer.
     """
-    widths(k, k)
     own, other = 1 / 2 + (k - 1) / (2 * np.pi), k / 4 + 1 / (2 * np.pi)
     return (own + other + float(np.hypot(own - other, np.sqrt(k - 1) / 2))) / 2
 
@@ -72,9 +57,6 @@ def balanced_counts(m: ArrayLike, k: int) -> NDArray[np.int64]:
     [[2, 2, 2], [3, 3, 2]]
 
     Takes widths ``[...]`` >= k; returns ``[..., k]``.
-
-    Raises:
-      ValueError: for m < k, or not an integer.
     """
     each = widths(m, k).astype(np.int64)[..., None]
     return each // k + (np.arange(k) < each % k)
@@ -90,11 +72,8 @@ def critical_learning_rate(m: ArrayLike, k: int) -> Floats:
     [5.583, 5.583]
 
     Takes real m ``[...]`` >= k; returns ``[...]``.
-
-    Raises:
-      ValueError: for m < k or not finite.
     """
-    return 2 * k / (widths(m, k, integer=False) * balanced_sharpness(k))
+    return 2 * k / (widths(m, k) * balanced_sharpness(k))
 
 
 def zero_fraction_bound(lr: ArrayLike, m: ArrayLike, k: int) -> Floats:
@@ -106,18 +85,10 @@ def zero_fraction_bound(lr: ArrayLike, m: ArrayLike, k: int) -> Floats:
     >>> zero_fraction_bound([0.5, 0.8], 10, 5).round(3).tolist()
     [0.0, 0.302]
 
-    Args:
-      lr: learning rates η > 0, broadcast with ``m``.
-      m: widths, real m >= k.
-      k: teacher width.
-
-    Returns:
-      Common shape of ``lr`` and ``m``, in [0, 1].
-
-    Raises:
-      ValueError: for η <= 0, or m < k.
+    Takes learning rates η > 0 and real widths m >= k, which broadcast; returns their
+    common shape.
     """
-    return np.maximum(0, 1 - critical_learning_rate(m, k) / _learning_rates(lr))
+    return np.maximum(0, 1 - critical_learning_rate(m, k) / np.asarray(lr))
 
 
 def zero_fraction(lr: ArrayLike, m: int, k: int) -> Floats:
@@ -128,24 +99,12 @@ def zero_fraction(lr: ArrayLike, m: int, k: int) -> Floats:
     >>> zero_fraction([0.5, 0.8], 10, 5).tolist()
     [0.0, 0.4]
 
-    Args:
-      lr: learning rates η > 0, any shape.
-      m: width, m >= k.
-      k: teacher width.
-
-    Returns:
-      Shape of ``lr``; nan where even n = (1, ..., 1) is unstable.
-
-    Raises:
-      ValueError: for η <= 0, m < k, or m that is not an integer.
+    Takes learning rates η > 0 of any shape; returns that shape, NaN where even
+    n = (1, ..., 1) is unstable.
     """
-    lr = _learning_rates(lr)
     limits = _limits(int(widths(m, k)), k)
-    stable = np.searchsorted(-limits * (1 + ROUNDING), -lr, side="right")
+    stable = np.searchsorted(-limits * (1 + ROUNDING), -np.asarray(lr), side="right")
     return np.where(stable > 0, 1 - (k - 1 + stable) / m, np.nan)[()]
-
-
-# Parts.
 
 
 @functools.lru_cache
@@ -193,17 +152,3 @@ def _sharpness(counts: tuple[float, ...]) -> float:
     # by Cauchy-Schwarz.
     low, high = 3 / 8 + 1 / (4 * np.pi), n.sum()
     return scale * scipy.optimize.brentq(excess, low, high, xtol=1e-15, rtol=1e-15)
-
-
-def _counts(counts: ArrayLike) -> Floats:
-    n = np.asarray(counts, np.float64)
-    if n.ndim == 0 or n.shape[-1] == 0:
-        raise ValueError(f"counts must be [..., k] with k >= 1, got {list(n.shape)}")
-    require((n >= 0) & np.isfinite(n), n, "counts must be >= 0")
-    return n
-
-
-def _learning_rates(lr: ArrayLike) -> Floats:
-    rates = np.asarray(lr, np.float64)
-    require(rates > 0, rates, "learning rate must be > 0")
-    return rates

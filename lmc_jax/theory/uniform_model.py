@@ -9,7 +9,8 @@ import numpy as np
 import scipy  # its parts load when first used
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from lmc_jax.theory.overlap import Floats
+
 Integers = NDArray[np.integer]
 
 DRAWS = 400  # resamples of an interval, simulations of a limit

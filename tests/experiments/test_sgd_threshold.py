@@ -37,10 +37,10 @@ def test_rates_are_in_units_of_each_threshold():
         ("--lr=0.1", "--lr: give rates in units of the threshold, as --scan"),
         ("--lr_times_m=2", "--lr_times_m: give rates in units"),
         ("--source=uniform", "unknown 'uniform', choose among gd, sgd"),
-        ("--k=5 --m=4", "width m must be an integer >= k = 5, got 4"),
-        ("--k=5 --d=4", "d must be an integer >= k = 5, got 4"),
+        ("--k=5 --m=4", "width m=4, teacher width k=5: give m >= k >= 1"),
+        ("--k=5 --d=4", "d=4: give d >= k = 5"),
         ("--k=5 --m=5", "--m=5: no minimum is stable at --raised=1.05"),
-        ("--batch=0", "batch must be >= 1, got 0"),
+        ("--batch=0", "batch=0: give at least 1"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(asked, line, tmp_path):

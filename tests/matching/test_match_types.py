@@ -5,16 +5,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lmc_jax.matching import LEFTOVERS, align_types, match_types, match_weights
 from lmc_jax.paths import barrier, times
 from lmc_jax.students import minima, two_layer
 
-PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 ROWS, D = 12, 5
 COUNT = 60  # of pairs in one call, everywhere: compiled once
 
@@ -85,27 +81,6 @@ def test_equals_plain_algorithm(k, leftovers, dtype):
             assert perm.tolist() == plain(pair, k, leftovers, m)
 
 
-@PROPERTY
-@given(
-    st.integers(0, 2**32 - 1), st.sampled_from(LEFTOVERS), st.booleans(), st.booleans()
-)
-def test_is_a_permutation_that_keeps_the_function(seed, leftovers, tied, swapped):
-    rng = np.random.default_rng(seed)
-    pairs, widths = random_pairs(rng, COUNT, 3, float, tied)
-    pairs = pairs[:, ::-1] if swapped else pairs
-    found = np.asarray(matcher(3, leftovers)(pairs, widths))
-    np.testing.assert_array_equal(np.sort(found, axis=1), np.arange(ROWS) + 0 * found)
-    x = rng.normal(size=(20, D))
-    for (_, second), perm in [*zip(pairs, found, strict=True)][:8]:
-        expected = oracles.student(second, x)
-        aligned = second[perm]
-        np.testing.assert_allclose(
-            oracles.student(aligned, x), expected, rtol=1e-13, atol=1e-14
-        )
-        change = oracles.loss(aligned, 3) - oracles.loss(second, 3)
-        assert abs(change) <= 1e-14 * (3 + np.linalg.norm(second, axis=1).sum()) ** 2
-
-
 def test_distinct_neurons_of_equal_norm_are_recovered():
     rng = np.random.default_rng(0)
     near = rng.normal(size=5) + 1e-6 * rng.normal(size=(32, 5))
@@ -133,13 +108,12 @@ def test_leftovers_by_hand(dtype):
     assert matcher(3)(pair, width)[0, :4].tolist() == [2, 1, 3, 0]
 
 
-@pytest.mark.parametrize("leftovers", ["none", 2, ["index"]])
-def test_unknown_leftovers_are_one_clear_line(leftovers):
+def test_unknown_leftovers_are_one_clear_line():
     pair = jnp.zeros((2, 3, 2))
     for match, students in ((align_types, pair), (match_types, pair[None])):
         with pytest.raises(ValueError, match="unknown leftovers") as caught:
-            match(students, 2, leftovers=leftovers)
-        assert repr(leftovers) in str(caught.value)
+            match(students, 2, leftovers="none")
+        assert "'none'" in str(caught.value)
         assert "index, sorted, opposed" in str(caught.value)
         assert "\n" not in str(caught.value)
 

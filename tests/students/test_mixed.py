@@ -1,4 +1,4 @@
-"""Losses on paths from mixed pairs alone, against those of the whole students."""
+"""Losses and certificates from mixed pairs alone, against those of whole students."""
 
 import functools
 
@@ -13,6 +13,10 @@ from lmc_jax.matching import align_types
 from lmc_jax.students import minima, mixed, two_layer
 
 SIZE, K = 16, 3
+TIMES = np.linspace(0, 1, 11)
+LEFTOVERS = pytest.mark.parametrize(
+    "leftovers", ["index", "sorted", "opposed", "random"]
+)
 
 
 @functools.cache
@@ -40,8 +44,9 @@ def drawn(count):
 
 
 @functools.partial(jax.jit, static_argnames="leftovers")
-def both_losses(pairs, key, leftovers):
-    """Losses [n, T] of whole students and of mixed pairs, and how many mix [n]."""
+def measured(pairs, leftovers):
+    """Permutations [n, SIZE]; losses of whole students, losses of mixed pairs and
+    certificates, each [n, T]."""
     ts = paths.times()
 
     def one(pair, key):
@@ -52,32 +57,83 @@ def both_losses(pairs, key, leftovers):
         loss = functools.partial(two_layer.loss, k=K)
         found = mixed.mixed(pair, perm, K)
         whole = paths.path_losses(loss, pair[0], pair[1][perm], ts)
-        return whole, mixed.path_losses(found, K, ts), jnp.sum(found.masses[0] > 0)
+        few, bounds = (f(found, K, ts) for f in (mixed.path_losses, mixed.certificate))
+        return perm, whole, few, bounds
 
-    return jax.vmap(one)(pairs, jax.random.split(key, len(pairs)))
+    return jax.vmap(one)(pairs, jax.random.split(jax.random.key(3), len(pairs)))
 
 
-@pytest.mark.parametrize("leftovers", ["index", "sorted", "opposed", "random"])
-def test_equal_to_the_losses_of_whole_students(leftovers):
+@LEFTOVERS
+def test_losses_are_those_of_whole_students_and_below_the_certificate(leftovers):
     """2,500 pairs each, 10,000 in all: ties, zero neurons and unequal widths."""
     pairs = drawn(2500)
-    whole, few, mixing = both_losses(pairs, jax.random.key(3), leftovers)
+    _, whole, few, bounds = map(np.asarray, measured(pairs, leftovers))
     np.testing.assert_allclose(few, whole, rtol=0, atol=1e-12)
-    assert np.mean(mixing > 0) > 0.5
-    assert np.median(whole.max(axis=1)) > 1e-5
+    assert np.all(whole <= bounds + 1e-13)
     assert np.mean((np.asarray(pairs) == 0).all(axis=-1)) > 0.05  # zero neurons
+    # None of it is void: most pairs mix, and bounds are within a factor of 100.
+    parted = whole.max(axis=1) > 1e-6
+    assert parted.mean() > 0.5
+    barriers, middle = whole.max(axis=1), bounds[:, 1:-1].max(axis=1)
+    assert middle.mean() < 100 * barriers.mean()
+    assert np.min(middle[parted] / barriers[parted]) < 15
 
 
-def test_two_swapped_neurons_by_the_loss_in_numpy():
-    axes = np.eye(2)
-    found = mixed.mixed(
-        jnp.stack([axes, axes[::-1]]), jnp.arange(2, dtype=jnp.int32), 2
+def certificate(pair, perm):
+    """½ ρ(t)ᵀ K ρ(t), neuron by neuron."""
+    rho = np.zeros((2, K))
+    for i, j in enumerate(perm):
+        rows = pair[0, i], pair[1, j]
+        kinds = [int(row.argmax()) for row in rows]
+        if all(row.any() for row in rows) and kinds[0] != kinds[1]:
+            for student in (0, 1):
+                rho[student, kinds[student]] += np.linalg.norm(rows[student])
+    gram = np.full((K, K), 1 / (2 * np.pi))
+    np.fill_diagonal(gram, 0.5)
+    along = [(1 - t) * rho[0] + t * rho[1] for t in TIMES]
+    return np.array([r @ gram @ r / 2 for r in along])
+
+
+@LEFTOVERS
+def test_certificates_against_brute_force(leftovers):
+    pairs = drawn(2500)
+    perms, _, _, bounds = map(np.asarray, measured(pairs, leftovers))
+    for i in range(0, len(pairs), 37):
+        expected = certificate(np.asarray(pairs[i]), perms[i])
+        np.testing.assert_allclose(bounds[i], expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "bound"),
+    [
+        # Two swapped neurons; the last neurons part, masses ¼ of 0 and ⅜ of 1; a
+        # neuron paired with a zero one stays on its axis: the path is all minima.
+        ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [(1 + 1 / np.pi) / 2] * 3),
+        (
+            [[0.75, 0], [0, 1], [0.25, 0]],
+            [[1, 0], [0, 0.625], [0, 0.375]],
+            [1 / 64, (1 / 64 + 9 / 256) / 4 + 3 / (256 * np.pi), 9 / 256],
+        ),
+        (
+            [[0.5, 0], [0, 1], [0.5, 0], [0, 0]],
+            [[1, 0], [0, 0.5], [0, 0], [0, 0.5]],
+            [0, 0, 0],
+        ),
+    ],
+)
+def test_by_hand_and_by_the_loss_in_numpy(first, second, bound, dtype):
+    pair = jnp.asarray([first, second], dtype)
+    found = mixed.mixed(pair, jnp.arange(len(first), dtype=jnp.int32), 2)
+    ts = jnp.linspace(0, 1, 3, dtype=dtype)
+    certified, losses = (
+        f(found, 2, ts) for f in (mixed.certificate, mixed.path_losses)
     )
-    ts = np.linspace(0, 1, 7)
-    expected = [oracles.loss((1 - t) * axes + t * axes[::-1], 2) for t in ts]
-    losses = mixed.path_losses(found, 2, jnp.asarray(ts))
-    np.testing.assert_allclose(losses, expected, atol=1e-15)
-    assert losses[3] > 0.09
+    assert certified.dtype == losses.dtype == dtype
+    eps = jnp.finfo(dtype).eps
+    np.testing.assert_allclose(certified, bound, rtol=4 * eps)
+    exact = np.asarray(pair, float)
+    expected = [oracles.loss((1 - t) * exact[0] + t * exact[1], 2) for t in (0, 0.5, 1)]
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=8 * eps)
 
 
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
@@ -97,11 +153,7 @@ def test_padding_and_blocks_change_nothing(count):
     for t, loss in zip(np.asarray(ts), losses, strict=True):
         neurons = (1 - t) * own[0] + t * own[1]
         rows = np.concatenate([neurons, np.diag(neurons.sum(axis=0))])
-        signs = np.repeat([1.0, -1.0], [count, 4])
-        norms = np.linalg.norm(rows, axis=1)
-        units = rows / np.where(norms > 0, norms, 1)[:, None]
-        cosine = np.clip(units @ units.T, -1, 1)
-        angle = np.arccos(cosine)
-        kernel = (np.sin(angle) + (np.pi - angle) * cosine) / (2 * np.pi)
-        expected = (signs * norms) @ kernel @ (signs * norms) / 2
+        charge = np.repeat([1.0, -1.0], [count, 4]) * np.linalg.norm(rows, axis=1)
+        kernel = oracles.relu_kernel(oracles.angles(rows, rows))
+        expected = charge @ kernel @ charge / 2
         assert loss == pytest.approx(expected, abs=1e-9 * np.sum(masses) ** 2)

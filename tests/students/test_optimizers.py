@@ -23,7 +23,7 @@ def test_padding_stays_zero_and_changes_nothing(name, batch):
     optimizer = optimizer_named(name)(0.01)
 
     def padded(run):
-        options = {"updates": 20, "limit": 50, "batch": batch, "key": KEY, "d": D}
+        options = {"updates": 8, "limit": 20, "batch": batch, "key": KEY, "d": D}
         return advance(run, K, optimizer, **options)
 
     with jax.numpy_dtype_promotion("standard"):  # optax itself promotes dtypes
@@ -31,7 +31,7 @@ def test_padding_stays_zero_and_changes_nothing(name, batch):
         for _ in range(3):
             run = jax.jit(padded)(run)
         W, state = initial, optimizer.init(initial)
-        for step in range(50):
+        for step in range(20):
             slope = two_layer.gradient(W, K)
             if batch:
                 x = jax.random.normal(jax.random.fold_in(KEY, step), (batch, D))
@@ -39,14 +39,14 @@ def test_padding_stays_zero_and_changes_nothing(name, batch):
             change, state = optimizer.update(slope, state, W)
             W = optax.apply_updates(W, change)
     assert W.dtype == jnp.float64
-    assert (int(run.step), int(run.status)) == (50, EXHAUSTED)
+    assert (int(run.step), int(run.status)) == (20, EXHAUSTED)
     np.testing.assert_array_equal(run.W[M:], 0)
     np.testing.assert_array_equal(run.W[:, D:], 0)
     np.testing.assert_allclose(run.W[:M, :D], W, rtol=0, atol=1e-12)
-    assert np.abs(W - initial).max() > 0.1
+    assert np.abs(W - initial).max() > 0.01
 
 
-@pytest.mark.parametrize("name", ["yogi", "lbfgs", "apply_updates", "nonesuch", ""])
+@pytest.mark.parametrize("name", ["yogi", ""])
 def test_other_names_are_refused_in_one_line_that_lists_the_known(name):
     with pytest.raises(ValueError, match="unknown optimizer") as error:
         optimizer_named(name)

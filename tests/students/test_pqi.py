@@ -1,4 +1,4 @@
-"""The PQ index: by hand, its invariances, its ends."""
+"""The PQ index: by hand, by its definition, its ends."""
 
 import functools
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -41,7 +41,6 @@ def formula(v, p, q):
 @pytest.mark.parametrize(
     ("values", "p", "q", "expected"),
     [
-        ([3, 4], 1, 2, 1 - 7 / (5 * 2**0.5)),
         ([3, -4], 1, 2, 1 - 7 / (5 * 2**0.5)),
         ([4, 1], 0.5, 1, 0.1),
         ([2, 2, -2, 2], 1, 2, 0),
@@ -49,12 +48,12 @@ def formula(v, p, q):
         ([0, 0, 5, 0], 0.5, 1, 0.75),
         ([1, 0, 0, 1], 1, 2, 1 - 0.5**0.5),
         ([7], 1, 2, 0),
+        (np.eye(1000)[500], 1, 2, 1 - 1000**-0.5),
     ],
 )
 def test_by_hand(values, p, q, expected, dtype):
     found = pqi(jnp.asarray(values, dtype), p, q)
-    assert found.dtype == dtype
-    assert found.shape == ()
+    assert (found.dtype, found.shape) == (dtype, ())
     assert float(found) == pytest.approx(expected, abs=8 * float(jnp.finfo(dtype).eps))
 
 
@@ -67,21 +66,18 @@ def test_constant_vectors_have_index_zero_exactly(p, q, dtype):
     np.testing.assert_array_equal(found, 0)
 
 
-@pytest.mark.parametrize("n", [2, 10, 1000])
-def test_a_single_entry_has_the_largest_index(n, dtype):
-    value = pqi(jnp.zeros(n, dtype).at[n // 2].set(-0.3))
-    assert float(value) == pytest.approx(
-        1 - n**-0.5, abs=4 * float(jnp.finfo(dtype).eps)
-    )
-
-
 @PROPERTY
-@given(vectors, exponents)
-def test_equals_the_definition_and_stays_in_its_range(v, exponents):
+@given(vectors, exponents, st.integers(0, 2**32 - 1))
+def test_equals_the_definition_and_padding_does_not_count(v, exponents, seed):
     p, q = exponents
+    expected = formula(v, p, q)
     found = index(v, p, q)
-    assert found == pytest.approx(formula(v, p, q), abs=1e-13)
+    assert found == pytest.approx(expected, abs=1e-13)
     assert 0 <= found <= 1 - N ** (1 / q - 1 / p) + 1e-15
+    padded = np.zeros(PADDED)
+    padded[np.random.default_rng(seed).permutation(PADDED)[:N]] = v
+    assert index(padded, p, q, size=N) == pytest.approx(expected, abs=1e-13)
+    assert index(padded, p, q) == pytest.approx(formula(padded, p, q), abs=1e-13)
 
 
 @PROPERTY
@@ -96,67 +92,26 @@ def test_squares_beyond_the_range_of_float64(scale):
     assert index([3 * scale, 4 * scale]) == pytest.approx(index([3, 4]), abs=1e-15)
 
 
-@PROPERTY
-@given(vectors, exponents, st.randoms(use_true_random=False))
-def test_does_not_depend_on_the_order(v, exponents, random):
-    order = list(range(N))
-    random.shuffle(order)
-    assert index(v[order], *exponents) == pytest.approx(index(v, *exponents), abs=1e-14)
-
-
-@PROPERTY
-@given(vectors, exponents, st.integers(0, 2**32 - 1))
-def test_padding_does_not_count(v, exponents, seed):
-    places = np.random.default_rng(seed).permutation(PADDED)[:N]
-    padded = np.zeros(PADDED)
-    padded[places] = v
-    alone = index(v, *exponents)
-    assert index(padded, *exponents, size=N) == pytest.approx(alone, abs=1e-14)
-    counted = 1 - (1 - alone) * (N / PADDED) ** (1 / exponents[0] - 1 / exponents[1])
-    assert index(padded, *exponents) == pytest.approx(counted, abs=1e-13)
-
-
-@PROPERTY
-@given(vectors, exponents)
-def test_does_not_see_how_often_the_vector_is_repeated(v, exponents):
-    twice = index(np.concatenate([v, v]), *exponents)
-    assert twice == pytest.approx(index(v, *exponents), abs=1e-13)
-
-
-@PROPERTY
-@given(vectors)
-def test_taking_from_the_rich_lowers_it(v):
-    rich, poor = np.argmax(np.abs(v)), np.argmin(np.abs(v))
-    gap = abs(v[rich]) - abs(v[poor])
-    assume(gap > 1e-3 * abs(v[rich]))
-    w = np.abs(v)
-    w[rich] -= gap / 4
-    w[poor] += gap / 4
-    assert index(w) < index(v)
-
-
 def test_batch_axes_and_sizes_of_their_own(dtype):
     values = jax.random.normal(jax.random.key(0), (2, 3, N), dtype)
     sizes = jnp.array([[7, 4, 1], [2, 7, 5]], jnp.int32)
     values = jnp.where(jnp.arange(N, dtype=jnp.int32) < sizes[..., None], values, 0)
     found = jax.jit(lambda values, sizes: pqi(values, size=sizes))(values, sizes)
-    assert found.shape == (2, 3)
-    assert found.dtype == dtype
+    assert (found.dtype, found.shape) == (dtype, (2, 3))
     for place in np.ndindex(2, 3):
         alone = np.asarray(values[place], float)[: sizes[place]]
         expected = formula(alone, 1, 2)
         assert abs(float(found[place]) - expected) <= 8 * jnp.finfo(dtype).eps
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_zero_and_not_finite_vectors_have_none(bad, dtype):
-    values = jnp.ones((3, N), dtype).at[0].set(0).at[1, 2].set(bad)
-    np.testing.assert_array_equal(np.isnan(pqi(values)), [True, True, False])
+def test_zero_and_not_finite_vectors_have_none(dtype):
+    values = jnp.ones((5, N), dtype).at[0].set(0)
+    for row, bad in enumerate((np.nan, np.inf, -np.inf), 1):
+        values = values.at[row, 2].set(bad)
+    np.testing.assert_array_equal(np.isnan(pqi(values)), [1, 1, 1, 1, 0])
 
 
-@pytest.mark.parametrize(
-    ("p", "q"), [(0, 1), (-1, 2), (1, 1), (2, 1), (1, np.inf), (np.nan, 2), (1, np.nan)]
-)
+@pytest.mark.parametrize(("p", "q"), [(0, 1), (1, 1), (1, np.inf), (np.nan, 2)])
 def test_exponents_out_of_order_are_refused(p, q):
     with pytest.raises(ValueError, match="0 < p < q"):
         pqi(jnp.ones(3), p, q)

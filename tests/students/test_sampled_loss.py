@@ -1,4 +1,4 @@
-"""Student, teacher and gradient over given inputs against NumPy and the population."""
+"""Gradient over given inputs against NumPy and the population."""
 
 import jax
 import jax.numpy as jnp
@@ -39,19 +39,3 @@ def test_sampled_gradient_is_unbiased(dtype):
 
     slopes = np.asarray(draw(keys), float)
     oracles.assert_mean(slopes, oracles.gradient(exact, k))
-
-
-@pytest.mark.parametrize(("d", "k"), [(5, 3), (4, 4), (1, 1)])
-def test_student_and_teacher_against_numpy(d, k, dtype):
-    rng = np.random.default_rng(5)
-    W, x = (jnp.asarray(rng.normal(size=(n, d)), dtype) for n in (6, 40))
-    exact, inputs = np.asarray(W, float), np.asarray(x, float)
-    atol = 8 * jnp.finfo(dtype).eps * size(exact, k) * np.abs(inputs).max()
-    expected = oracles.student(exact, inputs)
-    np.testing.assert_allclose(two_layer.student(W, x), expected, rtol=0, atol=atol)
-    expected = oracles.student(np.eye(d)[:k], inputs)
-    np.testing.assert_allclose(two_layer.teacher(x, k), expected, rtol=0, atol=atol)
-    axes = jnp.eye(k, d, dtype=dtype)
-    np.testing.assert_allclose(
-        two_layer.student(axes, x), two_layer.teacher(x, k), rtol=0, atol=atol
-    )

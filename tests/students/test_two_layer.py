@@ -87,20 +87,6 @@ def test_gradient_against_differences_in_100_digits(case, dtype):
     assert np.all(abs(own - expected) <= 4 * np.finfo(float).eps * size(exact, k))
 
 
-@pytest.mark.parametrize("name", GENERIC)
-def test_gradient_against_differences_of_loss(name, dtype):
-    W, exact, k = cast(name, dtype)
-    slopes = np.empty_like(exact)
-    for index in np.ndindex(exact.shape):
-        step = np.zeros_like(exact)
-        step[index] = 1e-5
-        up, down = oracles.loss(exact + step, k), oracles.loss(exact - step, k)
-        slopes[index] = (up - down) / 2e-5
-    found = np.asarray(everything(W, k)["gradient"], float)
-    error = np.linalg.norm(found - slopes) / np.linalg.norm(slopes)
-    assert error < max(1e-6, 4 * jnp.finfo(dtype).eps * size(exact, k))
-
-
 def test_gradient_is_autodiff_of_loss(case, dtype):
     W, exact, k = case
     found = everything(W, k)
@@ -109,8 +95,9 @@ def test_gradient_is_autodiff_of_loss(case, dtype):
     np.testing.assert_array_equal(found["grad of loss"][~exact.any(1)], 0)
 
 
-def test_loss_and_gradient_against_monte_carlo(case, dtype):
-    W, exact, k = case
+@pytest.mark.parametrize("name", ["d > k", "m < k", "opposite", "some zero", "minimum"])
+def test_loss_and_gradient_against_monte_carlo(name, dtype):
+    W, exact, k = cast(name, dtype)
     found = everything(W, k)
     x = np.random.default_rng(1).normal(size=(50_000, W.shape[1]))
     rounding = 4 * jnp.finfo(dtype).eps * size(exact, k)
@@ -175,30 +162,18 @@ def test_batch_axes_equal_a_loop(dtype):
         np.testing.assert_allclose(gradient, single_gradient, rtol=0, atol=rounding)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(7, 0), (0, 5)])
 @pytest.mark.parametrize("name", GENERIC)
-def test_zero_rows_change_nothing(name, dtype):
+def test_rows_and_columns_of_zeros_change_nothing(name, rows, columns, dtype):
     W, exact, k = cast(name, dtype)
-    padded = jnp.concatenate([W, jnp.zeros((7, W.shape[1]), dtype)])
-    loss, gradient = loss_and_gradient(padded, k)
+    room = ((0, rows), (0, columns))
+    loss, gradient = loss_and_gradient(jnp.pad(W, room), k)
     alone = everything(W, k)
     rounding = 2 * jnp.finfo(dtype).eps * size(exact, k)
     assert abs(loss - alone["loss"]) <= rounding * size(exact, k)
-    error = np.abs(gradient[: len(W)] - alone["gradient"])
-    assert np.all(error <= rounding)
-    np.testing.assert_array_equal(gradient[len(W) :], 0)
-
-
-@pytest.mark.parametrize("name", GENERIC)
-def test_columns_of_zeros_change_nothing_and_stay_zero(name, dtype):
-    W, exact, k = cast(name, dtype)
-    padded = jnp.pad(W, ((0, 0), (0, 5)))
-    loss, gradient = loss_and_gradient(padded, k)
-    alone = everything(W, k)
-    rounding = 2 * jnp.finfo(dtype).eps * size(exact, k)
-    assert abs(loss - alone["loss"]) <= rounding * size(exact, k)
-    error = np.abs(gradient[:, : W.shape[1]] - alone["gradient"])
-    assert np.all(error <= rounding)
-    np.testing.assert_array_equal(gradient[:, W.shape[1] :], 0)
+    inside = gradient[: W.shape[0], : W.shape[1]]
+    assert np.all(np.abs(inside - alone["gradient"]) <= rounding)
+    assert np.count_nonzero(gradient) == np.count_nonzero(inside)
 
 
 @PROPERTY
@@ -257,17 +232,6 @@ def test_init_is_normal_with_the_given_std(dtype):
     oracles.assert_mean(draws**4, 3)
 
 
-@pytest.mark.parametrize(("m", "d", "size"), [(1, 1, 7), (7, 5, 64)])
-def test_init_prefix_does_not_depend_on_size(m, d, size, dtype):
-    key = jax.random.key(m)
-    alone = two_layer.init(key, m, d, 0.3, dtype=dtype)
-    padded = two_layer.init(key, m, d, 0.3, size=size, dtype=dtype)
-    assert padded.shape == (size, d)
-    np.testing.assert_array_equal(padded[:m], alone)
-    np.testing.assert_array_equal(padded[m:], 0)
-    assert np.all(np.any(alone != 0, axis=1))
-
-
 def test_init_takes_traced_width_and_std(dtype):
     widths = jnp.array([1, 4, 9], jnp.int32)
     stds = jnp.array([0.01, 0.1, 1], dtype)
@@ -279,9 +243,10 @@ def test_init_takes_traced_width_and_std(dtype):
         rtol = 4 * jnp.finfo(dtype).eps  # the normal quantile may be fused otherwise
         np.testing.assert_allclose(W[:m], alone, rtol=rtol, atol=0)
         np.testing.assert_array_equal(W[m:], 0)
+        assert np.all(alone != 0)
 
 
 @pytest.mark.parametrize("function", [two_layer.loss, two_layer.gradient])
 def test_a_teacher_with_more_neurons_than_dimensions_is_refused(function):
-    with pytest.raises(ValueError, match=r"^k=5 > d=3: the teacher's k neurons need"):
+    with pytest.raises(ValueError, match=r"^k=5: give 1 <= k <= d = 3"):
         function(jnp.ones((4, 3)), 5)

@@ -32,11 +32,6 @@ def test_slopes_are_those_of_the_law():
     assert law.slope(1e12, k) == pytest.approx(-2, abs=1e-5)
 
 
-def test_the_sorted_limit_is_elementary():
-    expected = 3 * (1 - 2 / np.pi) / 16
-    assert theory.barrier_limit("sorted") == pytest.approx(expected, rel=1e-12)
-
-
 def midpoint_loss(first, second):
     """Loss of neurons (first, second)/2 less their masses on two axes, in NumPy."""
     rows = np.stack([first, second], axis=1) / 2
@@ -74,13 +69,6 @@ def test_count_forms_enumerated(m, k):
     np.testing.assert_allclose(
         theory.expected_count_forms(m, k), expected, rtol=1e-12, atol=1e-12
     )
-
-
-def test_unknown_orders_and_teachers_are_refused():
-    with pytest.raises(ValueError, match="unknown leftovers 'none'"):
-        theory.barrier_limit("none")
-    with pytest.raises(ValueError, match="k must be an integer >= 2, got 1"):
-        theory.certificate_law(1)
 
 
 @pytest.mark.slow

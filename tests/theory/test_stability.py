@@ -61,18 +61,6 @@ def test_sharpness_against_lanczos(high):
     assert stability.gauss_newton_sharpness(n) == pytest.approx(top, rel=1e-12)
 
 
-@PROPERTY
-@given(st.lists(st.tuples(*[st.integers(0, 20)] * 2), min_size=2, max_size=6))
-def test_sharpness_is_symmetric_monotone_and_convex(pairs):
-    n, n2 = np.array(pairs, float).T
-    batch = np.stack([n, n2, (n + n2) / 2, n[::-1], np.maximum(n, n2)])
-    one, two, middle, turned, upper = stability.gauss_newton_sharpness(batch)
-    slack = 1e-12 * (1 + upper)
-    assert abs(one - turned) <= slack
-    assert max(one, two) <= upper + slack
-    assert middle <= (one + two) / 2 + slack
-
-
 def test_sharpness_shapes_and_corners():
     batch = np.arange(24).reshape(2, 4, 3)
     single = [[stability.gauss_newton_sharpness(n) for n in row] for row in batch]
@@ -132,39 +120,3 @@ def test_dense_minima_are_stable_up_to_the_critical_rate_itself(m, k):
     assert stability.zero_fraction(critical, m, k) == 0
     above = stability.zero_fraction(critical * (1 + 1e-9), m, k)
     assert above == pytest.approx(1 / m)
-
-
-@pytest.mark.parametrize("scale", [1e-3, 1e100])
-def test_sharpness_of_counts_is_homogeneous(scale):
-    found = stability.gauss_newton_sharpness([scale, scale])
-    assert found == pytest.approx(scale * stability.balanced_sharpness(2), rel=1e-14)
-
-
-def test_zero_fraction_staircase():
-    lr = np.linspace(0.01, 0.12, 200)
-    fraction = stability.zero_fraction(lr, 100, 5)
-    bound = stability.zero_fraction_bound(lr, 100, 5)
-    assert fraction.shape == lr.shape
-    assert np.all(np.diff(fraction) >= 0)
-    assert np.all((fraction >= bound) & (fraction < bound + 0.02))
-    grid = stability.zero_fraction_bound(lr[:, None], [50, 100], 5)
-    np.testing.assert_array_equal(grid[:, 1], bound)
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: stability.gauss_newton_sharpness([1, -1]), "counts .*, got -1"),
-        (lambda: stability.gauss_newton_sharpness([np.nan, 1]), "got nan"),
-        (lambda: stability.gauss_newton_sharpness(3), r"counts must be \[..., k\]"),
-        (lambda: stability.balanced_sharpness(0), "teacher width k .* got 0"),
-        (lambda: stability.critical_learning_rate(3, 5), "width m .* got 3"),
-        (lambda: stability.zero_fraction_bound(0, 5, 5), "learning rate .* > 0, got 0"),
-        (lambda: stability.zero_fraction([0.1, -1], 5, 5), "learning rate .* got -1"),
-        (lambda: stability.zero_fraction(0.1, 4, 5), "width m .* got 4"),
-    ],
-)
-def test_bad_arguments(call, message):
-    with pytest.raises(ValueError, match=message) as caught:
-        call()
-    assert "\n" not in str(caught.value)

@@ -103,9 +103,7 @@ def _tell_apart(perms, gains, own, first, second, spec) -> None:
         paths = [path for path in paths if group not in squared(spec[path])]
         paths = [path for path in paths if len(groups[path]) <= most]
         costs = of_group(group, paths, ours, theirs, spec, perms)
-        perms[group] = break_ties(
-            perms[group], gains[group], alike[group], lambda i, j: costs[np.ix_(i, j)]
-        )
+        perms[group] = break_ties(perms[group], gains[group], alike[group], costs)
 
     for group in alike:  # first by what depends on no other group
         rematch(group, 1)
