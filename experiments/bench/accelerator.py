@@ -217,7 +217,10 @@ def sweeps(out: Path, left: Callable[[], float]) -> Iterator[Row]:
         ("k = 20: 10^4 students, 10^4 steps", [endless(m, pairs, steps)]),
         ("k = 5, m = 8 ... 12: 10^5 runs to 1e-6", to_the_end(many // 10)),
         ("k = 5, m = 8 ... 12: 10^6 runs to 1e-6", to_the_end(many)),
-        ("k = 20: 10^4 students, 10^3 steps of SGD", [endless(m, pairs, steps, 256)]),
+        (
+            "k = 20: 10^4 students, 10^3 steps of SGD",
+            [endless(m, pairs, steps // 10, 256)],
+        ),
         (
             "k = 20, m = 1000: 10^3 minima",
             [Cell(20, 10 * m, 20, Minima(), -(-pairs // 10))],
