@@ -26,6 +26,7 @@ def widths(m: ArrayLike, k: int, *, integer: bool = True) -> Floats:
 
 def whole(values: ArrayLike) -> NDArray[np.bool_]:
     """Which of the values ``[...]`` are integers."""
+    values = np.asarray(values, np.float64)  # an integer of Python may be beyond int64
     return np.isfinite(values) & (np.floor(values) == values)
 
 
