@@ -11,6 +11,7 @@ from helpers import (
     BARRIER_VS_WIDTH,
     COLD,
     arrays,
+    command,
     files,
     run,
     same_arrays,
@@ -45,6 +46,10 @@ def together(
 def ended(processes):
     ends = [process.communicate(timeout=300) for process in processes]
     return [process.returncode for process in processes], ends
+
+
+def batches(out):
+    return {tuple(r.provenance["batch_per_device"]) for r in store.read_each(out)}
 
 
 def test_two_processes_make_the_files_of_one(tmp_path, whole):
@@ -110,20 +115,11 @@ def test_processes_with_other_settings_are_refused(tmp_path):
     assert not files(tmp_path)
 
 
-@pytest.mark.slow
-def test_one_device_and_two_give_the_same_bits_at_equal_batches(tmp_path):
-    sweep = ("--k=3", "--m=5,20", "--pairs=5", "--source=gd,uniform", "--steps=200")
-    found = []
-    for variables in (ONE_DEVICE, TWO_DEVICES):
-        out = tmp_path / str(len(found))
-        asked = (*sweep, "--halvings=9", f"--out={out}")
-        assert run(*asked, variables=variables)[0] == 0
-        batches = {
-            tuple(r.provenance["batch_per_device"]) for r in store.read_each(out)
-        }
-        assert batches == {(2, 2)}
-        found.append(arrays(out))
-    assert same_arrays(*found)
+def test_halved_batches_give_the_same_bits(tmp_path, whole):
+    out = f"--out={tmp_path}"
+    assert command("barrier_vs_width", *SWEEP, "--halvings=9", out).returncode == 0
+    assert batches(tmp_path) == {(2, 2)}
+    assert same_arrays(arrays(tmp_path), arrays(whole))
 
 
 # The entrypoint, with little memory on the devices of the second process.
@@ -161,8 +157,4 @@ def test_batch_too_large_for_one_process_is_halved_in_all(tmp_path):
     assert said == [1, 0]
     assert run(*sweep, f"--out={alone}", variables=TWO_DEVICES)[0] == 0
     assert same_arrays(arrays(out), arrays(alone))
-    batches = [
-        {tuple(r.provenance["batch_per_device"]) for r in store.read_each(o)}
-        for o in (out, alone)
-    ]
-    assert batches == [{(4, 4)}, {(8, 8)}]
+    assert (batches(out), batches(alone)) == ({(4, 4)}, {(8, 8)})

@@ -1,7 +1,6 @@
 """Bad input: one line and status 2, before anything is compiled or written."""
 
 import os
-import subprocess
 import time
 from pathlib import Path
 
@@ -180,14 +179,6 @@ def test_jobs_with_flags_that_would_be_refused_are_not_submitted(tmp_path):
         (tmp_path / "file").touch()
         assert_one_line(command(*submit, *given), said)
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_benchmark_whose_process_fails_is_a_line(monkeypatch):
-    def fail(line, **_):
-        raise subprocess.CalledProcessError(3, line)
-
-    monkeypatch.setattr(subprocess, "run", fail)
-    assert_one_line(command("bench.scaling"), "non-zero exit status 3", status=1)
 
 
 def test_a_folder_is_not_left_behind_by_data_that_are_refused(tmp_path, data):

@@ -33,15 +33,7 @@ from lmc_jax.results import files, store
     [
         (signal.SIGINT, "compilation"),
         (signal.SIGTERM, "sweep"),
-        *(
-            pytest.param(stop, moment, marks=pytest.mark.slow)
-            for stop, moment in (
-                (signal.SIGINT, "import"),
-                (signal.SIGTERM, "import"),
-                (signal.SIGTERM, "compilation"),
-                (signal.SIGINT, "sweep"),
-            )
-        ),
+        pytest.param(signal.SIGTERM, "import", marks=pytest.mark.slow),
     ],
 )
 def test_signals_end_with_their_status_and_say_how_to_go_on(tmp_path, stop, moment):
@@ -101,16 +93,6 @@ def test_signals_that_are_ignored_stay_ignored():
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 2
-
-
-@pytest.mark.slow
-def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path):
-    bench = (sys.executable, "-m", "experiments.bench.kill")
-    ran = run("--kills=2", f"--out={tmp_path}", entrypoint=bench)
-    assert ran.returncode == 0, ran.stderr
-    assert "2 kills" in ran.stdout
-    said = "28 files with the arrays of an uninterrupted sweep, bit for bit"
-    assert said in ran.stdout
 
 
 # --- several sweeps of one folder -----------------------------------------------------
