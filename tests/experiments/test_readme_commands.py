@@ -96,8 +96,8 @@ def bash(command: str, tiny: str, folder: Path, variables: dict) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("line", commands())
 def test_command_runs(line, tmp_path, finished, data, monkeypatch):
-    line = line.replace(".venv/bin/python", "python").split(f"{INSTALL} . && ")[-1].strip()
-    line = re.sub(r"\b(OUT|OTHER)\b", str(finished), line)
+    line = line.replace(".venv/bin/python", "python").split(f"{INSTALL} . && ")[-1]
+    line = re.sub(r"\b(OUT|OTHER)\b", str(finished), line).strip()
     line = line.replace("slurm ", f"slurm --cluster=local --logs={tmp_path} ")
     line = line.replace("--shards=8", "--shards=2")
     variables = {"SCRATCH": str(tmp_path), "LMC_JAX_DATA": str(data)}
