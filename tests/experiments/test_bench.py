@@ -62,7 +62,7 @@ def small(monkeypatch):
 
     with flagsaver.flagsaver(), tools_anew(), promotion("standard"):
         flags.FLAGS.mark_as_parsed()
-        imported("timing", {"SHAPES": ((2, 3, 3, 4),), "peak": lambda *_: 1e9})
+        imported("timing", {"SHAPES": ((2, 3, 3, 4),)})
         imported("descent", BENCHES["descent"][0])
         yield imported
 
@@ -71,6 +71,7 @@ def small(monkeypatch):
 @pytest.mark.parametrize("name", BENCHES)
 def test_variants_are_timed_side_by_side(name, small, capsys):
     constants, variants = BENCHES[name]
+    small("timing", {"peak": lambda dtype: 1e9})
     small(name, constants).main()
     shown = capsys.readouterr().out
     for variant in variants:
@@ -88,10 +89,10 @@ def test_peers_take_the_gradient_of_our_loss(peer):
 def test_the_record_of_an_accelerator_has_every_part(small, tmp_path, capsys):
     accelerator = small("accelerator", ACCELERATOR)
     small("networks", BENCHES["networks"][0])
-    accelerator.keep_record(tmp_path, time.monotonic() + 300)
+    accelerator.keep_record(tmp_path, time.monotonic() + 600)
     shown = capsys.readouterr().out
     record = json.loads((tmp_path / "accelerator.json").read_text())
-    assert "what failed" not in record
+    assert record.get("what failed", []) == []
     text = (tmp_path / "accelerator.md").read_text()
     for part in accelerator.PARTS:
         assert record[part]
