@@ -125,6 +125,12 @@ def size(W, k):
     return np.linalg.norm(W, axis=1).sum() + k
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def uniform_minima(n, m, k, d):
+    keys = jax.random.split(jax.random.key(m), n)
+    return jax.vmap(lambda key: minima.sample(key, m, k, d))(keys)
+
+
 # --- networks -------------------------------------------------------------------------
 
 
@@ -139,10 +145,18 @@ def random_weights(network, seed=0):
     return weights
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def uniform_minima(n, m, k, d):
-    keys = jax.random.split(jax.random.key(m), n)
-    return jax.vmap(lambda key: minima.sample(key, m, k, d))(keys)
+NETWORKS = {
+    "mlp": (lambda norm: mlp((20, 16, 24, 12, 5), norm), (300, 20)),
+    "cnn": (lambda norm: cnn((8, 8, 3), (12, 10), (14,), 5, norm), (60, 8, 8, 3)),
+}
+
+
+def network_weights(network, seed):
+    """Random weights in float64, of the size of initial ones, biases and scales too."""
+    return jax.tree.map(
+        lambda leaf: leaf / np.sqrt(leaf.size / leaf.shape[-1]),
+        random_weights(network, seed),
+    )
 
 
 # --- stored arrays --------------------------------------------------------------------
@@ -156,28 +170,6 @@ ARRAYS: dict[str, np.ndarray] = {
     "names/type": np.array(["index", "opposed"]),
     "loss": np.array(0.25),
 }
-
-# --- networks -------------------------------------------------------------------------
-
-NETWORKS = {
-    "mlp": (lambda norm: mlp((20, 16, 24, 12, 5), norm), (300, 20)),
-    "cnn": (lambda norm: cnn((8, 8, 3), (12, 10), (14,), 5, norm), (60, 8, 8, 3)),
-}
-
-
-def network_weights(network, seed):
-    """Random weights in float64, of the size of initial ones, biases and scales too."""
-    rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    weights = jax.tree.map(
-        lambda leaf: rng.normal(size=leaf.shape) / np.sqrt(leaf.size / leaf.shape[-1]),
-        shapes,
-    )
-    for path in network.statistics:
-        layer, name = path.split("/")
-        weights[layer][name] = rng.uniform(0.5, 2, weights[layer][name].shape)
-    return weights
-
 
 # --- images ---------------------------------------------------------------------------
 

@@ -44,10 +44,15 @@ OUT = flags.DEFINE_string("out", None, "Folder of the record.")
 MINUTES = flags.DEFINE_float("minutes", 8.0, "The record is complete by then.")
 CELLS = flags.DEFINE_bool("cells", False, "Only compute the small cells, into OUT.")
 
+SIZE = 8192  # rows of the products that are the peak
 SHAPES = ((5, 10, 10), (10, 20, 20), (20, 40, 40), (20, 100, 40))  # k, m, d
 ELEMENTS = tuple(2**power for power in (18, 20, 22, 24, 25, 26))  # of a batch
 STEPS = 300  # of a timed batch: about as many as between two looks of a sweep
 PEERS = 2**24  # elements of a batch of the other programs
+PAIRS, UPDATES, WIDTH = 5000, 10_000, 100  # of sweeps of k = 20
+MANY = 100_000  # pairs of each width of k = 5
+TOGETHER = (1, 8, 64, 512)  # networks trained at once
+TRAINED = 500  # updates of a network
 
 Row = dict[str, Any]
 
@@ -113,21 +118,15 @@ def markdown(rows: list[Row]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
-def few(values: tuple, tiny: tuple) -> tuple:
-    """The values, or with --tiny others in their place."""
-    return tiny if timing.TINY.value else values
-
-
 # --- parts ----------------------------------------------------------------------------
 
 
 def peaks(out: Path, left: Callable[[], float]) -> Iterator[Row]:
     """Of products of large matrices at full precision, and of memory."""
-    (n,) = few((8192,), (256,))
     for dtype in ("float32", "float64"):
-        rate = timing.peak(dtype, n) / 1e12
+        rate = timing.peak(dtype, SIZE) / 1e12
         yield {"what": f"{dtype} product, TFLOP/s", "value": rate}
-    array = jnp.zeros(4 * n * n)
+    array = jnp.zeros(4 * SIZE**2)
     spent = timing.timed(timing.ready(jax.jit(jnp.negative), array)).median
     yield {"what": "memory, GB/s", "value": 2 * array.nbytes / spent / 1e9}
 
@@ -142,7 +141,7 @@ def correct(out: Path, left: Callable[[], float]) -> Iterator[Row]:
         yield {"cells": "NumPy, float64", "array": name, "difference": error}
     command = [sys.executable, "-m", "experiments.bench.accelerator", "--cells"]
     on_cpu = subprocess.Popen(
-        [*command, f"--out={out / 'cpu'}", f"--tiny={timing.TINY.value}"],
+        [*command, f"--out={out / 'cpu'}"],
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
         stdout=subprocess.DEVNULL,
     )
@@ -161,23 +160,20 @@ def correct(out: Path, left: Callable[[], float]) -> Iterator[Row]:
 
 def descents(out: Path, left: Callable[[], float]) -> Iterator[Row]:
     """Nanoseconds an element of ``lmc_jax`` by size of the batch, then of others."""
-    (n,) = few((8192,), (256,))
     for dtype, batches in (("float32", ELEMENTS), ("float64", ELEMENTS[-2:-1])):
-        flops = timing.peak(dtype, n)
-        for k, m, d in few(SHAPES, ((2, 3, 3),)):
+        flops = timing.peak(dtype, SIZE)
+        for k, m, d in SHAPES:
             size = padded_width(m)
-            for elements in few(batches, (2**10,)):
+            for elements in batches:
                 if left() < 0:
                     return
                 count = max(2, elements // (size * (size + k)))
-                (steps,) = few((STEPS,), (2,))
                 W = descent.students(m, d, count, dtype)
-                spent = timing.timed(descent.ours(W, k, size, steps), 3).median
-                yield element("lmc_jax", (k, m, d, count), dtype, spent / steps, flops)
+                spent = timing.timed(descent.ours(W, k, size, STEPS), 3).median
+                yield element("lmc_jax", (k, m, d, count), dtype, spent / STEPS, flops)
             if dtype == "float64":
                 continue
-            (elements,) = few((PEERS,), (30,))
-            count = elements // (m * (m + k))
+            count = PEERS // (m * (m + k))
             for call in descent.variants(k, m, d, count, dtype):
                 if left() < 0:
                     return
@@ -209,18 +205,16 @@ def element(
 
 def sweeps(out: Path, left: Callable[[], float]) -> Iterator[Row]:
     """Whole sweeps in memory, with compilation, each after a tenth of it."""
-    pairs, steps, m = few((5000, 10_000, 100), (2, 20, 20))
-    (many,) = few((100_000,), (20,))
     seconds = 0.0
     for name, cells in (
-        ("k = 20: 10^4 students, 10^3 steps", [endless(m, pairs, steps // 10)]),
-        ("k = 20: 10^4 students, 10^4 steps", [endless(m, pairs, steps)]),
-        ("k = 5, m = 8 ... 12: 10^5 runs to 1e-6", to_the_end(many // 10)),
-        ("k = 5, m = 8 ... 12: 10^6 runs to 1e-6", to_the_end(many)),
-        ("k = 20: 10^4 students, 10^3 steps of SGD", [endless(m, pairs, steps, 256)]),
+        ("k = 20: 10^4 students, 10^3 steps", [endless(UPDATES // 10)]),
+        ("k = 20: 10^4 students, 10^4 steps", [endless(UPDATES)]),
+        ("k = 5, m = 8 ... 12: 10^5 runs to 1e-6", to_the_end(MANY // 10)),
+        ("k = 5, m = 8 ... 12: 10^6 runs to 1e-6", to_the_end(MANY)),
+        ("k = 20: 10^4 students, 10^3 steps of SGD", [endless(UPDATES // 10, 256)]),
         (
             "k = 20, m = 1000: 10^3 minima",
-            [Cell(20, 10 * m, 20, Minima(), -(-pairs // 10))],
+            [Cell(20, 10 * WIDTH, 20, Minima(), -(-PAIRS // 10))],
         ),
     ):
         ten_times = "10^4 steps" in name or "10^6" in name  # of the row before
@@ -233,16 +227,15 @@ def sweeps(out: Path, left: Callable[[], float]) -> Iterator[Row]:
         yield {"sweep": name, "seconds": seconds, "runs a second": runs / seconds}
 
 
-def endless(m: int, pairs: int, steps: int, batch: int = 0) -> Cell:
+def endless(steps: int, batch: int = 0) -> Cell:
     """Students that take all their steps."""
-    source = Descent(lr=0.5 / m, steps=steps, tol=1e-30, batch=batch)
-    return Cell(20, m, 20, source, pairs, matchings=())
+    source = Descent(lr=0.5 / WIDTH, steps=steps, tol=1e-30, batch=batch)
+    return Cell(20, WIDTH, 20, source, PAIRS, matchings=())
 
 
 def to_the_end(pairs: int) -> list[Cell]:
     """Students that are trained to a loss of 1e-6, and matched."""
-    widths = few((8, 9, 10, 11, 12), (8,))
-    return [Cell(5, m, 5, Descent(lr=2 / m), pairs) for m in widths]
+    return [Cell(5, m, 5, Descent(lr=2 / m), pairs) for m in range(8, 13)]
 
 
 def shares(out: Path, left: Callable[[], float]) -> Iterator[Row]:
@@ -250,7 +243,7 @@ def shares(out: Path, left: Callable[[], float]) -> Iterator[Row]:
 
     The profile is kept as OUT/trace.xplane.pb.
     """
-    cells = to_the_end(*few((5000,), (2,)))
+    cells = to_the_end(PAIRS)
     sweep(cells, lambda *_: None)  # compiles
     kept = out / "trace.xplane.pb"
     with tempfile.TemporaryDirectory() as folder:
@@ -277,14 +270,13 @@ def trained(out: Path, left: Callable[[], float]) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(networks.IMAGES, 28, 28, 1), dtype=np.uint8)
     labels = rng.integers(10, size=networks.IMAGES).astype(np.int32)
-    (steps,) = few((500,), (2,))
-    for count in few((1, 8, 64, 512), (1,)):
+    for count in TOGETHER:
         if left() < 0:
             return
-        spent = networks.ours(network, steps, images, labels, count)
+        spent = networks.ours(network, TRAINED, images, labels, count)
         yield {
             "MLPs 3 x 64 at once": count,
-            "networks of 1,000 steps a minute": 60 / spent / 1000 * steps,
+            "networks of 1,000 steps a minute": 60 / spent / 1000 * TRAINED,
         }
 
 
@@ -310,8 +302,8 @@ def save_cells(out: Path) -> None:
 
     gd = Descent(lr=0.2, steps=2000, precision="float64")
     sgd = dataclasses.replace(gd, lr=0.05, batch=64, steps=400)
-    sources = few((gd, sgd, Minima()), (gd,))
     names = tuple(MATCHINGS)
+    sources = gd, sgd, Minima()
     sweep([Cell(5, 8, 5, source, 4, matchings=names) for source in sources], save)
     rng = np.random.default_rng(0)
     labels = rng.integers(10, size=400).astype(np.int32)

@@ -23,6 +23,7 @@ from lmc_jax.sweep.cell import Cell, Minima
 
 BATCHES = [2**power for power in range(14, 20)]
 LEVELS = (0, 1, 2, 3)
+WIDTHS = (5, 10, 20, 40, 60, 80, 100)  # of sweeps that are next to no work
 
 
 def main() -> None:
@@ -34,8 +35,7 @@ def main() -> None:
 
 def of_little_work(level: int) -> dict:
     """A sweep of minima, its programs to sample and to measure compiled at a level."""
-    widths = (5, 8) if timing.TINY.value else (5, 10, 20, 40, 60, 80, 100)
-    cells = [Cell(5, m, 5, Minima(), 20, matchings=()) for m in widths]
+    cells = [Cell(5, m, 5, Minima(), 20, matchings=()) for m in WIDTHS]
     chosen = programs.sharded
 
     def at_level(function, effort=1):

@@ -26,7 +26,7 @@ ELEMENT_STEPS = 2 * 10**7  # of a timed run on CPU, about; elsewhere 1000 times 
 def steps_of(elements: int) -> int:
     """How often to step students of so many elements in all in a timed run."""
     most = ELEMENT_STEPS * (1 if jax.default_backend() == "cpu" else 1000)
-    return max(8, (1 if timing.TINY.value else most) // elements)
+    return max(8, most // elements)
 
 
 def students(m: int, d: int, count: int, dtype: str) -> np.ndarray:
@@ -35,12 +35,6 @@ def students(m: int, d: int, count: int, dtype: str) -> np.ndarray:
 
 def ours(W: np.ndarray, k: int, size: int, steps: int) -> Callable[[], Any]:
     """So many steps from ``W [B, m, d]``, as a sweep takes them padded to ``size``."""
-    program, *arguments = program_of(W, k, size, steps)
-    return timing.ready(program, *arguments)
-
-
-def program_of(W: np.ndarray, k: int, size: int, steps: int) -> tuple:
-    """The program of those steps, not compiled, and its arguments."""
     count, m, d = W.shape
     columns = programs.padded_columns(d) - d
     W = np.pad(W, ((0, 0), (0, size - m), (0, columns)))
@@ -51,7 +45,7 @@ def program_of(W: np.ndarray, k: int, size: int, steps: int) -> tuple:
 
     runs = jax.vmap(lambda W: descent.start(W, optimizer_of(peers.LR)))(W)
     rates = np.full(count, peers.LR, W.dtype)
-    return programs.sharded(jax.vmap(descend)), runs, rates
+    return ready(programs.sharded(jax.vmap(descend)), runs, rates)
 
 
 def variants(k: int, m: int, d: int, count: int, dtype: str) -> Iterator[Call]:

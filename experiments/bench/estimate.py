@@ -8,15 +8,13 @@ from tqdm import tqdm
 
 from experiments import barrier_vs_width, mnist_mlp
 from experiments.bench import timing
-from experiments.bench.sweep import PROGRAMS
 from experiments.lib.study import Study
 
-# Settings over those of the quick preset; and those of a trial.
-SWEEPS: dict[str, tuple[Study, dict[str, Any], dict[str, Any]]] = {
+# Settings over those of the quick preset.
+SWEEPS: dict[str, tuple[Study, dict[str, Any]]] = {
     "GD and uniform minima": (
         barrier_vs_width.STUDY,
         {"pairs": 400, "matching": "types_index,types_opposed"},
-        {"k": "2", "m": "2,3", "pairs": 2},
     ),
     "SGD, float64": (
         barrier_vs_width.STUDY,
@@ -24,25 +22,20 @@ SWEEPS: dict[str, tuple[Study, dict[str, Any], dict[str, Any]]] = {
             **{"k": "5", "m": "6,8,12,16,24,40", "source": "sgd", "batch": 64},
             **{"lr_times_m": "1,2", "pairs": 100, "precision": "float64"},
         },
-        {"k": "2", "m": "2", "pairs": 2, "source": "sgd", "steps": 200},
     ),
     "MLPs on MNIST": (
         mnist_mlp.STUDY,
         {"widths": "8,16,24,32,48,64", "steps": 4000},
-        {},
     ),
 }
 
 
 def main() -> None:
     rows = []
-    for name, (study, given, tiny) in tqdm(SWEEPS.items(), disable=None):
-        if timing.TINY.value and study.family.task:
-            continue  # a trial has no data set
-        defaults = {key: setting.default for key, setting in study.choices.items()}
-        chosen = {**study.shared, **study.presets["quick"], **given}
+    for name, (study, given) in tqdm(SWEEPS.items(), disable=None):
+        setting = {key: chosen.default for key, chosen in study.choices.items()}
+        setting |= {**study.shared, **study.presets["quick"], **given}
         with tempfile.TemporaryDirectory() as out:
-            setting = {**defaults, **chosen, **(tiny if timing.TINY.value else {})}
             rows.append({"sweep": name, **compared(study, setting | {"out": out})})
     timing.show(rows)
 
@@ -53,7 +46,7 @@ def compared(study: Study, setting: dict[str, Any]) -> dict[str, Any]:
     begun = time.perf_counter()
     plan = family.plan(grid, setting, lambda sizes: None)
     expected, planned = plan.seconds(grid), time.perf_counter()
-    timing.forget(PROGRAMS)
+    timing.forget()
     with tqdm(disable=True) as progress:
         family.work(grid, lambda *_: None, progress, setting)
     took = time.perf_counter() - planned

@@ -7,7 +7,6 @@ as PyTorch takes (left out without PyTorch); small CNNs, for a 200th of the upda
 with the patches of `train` and with XLA's convolution.
 """
 
-import importlib.util
 import itertools
 import time
 from typing import Any
@@ -17,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.bench import timing
+from experiments.bench import peers, timing
 from lmc_jax import environment
 from lmc_jax.networks import Network, cnn, mlp
 from lmc_jax.networks.alignment import align_weights
@@ -33,21 +32,20 @@ def main() -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(IMAGES, 28, 28, 1), dtype=np.uint8)
     labels = rng.integers(10, size=IMAGES).astype(np.int32)
-    steps = 2 if timing.TINY.value else STEPS
     network = mlp((784, *[WIDTH] * 3, 10))
-    seconds = {"lmc_jax": ours(network, steps, images, labels)}
+    seconds = {"lmc_jax": ours(network, STEPS, images, labels)}
     with mock.patch.object(jax.lax, "map", lambda one, many: jax.vmap(one)(many)):
-        seconds["the same by vmap"] = ours(network, steps, images, labels)
-    if importlib.util.find_spec("torch"):
+        seconds["the same by vmap"] = ours(network, STEPS, images, labels)
+    if peers.TORCH:
         import torch
 
         for threads in dict.fromkeys((torch.get_num_threads(), 1)):
             torch.set_num_threads(threads)
-            seconds[f"PyTorch, threads: {threads}"] = theirs(steps, images, labels)
+            seconds[f"PyTorch, threads: {threads}"] = theirs(STEPS, images, labels)
     kind = f"MLP 3 × {WIDTH}"
-    rows = [row(kind, name, steps, spent) for name, spent in seconds.items()]
+    rows = [row(kind, name, STEPS, spent) for name, spent in seconds.items()]
     images = rng.integers(256, size=(IMAGES, 32, 32, 3), dtype=np.uint8)
-    few = max(1, steps // 200)
+    few = max(1, STEPS // 200)
     for channels in (4, 16):
         network = cnn((32, 32, 3), (channels, 2 * channels), (), 10)
         for name, fit in (
@@ -79,7 +77,6 @@ def ours(
     count: int = NETWORKS,
 ) -> float:
     """Seconds a network, ``count`` at a time; the second half of a run, compiled."""
-    count = 1 if timing.TINY.value else count
     moments = [
         jnp.full(images.shape[-1], value, jnp.float64) for value in (127.5, 73.0)
     ]

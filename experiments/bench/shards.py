@@ -32,16 +32,14 @@ GRIDS: dict[str, dict[int, Iterable[int]]] = {
 PAIRS = (20, 200)  # of a cell
 RUNS = 10**6
 SEEDS = 5
-
-
 # Whether shards go on with the cells of others.
 WAYS = {"dealt": False, "dealt, --finish": True}
 
 
-def grid(widths: dict[int, Iterable[int]], pairs: int, runs: int) -> list[Cell]:
-    """Cells k × m × learning rate that have so many runs in all."""
+def grid(widths: dict[int, Iterable[int]], pairs: int) -> list[Cell]:
+    """Cells k × m × learning rate that have ``RUNS`` runs in all."""
     shapes = [(k, m) for k, ms in widths.items() for m in ms]
-    rates = np.geomspace(0.5, 5, runs // (2 * pairs * len(shapes)))
+    rates = np.geomspace(0.5, 5, RUNS // (2 * pairs * len(shapes)))
     return [
         Cell(k, m, k, Descent(lr=rate / m), pairs) for k, m in shapes for rate in rates
     ]
@@ -73,17 +71,17 @@ def makespan(
     return done.max(), worked / true.sum()
 
 
-def simulated(tiny: bool) -> Iterator[dict]:
+def simulated() -> Iterator[dict]:
     """A row for each grid, size of cells and way: means over seeds."""
     speeds = SHARDS - 1 + 1 / SLOW
     for (name, widths), pairs in itertools.product(GRIDS.items(), PAIRS):
-        cells = grid(widths, pairs, RUNS // 50 if tiny else RUNS)
+        cells = grid(widths, pairs)
         expected = np.array([expected_cost(cell) for cell in cells])
         order = shards.ranked(expected)
         of_cell = shards.dealt(expected, SHARDS)[order]
         for way, finish in WAYS.items():
             found = []
-            for seed in range(1 if tiny else SEEDS):
+            for seed in range(SEEDS):
                 rng = np.random.default_rng(seed)
                 true = (expected * rng.lognormal(0, SPREAD, len(cells)))[order]
                 end, work = makespan(true, of_cell, finish=finish)
@@ -130,7 +128,7 @@ def _cell(record: store.Record) -> Cell:
 
 
 def main() -> None:
-    rows = compared(STORED.value) if STORED.value else simulated(timing.TINY.value)
+    rows = compared(STORED.value) if STORED.value else simulated()
     timing.show(list(rows))
 
 

@@ -1,7 +1,7 @@
 """Which sizes to pad widths to: fewer are compiled sooner, more waste no rows.
 
-Whole sweeps of trained students (``experiments.bench.sweep``), of few and of many pairs
-a width, with other sizes in place of ``programs.padded_width``.
+Whole sweeps of trained students, of few and of many pairs a width, with other sizes in
+place of ``programs.padded_width``.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ from unittest import mock
 from tqdm import tqdm
 
 from experiments.bench import timing
-from experiments.bench.sweep import PROGRAMS
 from lmc_jax.sweep import batches, pairs, programs, run
 from lmc_jax.sweep.cell import Cell, Descent
 
@@ -28,16 +27,15 @@ MODULES = (programs, batches, pairs, run)  # that name the sizes
 
 def main() -> None:
     rows = []
-    widths = WIDTHS[:1] if timing.TINY.value else WIDTHS
-    for count in (2,) if timing.TINY.value else PAIRS:
-        cells = [Cell(5, m, 5, Descent(lr=2 / m), count, matchings=()) for m in widths]
+    for count in PAIRS:
+        cells = [Cell(5, m, 5, Descent(lr=2 / m), count, matchings=()) for m in WIDTHS]
         for name, sizes in tqdm(SIZES.items(), disable=None):
             first, again = seconds(cells, sizes)
             rows.append(
                 {
                     "sizes": name,
                     "pairs": count,
-                    "programs": len({sizes(m) for m in widths}),
+                    "programs": len({sizes(m) for m in WIDTHS}),
                     "compile and run s": first,
                     "run s": again,
                 }
@@ -47,7 +45,7 @@ def main() -> None:
 
 def seconds(cells: list[Cell], sizes: Callable[[int], int]) -> tuple[float, float]:
     """Seconds of a sweep that compiles its programs, and of the same once more."""
-    timing.forget(PROGRAMS)
+    timing.forget()
     found = []
     with contextlib.ExitStack() as patched:
         for module in MODULES:

@@ -7,23 +7,22 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import flags
 from jax.sharding import PartitionSpec
 
 from experiments.lib import command, machine
 from experiments.lib.table import table
 from lmc_jax import environment
 from lmc_jax.numerics import matmul
+from lmc_jax.sweep import programs
 
-TINY = flags.DEFINE_bool("tiny", False, "Smallest sizes, to see that it runs.")
 SHAPES = ((5, 10, 10, 384), (20, 40, 40, 256), (20, 100, 40, 64))
-REPETITIONS = 7
+PROGRAMS = programs.sampler, programs.descender, programs.measurer, programs.joiner
 
 
 def shapes() -> Iterator[tuple[int, int, int, int]]:
     """Shapes (k, m, d, B) of students, batches that divide over the devices."""
     devices = jax.local_device_count()
-    for k, m, d, count in [(2, 3, 3, 4)] if TINY.value else SHAPES:
+    for k, m, d, count in SHAPES:
         yield k, m, d, -(-count // devices) * devices
 
 
@@ -36,7 +35,7 @@ class Timing(NamedTuple):
     most: float
 
 
-def timed(function: Callable[[], Any], repetitions: int = REPETITIONS) -> Timing:
+def timed(function: Callable[[], Any], repetitions: int = 7) -> Timing:
     """Times ``function``, which must return only once its work is done."""
 
     def seconds():
@@ -45,7 +44,7 @@ def timed(function: Callable[[], Any], repetitions: int = REPETITIONS) -> Timing
         return time.perf_counter() - begun
 
     first = seconds()
-    runs = [seconds() for _ in range(1 if TINY.value else repetitions)]
+    runs = [seconds() for _ in range(repetitions)]
     return Timing(first, statistics.median(runs), min(runs), max(runs))
 
 
@@ -80,12 +79,6 @@ def peak(dtype: str, n: int = 1024, products: int = 10) -> float:
     return 2 * n**3 * products * devices / seconds
 
 
-def spread(timing: Timing, unit: float) -> str:
-    """``median [least, most]`` in units of ``unit`` seconds."""
-    median, least, most = (x / unit for x in timing[1:])
-    return f"{median:.3g} [{least:.3g}, {most:.3g}]"
-
-
 class Call(NamedTuple):
     """A variant to be timed, and how many units of work a call of it does."""
 
@@ -95,20 +88,20 @@ class Call(NamedTuple):
 
 
 def compared(calls: Iterable[Call], unit: str, seconds: float) -> list[dict]:
-    """A row a call: time a unit of work, also over that of the first call.
+    """A row a call: ``median [least, most]`` time a unit of work.
 
     ``unit`` names ``seconds`` a unit of work, such as ns/element.
     """
     rows, first = [], None
     for variant, function, work in calls:
         found = timed(function)
-        each = found.median / work
-        first = first or each
+        first = first or found.median / work
+        median, least, most = (spent / work / seconds for spent in found[1:])
         rows.append(
             {
                 "variant": variant,
-                unit: spread(found, work * seconds),
-                "times the first": each / first,
+                unit: f"{median:.3g} [{least:.3g}, {most:.3g}]",
+                "times the first": found.median / work / first,
                 "compile s": max(0.0, found.first - found.median),
                 "run s": found.median,
             }
@@ -116,10 +109,10 @@ def compared(calls: Iterable[Call], unit: str, seconds: float) -> list[dict]:
     return rows
 
 
-def forget(programs: Iterable[Any]) -> None:
-    """What was compiled is compiled again, and so are these cached ``programs``."""
+def forget() -> None:
+    """The programs of sweeps are compiled again."""
     jax.clear_caches()
-    for made in programs:
+    for made in PROGRAMS:
         made.cache_clear()
 
 
@@ -128,7 +121,7 @@ def show(rows: Sequence[dict]) -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a benchmark after its flags, float64 on and every core a device."""
+    """Runs a benchmark, float64 on and every core a device, and says on what."""
 
     def begin():
         environment.configure()

@@ -5,7 +5,6 @@ import errno
 import gc
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -21,10 +20,7 @@ from lmc_jax.results import store
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.run import OutOfMemory
 
-FAILURES = (
-    *(store.StoreError, environment.UnsoundJax, OutOfMemory, devices.Lost),
-    subprocess.CalledProcessError,  # a process of a benchmark, which said why
-)
+FAILURES = (store.StoreError, environment.UnsoundJax, OutOfMemory, devices.Lost)
 
 
 def run(main: Callable[..., None], *arguments: str) -> None:

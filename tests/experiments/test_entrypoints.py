@@ -57,7 +57,7 @@ def test_runs_that_do_not_fit_show_where_they_stay(tmp_path):
         ("mnist_mlp", "--widths:"),
         ("peak_position", "--data_dir:"),
         ("tools.slurm", "--partition:"),
-        ("bench.descent", "--[no]tiny:"),
+        ("bench.accelerator", "--minutes:"),
     ],
 )
 def test_help_lists_the_flags_of_the_entrypoint_and_of_what_it_shares(name, flag):

@@ -11,6 +11,7 @@ from helpers import (
     BARRIER_VS_WIDTH,
     COLD,
     arrays,
+    command,
     files,
     run,
     same_arrays,
@@ -45,6 +46,10 @@ def together(
 def ended(processes):
     ends = [process.communicate(timeout=300) for process in processes]
     return [process.returncode for process in processes], ends
+
+
+def batches(out):
+    return {tuple(r.provenance["batch_per_device"]) for r in store.read_each(out)}
 
 
 def test_two_processes_make_the_files_of_one(tmp_path, whole):
@@ -145,8 +150,4 @@ def test_batch_too_large_for_one_process_is_halved_in_all(tmp_path):
     assert said == [1, 0]
     assert run(*sweep, f"--out={alone}", variables=TWO_DEVICES)[0] == 0
     assert same_arrays(arrays(out), arrays(alone))
-    batches = [
-        {tuple(r.provenance["batch_per_device"]) for r in store.read_each(o)}
-        for o in (out, alone)
-    ]
-    assert batches == [{(4, 4)}, {(8, 8)}]
+    assert (batches(out), batches(alone)) == ({(4, 4)}, {(8, 8)})

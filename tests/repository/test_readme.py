@@ -1,6 +1,5 @@
 """The examples of the README run as they stand."""
 
-import inspect
 import re
 import subprocess
 import sys
@@ -41,11 +40,7 @@ def test_software_is_cited_in_its_version():
     assert tomllib.loads(project)["project"]["version"] == version
 
 
-def test_public_names_are_there_and_documented():
-    for name in lmc_jax.__all__:
-        assert inspect.getdoc(getattr(lmc_jax, name)), name
-
-
+@pytest.mark.slow
 def test_examples_run_one_after_the_other_in_python(tmp_path):
     """And the last of them loses its barrier to a permutation."""
     assert len(EXAMPLES) == 4

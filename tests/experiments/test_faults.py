@@ -1,7 +1,5 @@
 """An I/O error, a full disk and a kill at every call that writes, one after the other.
 
-    python -m experiments.bench.writes --out=DIR
-
 A sweep of students and one of networks are computed once and stored again and again.
 Each time one call to open, write, sync, rename, remove or make a folder fails; then the
 same sweep is run once more. Counted is what was lost on the way.
@@ -12,19 +10,15 @@ import errno
 import io
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import numpy as np
-from absl import flags
-from tqdm import tqdm
+import pytest
 
-from experiments.bench import timing
 from experiments.lib import classifiers, compute, students
 from experiments.lib.lists import Refusal
+from experiments.lib.table import table
 from lmc_jax import environment
 from lmc_jax.data.datasets import Dataset
 from lmc_jax.networks import cell as networks
@@ -33,11 +27,9 @@ from lmc_jax.results import files, store
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.run import sweep
 
-OUT = flags.DEFINE_string("out", None, "Folder to write into.", required=True)
-flags.register_validator("out", bool, "give a folder")
-LOST = ("finished cells lost", "torn files", "reruns that differ")
+pytestmark = pytest.mark.slow
+
 FAULTS = ("I/O error", "full disk", "kill")
-Sweep = Callable[[Path], None]  # stores itself in a folder
 
 
 class Killed(BaseException):
@@ -52,14 +44,14 @@ class Disk:
     written does.
     """
 
-    def __init__(self, fault: str = "", at: int = 0):
+    def __init__(self, fault="", at=0):
         self.fault, self.at, self.calls = fault, at, 0
 
     @property
-    def dead(self) -> bool:
+    def dead(self):
         return self.fault == "kill" and self.calls > self.at
 
-    def call(self, needs_room: bool = True) -> None:
+    def call(self, needs_room=True):
         number, self.calls = self.calls, self.calls + 1
         if self.fault == "I/O error" and number == self.at:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -69,7 +61,7 @@ class Disk:
             raise Killed
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self):
         """Inside, the calls of this process go through this disk."""
         plain = io.open
 
@@ -82,7 +74,7 @@ class Disk:
             kind = io.BufferedRandom if "+" in mode else io.BufferedWriter
             return kind(raw) if "b" in mode else io.TextIOWrapper(kind(raw), *text)
 
-        def through(call: Callable, needs_room: bool = True) -> Callable:
+        def through(call, needs_room=True):
             def checked(*arguments, **options):
                 self.call(needs_room)
                 return call(*arguments, **options)
@@ -103,11 +95,11 @@ class Disk:
 class Raw(io.FileIO):
     """A file whose writes go through a ``Disk``."""
 
-    def __init__(self, disk: Disk, file: Any, mode: str):
+    def __init__(self, disk, file, mode):
         super().__init__(file, mode.replace("b", ""))
         self.disk = disk
 
-    def write(self, data: Any) -> int:
+    def write(self, data):
         if self.disk.dead:
             return len(data)  # what a dead process had left to write
         try:
@@ -118,14 +110,14 @@ class Raw(io.FileIO):
         return super().write(data)
 
 
-# --- the two sweeps -------------------------------------------------------------------
+# --- the two sweeps, as functions that store them in a folder -------------------------
 
 
-def of_students() -> Sweep:
+def of_students():
     """Trained and sampled students, with their weights."""
     sources = Descent(lr=0.5, steps=40, check_every=20), Minima()
     cells = [Cell(2, 3, 2, source, 2, matchings=()) for source in sources]
-    done: list[tuple] = []
+    done = []
     sweep(cells, lambda *cell: done.append(cell), weights=True)
 
     def work(grid, save, progress, setting):
@@ -133,10 +125,11 @@ def of_students() -> Sweep:
             if cell in grid:
                 save(cell, arrays, {"W": W}, {})
 
-    return _stored(students.FAMILY._replace(work=work), cells)
+    family = students.FAMILY._replace(work=work)
+    return lambda out: run_to_the_end(family, cells, out)
 
 
-def of_networks() -> Sweep:
+def of_networks():
     """Networks with checkpoints of their training."""
     images = np.random.default_rng(0).integers(256, size=(30, 4, 4, 1), dtype=np.uint8)
     labels = np.arange(30, dtype=np.int32) % 10
@@ -144,7 +137,7 @@ def of_networks() -> Sweep:
     data = Dataset("noise", *parts, digest="")
     shape = ("noise", "", 20, 10, "mlp", 2, 2, Training(steps=4, batch=10, looks=2))
     cell = networks.ClassifierCell(*shape, points=3, pairs=2)
-    states: list[Any] = []
+    states = []
     found = networks.compute(cell, data, keep=states.append)
 
     def again(cell, data, *, state, keep, progress):
@@ -153,71 +146,74 @@ def of_networks() -> Sweep:
                 keep(later)
         return found
 
-    run = _stored(classifiers.FAMILY, [cell])
-
-    def trained(out: Path) -> None:
+    def trained(out):
         with (
             mock.patch.object(classifiers, "compute", again),
             mock.patch.object(classifiers.datasets, "load", return_value=data),
         ):
-            run(out)
+            run_to_the_end(classifiers.FAMILY, [cell], out)
 
     return trained
 
 
-def _stored(family: compute.Family, cells: list[Any]) -> Sweep:
-    def run(out: Path) -> None:
-        setting = {"out": str(out), "save_weights": True, "data_dir": None}
-        compute.computed(family, cells, setting, {})
-        compute.write_summary(out, family, "lerp")
-        files.write_atomic(out / "caption.txt", b"what a picture shows")
-
-    return run
-
-
-SWEEPS = {"students": of_students, "networks": of_networks}
+def run_to_the_end(family, cells, out):
+    setting = {"out": str(out), "save_weights": True, "data_dir": None}
+    compute.computed(family, cells, setting, {})
+    compute.write_summary(out, family, "lerp")
+    files.write_atomic(out / "caption.txt", b"what a picture shows")
 
 
 # --- one fault after the other --------------------------------------------------------
 
 
-def main() -> None:
-    root, rows = Path(OUT.value), []
-    origin = environment.provenance()
-    with mock.patch.object(environment, "provenance", return_value=origin):
-        for name, prepare in SWEEPS.items():
-            rows += [{"sweep": name} | row for row in injected(prepare, root)]
-    timing.show(rows)
-    if any(row[name] for row in rows for name in LOST):
-        raise store.StoreError("cells were lost or torn")
-
-
-def injected(prepare: Callable[[], Sweep], root: Path) -> Iterator[dict[str, Any]]:
+def injected(run, out, faults=FAULTS):
     """A row a fault: how many calls failed, and what was lost."""
-    run = prepare()
-    root.mkdir(parents=True, exist_ok=True)
-    whole, out = Disk(), root / "sweep"
-    shutil.rmtree(out, ignore_errors=True)
+    whole = Disk()
     attempt(run, out, whole)
     expected = content(out)
-    for fault in FAULTS:
-        row: dict[str, Any] = {"fault": fault, "calls": whole.calls}
-        row |= dict.fromkeys(("ended with a line", *LOST, "temporary files left"), 0)
-        for at in tqdm(range(whole.calls), disable=not sys.stderr.isatty()):
+    for fault in faults:
+        row = {"fault": fault, "calls": whole.calls, "ended with a line": 0, "lost": 0}
+        row |= {"torn": 0, "reruns that differ": 0, "temporary files": 0}
+        for at in range(whole.calls):
             shutil.rmtree(out, ignore_errors=True)
             said, finished = attempt(run, out, Disk(fault, at))
             row["ended with a line"] += bool(said)
-            row["finished cells lost"] += altered(finished)
-            row["torn files"] += torn(out)
-            row["temporary files left"] += len(list(out.rglob(f"*{files.TEMPORARY}")))
+            row["lost"] += altered(finished)
+            row["torn"] += torn(out)
+            row["temporary files"] += len(list(out.rglob(f"*{files.TEMPORARY}")))
             again, _ = attempt(run, out, Disk())
             equal = not again and content(out) == expected
             row["reruns that differ"] += not equal or altered(finished)
         yield row
-    shutil.rmtree(out)
 
 
-def altered(finished: dict[Path, bytes]) -> int:
+def attempt(run, out, disk):
+    """One run: the line that it ended with, and the cells that it had finished."""
+    finished = {}
+    save = store.save
+
+    def saved(*arguments):
+        path = save(*arguments)
+        if path.parent == (out / "cells"):
+            finished[path] = path.read_bytes()
+        return path
+
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        mock.patch.object(store, "save", saved),
+        disk.watched(),
+    ):
+        try:
+            run(out)
+        except Killed:
+            pass
+        except (store.StoreError, Refusal) as error:
+            return str(error), finished
+    return "", finished
+
+
+def altered(finished):
     """How many finished cells are not there as they were."""
     return sum(
         not path.exists() or path.read_bytes() != data
@@ -225,35 +221,7 @@ def altered(finished: dict[Path, bytes]) -> int:
     )
 
 
-def attempt(run: Sweep, out: Path, disk: Disk) -> tuple[str, dict[Path, bytes]]:
-    """One run: the line that it ended with, and the cells that it had finished."""
-    finished: dict[Path, bytes] = {}
-    save = store.save
-
-    def saved(*arguments: Any) -> Path:
-        path = save(*arguments)
-        if path.parent == (out / "cells"):
-            finished[path] = path.read_bytes()
-        return path
-
-    said = ""
-    quiet = io.StringIO()
-    with (
-        contextlib.redirect_stdout(quiet),
-        contextlib.redirect_stderr(quiet),
-        mock.patch.object(store, "save", saved),
-    ):
-        try:
-            with disk.watched():
-                run(out)
-        except Killed:
-            pass
-        except (store.StoreError, Refusal) as error:
-            said = str(error)
-    return said, finished
-
-
-def torn(out: Path) -> int:
+def torn(out):
     """Stored files that are not what was written."""
     bad = 0
     for folder in (out, out / "unfinished"):
@@ -265,12 +233,42 @@ def torn(out: Path) -> int:
     return bad
 
 
-def content(out: Path) -> dict[str, bytes]:
+def content(out):
     """All files of a sweep but those of dead writers; no checkpoints."""
     found = (path for path in [*out.glob("*"), *out.glob("cells/*")] if path.is_file())
     kept = (path for path in found if not path.name.endswith(files.TEMPORARY))
     return {str(path.relative_to(out)): path.read_bytes() for path in kept}
 
 
-if __name__ == "__main__":
-    timing.run(main)
+@pytest.fixture(autouse=True)
+def same_origin(monkeypatch):
+    origin = environment.provenance()
+    monkeypatch.setattr(environment, "provenance", lambda: origin)
+
+
+@pytest.mark.parametrize("prepare", [of_students, of_networks])
+def test_no_call_that_fails_loses_or_tears_a_cell(prepare, tmp_path, capsys):
+    rows = list(injected(prepare(), tmp_path / "sweep"))
+    with capsys.disabled():
+        print(f"\n{prepare.__doc__}\n{table(rows)}")
+    for row in rows:
+        assert row["calls"] > 40
+        assert (row["lost"], row["torn"], row["reruns that differ"]) == (0, 0, 0)
+        killed = row["fault"] == "kill"
+        assert (row["ended with a line"] == 0) == killed
+        assert (row["temporary files"] > 0) == killed
+
+
+def test_cells_that_are_written_in_place_would_be_torn(tmp_path, monkeypatch):
+    """Or the test above would prove nothing."""
+
+    @contextlib.contextmanager
+    def in_place(path):
+        try:
+            yield Path(path)
+        except OSError as error:
+            raise files.StoreError(str(error)) from error
+
+    monkeypatch.setattr(files, "replacing", in_place)
+    (row,) = injected(of_students(), tmp_path / "sweep", ["kill"])
+    assert row["torn"]
