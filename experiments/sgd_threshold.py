@@ -14,7 +14,7 @@ from experiments.lib import curves, plot, restarts, students
 from experiments.lib.lists import Refusal, integers, numbers, refusing, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import with_interval
+from experiments.lib.table import columns
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
 from lmc_jax.statistics import RESAMPLES, mean_interval, named
@@ -161,12 +161,8 @@ def described(record: store.Record) -> dict[str, Any]:
 def table(rows: Rows) -> list[dict]:
     """One row a cell."""
     names = ("k", "m", "B", "lr_times_m", "threshold", "runs")
-    return [
-        {name: row[name] for name in names}
-        | {name: row[f"{name}_mean"] for name in ("dense", "converged", "diverged")}
-        | {"zero rows": with_interval(row, "zero_fraction")}
-        for row in rows.cells
-    ]
+    shares = ("dense", "converged", "diverged", "zero_fraction")
+    return columns(rows.cells, *names, *shares)
 
 
 # --- figures -------------------------------------------------------------------------
@@ -187,10 +183,11 @@ def draw(rows: Rows):
     groups = curves.group(rows.cells, "k", "m")
     figure, axes = plot.grid(len(groups), 1 + len(PANELS), height=1.6)
     for line, ((k, m), found) in zip(axes, groups.items(), strict=True):
-        _draw_thresholds(line[0], claims.batches(found))
+        by_batch = claims.batches(found)
+        _draw_thresholds(line[0], by_batch)
         line[0].set(xlabel="B", ylabel=f"k = {k}, m = {m}\nηm")
         for panel, name in zip(line[1:], PANELS, strict=True):
-            _draw_shares(panel, claims.batches(found), name)
+            _draw_shares(panel, by_batch, name)
     axes[0, 0].set_title("threshold")
     for panel, title in zip(axes[0, 1:], PANELS.values(), strict=True):
         panel.set_title(title)
@@ -218,15 +215,13 @@ def _draw_thresholds(panel, curves_by_batch: dict[float, list[dict]]) -> None:
 
 
 def _draw_shares(panel, curves_by_batch: dict[float, list[dict]], name: str) -> None:
-    colors = plot.shades(len(curves_by_batch))
-    for i, (batch, curve) in enumerate(curves_by_batch.items()):
+    styles = plot.ordered(curves_by_batch)
+    for batch, curve in curves_by_batch.items():
         label = "GD" if batch == np.inf else f"B = {batch:g}"
-        style: Any = {"color": colors[i], "marker": plot.MARKERS[i % 7]}
-        rates = [row["lr_times_m"] for row in curve]
-        plot.points(panel, rates, *curves.columns(curve, name), **style, label=label)
-        panel.axvline(
-            curve[0]["threshold"], color=colors[i], linewidth=0.9, linestyle=":"
-        )
+        style: Any = styles[batch] | {"label": label}
+        curves.points(panel, curve, name, "lr_times_m", **style)
+        dotted = {"color": style["color"], "linewidth": 0.9, "linestyle": ":"}
+        panel.axvline(curve[0]["threshold"], **dotted)
     plot.log_axis(panel)
     panel.set(xlabel="ηm")
 

@@ -24,7 +24,7 @@ from experiments.lib.edges import edges
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import with_interval
+from experiments.lib.table import columns
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
 from lmc_jax.statistics import RESAMPLES, mean_interval, named
@@ -156,13 +156,10 @@ def described(record: store.Record) -> dict[str, Any]:
 
 def table(rows: Rows) -> list[dict]:
     """One row a point of the scan over rates."""
-    names = ("m", "lr_times_m", "runs", "converged", "diverged")
-    return [
-        {name: row[name] for name in names}
-        | {"zero rows": with_interval(row, "zero_fraction")}
-        | {name: row.get(name, np.nan) for name in ("predicted", "edge", "unstable")}
-        for row in rows.rates
-    ]
+    names = ("m", "lr_times_m", "runs", "converged", "diverged", "zero_fraction")
+    edge = {"edge": np.nan, "unstable": 0}  # where no run reached the tolerance
+    shown = [edge | row for row in rows.rates]
+    return columns(shown, *names, "predicted", *edge)
 
 
 # --- figures -------------------------------------------------------------------------
@@ -171,41 +168,30 @@ def table(rows: Rows) -> list[dict]:
 def draw_widths(rows: Rows):
     """Each measure against m, a curve a learning rate, uniform minima beside them."""
     groups = _curves(rows.widths)
-    rates = [label for label in groups if label != UNIFORM]
-    colors = dict(zip(rates, plot.shades(len(rates)), strict=True))
+    styles = plot.ordered(label for label in groups if label != UNIFORM)
+    styles[UNIFORM] = curves.MODEL | {"linestyle": "--"}
     figure, axes = plot.grid(1, len(MEASURES))
     for panel, (name, label) in zip(axes[0], MEASURES.items(), strict=True):
-        for i, (rate, curve) in enumerate(groups.items()):
-            plot.points(
-                panel,
-                [row["m"] for row in curve],
-                *curves.columns(curve, name),
-                **_look(i, rate, colors),
-                label=rate,
-            )
+        for rate, curve in groups.items():
+            style = {"markerfacecolor": "none", "label": rate} | styles[rate]
+            curves.points(panel, curve, name, **style)
         plot.log_axis(panel)
         panel.set(xlabel="student width m", ylabel=label)
     plot.legend(figure, axes)
     return figure
 
 
-def _look(i: int, rate: str, colors: dict) -> dict:
-    if rate == UNIFORM:
-        return curves.MODEL | {"linestyle": "--"}
-    marker = plot.MARKERS[i % 7]
-    return {"color": colors[rate], "marker": marker, "markerfacecolor": "none"}
-
-
-def _label(row: dict) -> str:
-    uniform = row["source"] == "uniform"
-    return UNIFORM if uniform else f"η = {row['lr_times_m']:.6g}/m"
-
-
 def _curves(rows: Sequence[dict]) -> dict[str, list[dict]]:
-    groups: dict[str, list[dict]] = {}
-    for row in sorted(rows, key=lambda row: row["m"]):
-        groups.setdefault(_label(row), []).append(row)
-    return groups
+    """Against m, by learning rate."""
+    labelled = [
+        {"curve": UNIFORM if row["source"] == "uniform" else _rate(row)} | row
+        for row in rows
+    ]
+    return {name: curve for (name,), curve in curves.group(labelled, "curve").items()}
+
+
+def _rate(row: dict) -> str:
+    return f"η = {row['lr_times_m']:.6g}/m"
 
 
 def draw_rates(rows: Rows):
@@ -213,33 +199,28 @@ def draw_rates(rows: Rows):
 
     In the last column the share of runs that did not converge.
     """
-    widths = sorted({row["m"] for row in rows.rates})
-    figure, axes = plot.grid(len(widths), len(MEASURES) + 1, height=1.7, share="col")
-    for line, m in zip(axes, widths, strict=True):
-        curve = sorted(
-            (row for row in rows.rates if row["m"] == m),
-            key=lambda row: row["lr_times_m"],
-        )
-        k = curve[0]["k"]
+    in_order = sorted(rows.rates, key=lambda row: (row["m"], row["lr_times_m"]))
+    groups = curves.group(in_order, "k", "m")
+    titles = (*MEASURES.values(), "share of runs")
+    figure, axes = plot.grid(len(groups), len(titles), height=1.7, share="col")
+    own: Any = {"color": curves.COLORS["gd"], "marker": "o", "linestyle": ""}
+    grey = {"color": "0.4", "linewidth": 1}
+    for line, ((k, m), curve) in zip(axes, groups.items(), strict=True):
         rates = [row["lr_times_m"] for row in curve]
-        threshold, room = rate_threshold(m, k), (max(rates) - min(rates)) / 20 or 1
+        room = (rates[-1] - rates[0]) / 20 or 1
         for panel, name in zip(line, MEASURES, strict=False):
-            ends = curves.columns(curve, name)
-            style: Any = {"color": curves.COLORS["gd"], "marker": "o", "linestyle": ""}
-            plot.points(panel, rates, *ends, **style, label="GD, converged runs")
+            style = own | {"label": "GD, converged runs"}
+            curves.points(panel, curve, name, "lr_times_m", **style)
         _draw_prediction(line[2], rates, m, k)
         failed = [1 - row["converged"] for row in curve]
-        gray = {"color": "0.4", "linewidth": 1}
-        line[3].plot(rates, failed, ":", **gray, label="runs not converged")
+        line[3].plot(rates, failed, ":", **grey, label="runs not converged")
         diverged = [row["diverged"] for row in curve]
-        line[3].plot(rates, diverged, "-", **gray, label="of them diverged")
+        line[3].plot(rates, diverged, "-", **grey, label="of them diverged")
         for panel in line:
-            plot.mark(panel, threshold, "predicted threshold η*m")
-            panel.set(xlabel="ηm", xlim=(min(rates) - room, max(rates) + room))
+            plot.mark(panel, rate_threshold(m, k), "predicted threshold η*m")
+            panel.set(xlabel="ηm", xlim=(rates[0] - room, rates[-1] + room))
         line[0].set_ylabel(f"k = {k}, m = {m}")
-    for panel, title in zip(
-        axes[0], (*MEASURES.values(), "share of runs"), strict=True
-    ):
+    for panel, title in zip(axes[0], titles, strict=True):
         panel.set_title(title)
     plot.legend(figure, axes)
     return figure
@@ -258,13 +239,12 @@ def _draw_prediction(panel, rates: Sequence[float], m: int, k: int) -> None:
 
 
 def width_caption(rows: Rows, setting: Values) -> str:
-    said = caption(rows.widths, setting)
-    if any(row["source"] == "uniform" for row in rows.widths):
-        said += (
-            " Neurons of uniform minima are counted too where they are so short: their "
-            "curve shows how many living ones are."
-        )
-    return said
+    counted = (
+        " Neurons of uniform minima are counted too where they are so short: their "
+        "curve shows how many living ones are."
+    )
+    sampled = any(row["source"] == "uniform" for row in rows.widths)
+    return caption(rows.widths, setting) + counted * sampled
 
 
 def rate_caption(rows: Rows, setting: Values) -> str:
@@ -277,24 +257,18 @@ def rate_caption(rows: Rows, setting: Values) -> str:
 
 def caption(rows: Sequence[dict], setting: Values) -> str:
     trained = [row for row in rows if row["source"] != "uniform"]
-    some = [row["runs"] for row in trained if 0 < row["converged"] < 1]
-    every = sum(row["converged"] == 1 for row in trained)
-    none = len(trained) - every - len(some)
-    numbers = f"all at {every} of {len(trained)} trained points"
-    if some:
-        numbers += f", {min(some)} to {max(some)} at {len(some)}"
-    if none:
-        numbers += f"; {none} points, where no run did, are left out"
+    runs = [row["runs"] for row in trained]
     return (
         f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows: norm <= "
-        f"{setting['zero_row']:g}; "
-        f"{students.CONVENTION}. Means over those of {2 * setting['pairs']} "
-        f"independent runs of a point that reached loss < {setting['tol']:g} within "
-        f"{setting['steps']} steps, {setting['hold']} looks in a row "
-        f"{setting['check_every']} steps apart: {numbers}; 95% bootstrap intervals. "
+        f"{setting['zero_row']:g}; {students.CONVENTION}. Means over those of "
+        f"{2 * setting['pairs']} independent runs of a point that reached loss < "
+        f"{setting['tol']:g} within {setting['steps']} steps, {setting['hold']} looks "
+        f"in a row {setting['check_every']} steps apart: {min(runs)} to {max(runs)}, "
+        f"all at {sum(row['converged'] == 1 for row in trained)} of {len(runs)} "
+        "trained points, none where no point is drawn; 95% bootstrap intervals. "
         f"{students.trained_by(setting)}, k = {setting['k']}, d = {setting['d']}, seed "
-        f"{setting['seed']}. "
-        f"Initial scale, dimension and learning rates {students.LOST}."
+        f"{setting['seed']}. Initial scale, dimension and learning rates "
+        f"{students.LOST}."
     )
 
 

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lib import curves as looks
 from experiments.lib.compute import Family, Options, opened
 from experiments.lib.lists import MOST_CELLS, Refusal, integers, refusing, words
 from experiments.lib.settings import OUTPUTS, Setting, Values
@@ -125,7 +124,6 @@ def _grid(
         for name in data
         for layers in depths
     ]
-    looks.require_looks(orders(grid[0].parameters()), looks.LOOKS)
     with refusing():
         for cell in grid:
             cell.validate(data[cell.data])

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.lib import classifiers, curves, plot
-from experiments.lib.claims import Claim, below, highest, lowest
-from experiments.lib.curves import LOOKS
+from experiments.lib.claims import Claim, Statement, below, highest, lowest
+from experiments.lib.curves import NETWORKS
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured
 from experiments.lib.table import at, with_interval
@@ -87,9 +87,7 @@ def draw_barriers(cells: Cells):
             for path in ["direct", *permuted(cells.table)]:
                 wanted = {"path": path, "sample": sample, "metric": metric}
                 own = classifiers.select(cells.table, **wanted)
-                ends = curves.columns(own, "barrier")
-                widths = [row["width"] for row in own]
-                plot.points(panel, widths, *ends, **LOOKS[path]._asdict())
+                curves.points(panel, own, "barrier", "width", **NETWORKS[path])
             images = "training" if sample == "train" else "test"
             panel.set(xlabel="width", title=f"{words}, {images} images")
             plot.log_axis(panel)
@@ -109,8 +107,7 @@ def draw_paths(cells: Cells):
         losses = classifiers.kept(record)[..., sample, metric]  # [pairs, orders, T]
         ts = np.linspace(0, 1, losses.shape[2])
         for i, path in enumerate(classifiers.orders(record.parameters)):
-            ends = zip(*map(mean_interval, losses[:, i].T), strict=True)
-            plot.points(panel, list(ts), *ends, **LOOKS[path]._asdict())
+            plot.points(panel, ts, *mean_interval(losses[:, i]).T, **NETWORKS[path])
         title = f"width {record.parameters['width']}"
         panel.set(xlabel="position t on the path", title=title)
     axes[0, 0].set_ylabel("test NLL [nats]")
@@ -164,7 +161,7 @@ def numbers(rows: Sequence[dict]) -> str:
     for path in ["direct", *permuted(rows)]:
         curve = classifiers.select(rows, path=path, sample="test", metric="nll")
         means = ", ".join(f"{row['barrier_mean']:.3g}" for row in curve)
-        said.append(f"{LOOKS[path].label} {means}")
+        said.append(f"{NETWORKS[path]['label']} {means}")
     widths = ", ".join(str(row["width"]) for row in curve)
     own = classifiers.select(rows, path="direct", sample="train", metric="nll")
     ends = ", ".join(f"{row['end_mean']:.3g}" for row in own)
@@ -172,6 +169,54 @@ def numbers(rows: Sequence[dict]) -> str:
         f"Test NLL barriers at widths {widths}: {'; '.join(said)}; training NLL of the "
         f"networks {ends}."
     )
+
+
+# --- verdicts ------------------------------------------------------------------------
+
+# Of networks, which the text names: those of other networks are other statements.
+SOME_PAIRS = f"at least {FEWEST_PAIRS} pairs"
+SOME_WIDTHS = f"at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs"
+HALF = float(np.log(10) / 2)
+PEAKS = Statement(
+    "the permuted {metric} barrier of {networks} rises with width, peaks and falls",
+    "the interval of the largest mean lies above those of the first and the last "
+    f"width; {SOME_WIDTHS}",
+)
+PLACED = Statement(
+    "the permuted NLL barrier of {networks} peaks at a width of "
+    f"{PAPER_WIDTHS[0]} to {PAPER_WIDTHS[1]}",
+    "the largest mean is at such a width, and neither the least nor the largest width "
+    f"tried; {SOME_WIDTHS}",
+)
+DIRECT = Statement(
+    "the direct NLL barrier of {networks} is large at every width",
+    f"every interval lies above half of ln 10, {HALF:.3g}: half of what guessing "
+    f"costs; of MLPs from width {PAPER_WIDTHS[0]} on, where the paper begins, or at "
+    f"all widths if none is so large; {SOME_PAIRS}",
+)
+GAINS = Statement(
+    "what permutation gains for {networks} depends on the width",
+    "the intervals of the smallest and the largest ratio do not meet; " + SOME_PAIRS,
+)
+
+
+def _of(statement: Statement, row: dict, paper: str) -> Statement:
+    """The statement about the networks of a row."""
+    kind, data = row["architecture"].upper(), classifiers.data_name(row["data"])
+    networks, metric = f"{row['layers']}-layer {kind}s on {data}", row["metric"]
+    metric = "NLL" if metric == "nll" else metric
+    text = statement.text.format(metric=metric, networks=networks)
+    return statement._replace(text=text, paper=paper)
+
+
+def _case(row: dict) -> str:
+    return f"{row['sample']}, {NETWORKS[row['path']]['label']}"
+
+
+def _enough(curve: Sequence[dict], widths: int = 1) -> bool:
+    """Widths, and pairs at each, for a verdict."""
+    fewest = min(row["kept"] for row in curve)
+    return len(curve) >= widths and fewest >= FEWEST_PAIRS
 
 
 def peak_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
@@ -189,99 +234,47 @@ def peak_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
 
 
 def _peaked(curve: Sequence[dict], paper: str) -> Claim:
-    peak, ends = highest(curve), (curve[0], curve[-1])
-    shown = [at(row, "barrier", "width") for row in (ends[0], peak, ends[1])]
-    above = all(below(row, peak, "barrier") for row in ends)
-    metric = "NLL" if peak["metric"] == "nll" else "error"
-    return Claim(
-        paper=paper,
-        text=f"the permuted {metric} barrier of {_networks(peak)} rises with "
-        "width, peaks and falls",
-        case=f"{peak['sample']}, {LOOKS[peak['path']].label}",
-        measured=f"first, largest, last: {', '.join(shown)}",
-        rule="the interval of the largest mean lies above those of the first and "
-        f"the last width; at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs",
-        n=peak["kept"],
-        holds=above if _enough(curve) else None,
-    )
+    first, last, peak = curve[0], curve[-1], highest(curve)
+    shown = ", ".join(at(row, "barrier", "width") for row in (first, peak, last))
+    above = all(below(row, peak, "barrier") for row in (first, last))
+    holds = above if _enough(curve, FEWEST_WIDTHS) else None
+    measured = f"first, largest, last: {shown}"
+    return _of(PEAKS, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
 
 
 def _placed(curve: Sequence[dict], paper: str) -> Claim:
-    peak = highest(curve)
-    least, most = PAPER_WIDTHS
+    peak, (least, most) = highest(curve), PAPER_WIDTHS
     inner = [row["width"] for row in curve[1:-1]]
     inside = peak["width"] in inner and least <= peak["width"] <= most
-    return Claim(
-        paper=paper,
-        text=f"the permuted NLL barrier of {_networks(peak)} peaks at a "
-        f"width of {least} to {most}",
-        case=f"test, {LOOKS[peak['path']].label}",
-        measured=f"largest, {with_interval(peak, 'barrier')}, at width "
-        f"{peak['width']} of {', '.join(str(row['width']) for row in curve)}",
-        rule="the largest mean is at such a width, and neither the least nor the "
-        f"largest width tried; at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs",
-        n=peak["kept"],
-        holds=inside if _enough(curve) else None,
-    )
+    measured = f"largest, {at(peak, 'barrier', 'width')} of {_widths(curve)}"
+    holds = inside if _enough(curve, FEWEST_WIDTHS) else None
+    return _of(PLACED, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
 
 
-def _enough(curve: Sequence[dict]) -> bool:
-    fewest = min(row["kept"] for row in curve)
-    return len(curve) >= FEWEST_WIDTHS and fewest >= FEWEST_PAIRS
-
-
-def _networks(row: dict) -> str:
-    """What a statement is about: those of other networks are other statements."""
-    data = classifiers.data_name(row["data"])
-    return f"{row['layers']}-layer {row['architecture'].upper()}s on {data}"
+def _widths(curve: Sequence[dict]) -> str:
+    return ", ".join(str(row["width"]) for row in curve)
 
 
 def direct_claim(rows: Sequence[dict], paper: str) -> Claim:
     """Whether the direct barrier is large at every width that the paper shows."""
     curve = classifiers.select(rows, path="direct", sample="test", metric="nll")
-    begins = ""
     if curve[0]["architecture"] == "mlp":
-        begin = PAPER_WIDTHS[0]
-        curve = [row for row in curve if row["width"] >= begin] or curve
-        begins = f"; from width {begin} on, where the paper begins, or at all "
-        begins += "widths if none is so large"
+        curve = [row for row in curve if row["width"] >= PAPER_WIDTHS[0]] or curve
     least = min(curve, key=lambda row: row["barrier_low"])
-    half = float(np.log(10) / 2)
-    enough = min(row["kept"] for row in curve) >= FEWEST_PAIRS
-    return Claim(
-        paper=paper,
-        text=f"the direct NLL barrier of {_networks(least)} is large at every width",
-        case="test",
-        measured=f"least {with_interval(least, 'barrier')}, at width "
-        f"{least['width']} of {', '.join(str(row['width']) for row in curve)}",
-        rule=f"every interval lies above half of ln 10, {half:.3g}: half of what "
-        f"guessing costs{begins}; at least {FEWEST_PAIRS} pairs",
-        n=least["kept"],
-        holds=bool(least["barrier_low"] > half) if enough else None,
-    )
+    measured = f"least {at(least, 'barrier', 'width')} of {_widths(curve)}"
+    holds = least["barrier_low"] > HALF if _enough(curve) else None
+    return _of(DIRECT, least, paper).judged("test", measured, least["kept"], holds)
 
 
 def benefit_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
     """Whether what permutation gains depends on the width."""
-    return [
-        _benefit(
-            classifiers.select(rows, path=path, sample="test", metric="nll"), paper
-        )
-        for path in permuted(rows)
-    ]
-
-
-def _benefit(curve: Sequence[dict], paper: str) -> Claim:
-    low, high = (pick(curve, "normalized") for pick in (lowest, highest))
-    enough = len(curve) > 1 and min(row["kept"] for row in curve) >= FEWEST_PAIRS
-    return Claim(
-        paper=paper,
-        text=f"what permutation gains for {_networks(low)} depends on the width",
-        case=f"test NLL, {LOOKS[low['path']].label}",
-        measured=f"permuted/direct {at(low, 'normalized', 'width')}, "
-        f"{at(high, 'normalized', 'width')}",
-        rule="the intervals of the smallest and the largest ratio do not meet; at "
-        f"least {FEWEST_PAIRS} pairs",
-        n=low["kept"],
-        holds=below(low, high, "normalized") if enough else None,
-    )
+    judged = []
+    for path in permuted(rows):
+        curve = classifiers.select(rows, path=path, sample="test", metric="nll")
+        low, high = (pick(curve, "normalized") for pick in (lowest, highest))
+        shown = (at(row, "normalized", "width") for row in (low, high))
+        measured = f"permuted/direct {', '.join(shown)}"
+        case = f"test NLL, {NETWORKS[path]['label']}"
+        holds = below(low, high, "normalized") if _enough(curve, 2) else None
+        judged.append(_of(GAINS, low, paper).judged(case, measured, low["kept"], holds))
+    return judged

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,12 +82,25 @@ def grid(rows: int, columns: int, *, height: float = 2.0, share: Any = False):
     return figure, figure.subplots(rows, columns, squeeze=False, sharey=share)
 
 
-def shades(count: int) -> list[Any]:
-    """Colours of an ordered quantity, from dark to light: teacher widths, rates."""
+def panels(count: int, columns: int = 3, **options: Any):
+    """A ``grid`` of so many panels, row by row; ``axes`` beyond them are hidden."""
+    columns = min(columns, count)
+    figure, axes = grid(-(-count // columns), columns, **options)
+    for panel in axes.flat[count:]:
+        panel.set_visible(False)
+    return figure, axes
+
+
+def ordered(values: Iterable[Any]) -> dict[Any, dict[str, Any]]:
+    """Styles of an ordered quantity, teacher widths or rates: from dark to light."""
     import matplotlib
 
-    colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, count))
-    return list(map(tuple, colors))
+    values = list(values)
+    colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(values)))
+    return {
+        value: {"color": tuple(color), "marker": MARKERS[i % len(MARKERS)]}
+        for i, (value, color) in enumerate(zip(values, colors, strict=True))
+    }
 
 
 def points(

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lib import curves as looks
 from experiments.lib.compute import Family, Options
 from experiments.lib.lists import (
     MOST_CELLS,
@@ -100,7 +99,6 @@ def cells(setting: Values) -> list[Cell]:
     asked = setting["matching"]
     matchings = words(asked, "matching", MATCHINGS) if asked else []
     sources = words(setting["source"], "source", SOURCES)
-    looks.require_looks(sources, looks.NAMES, looks.COLORS)
     grid = []
     for k, m in _shapes(setting, len(_rated(sources, setting))):
         for name in sources:

@@ -49,10 +49,32 @@ def with_interval(row: Mapping[str, Any], value: str) -> str:
     return f"{mean:.3g} [{low:.2g}, {high:.2g}]"
 
 
-def at(row: Mapping[str, Any], value: str, width: str = "m") -> str:
-    """``mean [low, high] at m = 5``; ``width`` is the column, and its name."""
-    name = "m =" if width == "m" else width
-    return f"{with_interval(row, value)} at {name} {row[width]}"
+def at(row: Mapping[str, Any], value: str, *names: str) -> str:
+    """``mean [low, high] at m = 5``; names: the columns of the place, by default m."""
+    place = ", ".join(f"{name} = {row[name]}" for name in names or ("m",))
+    return f"{with_interval(row, value)} at {place}"
+
+
+def interval(ends: Sequence[float], form: str = ".3g") -> str:
+    """``value [low, high]``, each in the same form.
+
+    >>> interval((0.5, 0.25, 0.75), ".2f")
+    '0.50 [0.25, 0.75]'
+    """
+    value, low, high = (format(end, form) for end in ends)
+    return f"{value} [{low}, {high}]"
+
+
+def columns(rows: Sequence[Mapping[str, Any]], *names: str) -> list[dict[str, Any]]:
+    """Rows with these columns; a name of three, such as barrier, with its interval.
+
+    >>> columns([{"k": 5, "b_mean": 0.5, "b_low": 0.4, "b_high": 0.6}], "k", "b")
+    [{'k': 5, 'b': '0.5 [0.4, 0.6]'}]
+    """
+    return [
+        {n: with_interval(row, n) if f"{n}_mean" in row else row[n] for n in names}
+        for row in rows
+    ]
 
 
 def _short(value: Any) -> str:
