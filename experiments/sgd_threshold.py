@@ -206,8 +206,7 @@ def _draw_thresholds(panel, curves_by_batch: dict[float, list[dict]]) -> None:
         style: Any = {"color": color, "marker": marker, "linestyle": ""}
         for x, curve in zip(places, curves_by_batch.values(), strict=True):
             if (found := claims.crossing(curve, share)) is not None:
-                low, place, high = found
-                plot.points(panel, [x], [place], [low], [high], **style, label=label)
+                plot.points(panel, [x], *np.transpose([found]), **style, label=label)
     ticks = [x for x in (1, 10, 100, 1000) if x < end / 2]
     panel.set(xscale="log")
     panel.set_xticks([*ticks, end], labels=[*map(str, ticks), "∞"])

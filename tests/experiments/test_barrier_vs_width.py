@@ -211,7 +211,7 @@ def test_the_place_of_the_peak_is_judged_by_intervals(means, peak, seen, fall):
         for m, y in zip((6, 7, 8, 20, 28, 40), means, strict=True)
     ]
     claims = _peaked("Figure 2", "k = 4", rows, 4)
-    assert claims[1].corrects == PEAK
+    assert claims[1].corrects == PEAK.text
     assert [claim.holds for claim in claims] == [peak, seen, fall]
 
 

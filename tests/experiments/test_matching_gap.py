@@ -8,9 +8,9 @@ import pytest
 from cases import GAP, PLANTED
 from helpers import assert_one_line, command
 
-from experiments.claims.matching_gap import _near
+from experiments.claims.matching_gap import near
 from experiments.lib.claims import Claim
-from experiments.lib.matching_gaps import columns
+from experiments.lib.matchings import columns
 from lmc_jax.matching import PATHS
 
 
@@ -99,8 +99,8 @@ def test_ratios_without_interval_are_not_judged():
         | {"source": "uniform", **columns(heights, heights, np.zeros(2))}
         for heights in (np.array([0.0, 1.0]), np.array([1.0, 2.0]))
     ]
-    assert _near("weights", rows[:1]) == []
-    [claim] = _near("weights", rows)
+    assert near("weights", rows[:1]) == []
+    [claim] = near("weights", rows)
     assert claim.holds
     assert claim.n == 2
 

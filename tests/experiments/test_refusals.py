@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from helpers import assert_one_line, command, run
 
-from experiments.lib import curves
 from lmc_jax.results import store
 
 # Of minima, which are drawn, not trained.
@@ -196,25 +195,3 @@ def test_a_folder_is_not_left_behind_by_data_that_are_refused(tmp_path, data):
     ran = command("mnist_mlp", *given, "--widths=2", "--layers=2", f"--out={out}")
     assert_one_line(ran, "train_images=9999: easy has 60")
     assert not (tmp_path / "new").exists()
-
-
-def test_a_source_without_a_label_is_refused_before_anything_is_computed(
-    tmp_path, monkeypatch, nothing_is_swept
-):
-    for registry in (curves.NAMES, curves.COLORS):
-        with monkeypatch.context() as lacking:
-            lacking.delitem(registry, "dirichlet")
-            assert_refused(
-                ["--source=dirichlet", f"--out={tmp_path}/out"],
-                "'dirichlet' has no label",
-            )
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_alignment_without_a_label_is_refused_before_anything_is_computed(
-    tmp_path, monkeypatch, data
-):
-    monkeypatch.delitem(curves.LOOKS, "weights_repaired")
-    given = (f"--data_dir={data}", "--data=easy", "--repair", f"--out={tmp_path}/out")
-    assert_one_line(command("mnist_mlp", *given), "'weights_repaired' has no label")
-    assert not (tmp_path / "out").exists()
