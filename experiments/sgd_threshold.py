@@ -14,10 +14,9 @@ from experiments.lib import curves, plot, restarts, students
 from experiments.lib.lists import Refusal, integers, numbers, refusing, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import columns
+from experiments.lib.table import columns, means
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
-from lmc_jax.statistics import RESAMPLES, mean_interval, named
 from lmc_jax.students import descent
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory.sgd_stability import sgd_critical_learning_rate
@@ -148,14 +147,11 @@ def described(record: store.Record) -> dict[str, Any]:
         "converged": ended,
         "diverged": arrays["status"] == descent.DIVERGED,
     }
-    by_pair = np.stack([share.mean(axis=1) for share in shares.values()], axis=1)
-    intervals = mean_interval(by_pair, resamples=RESAMPLES)
     row = {"k": k, "m": m, "B": batch, "lr_times_m": lr * m, "runs": ended.size}
     row |= {"threshold": m * threshold(k, m, cell["d"], batch)}
-    for name, interval in zip(shares, intervals, strict=True):
-        row |= named(name, interval)
-    found = mean_interval(zeros[ended] / m, resamples=RESAMPLES)
-    return row | named("zero_fraction", found) | {"ended": int(ended.sum())}
+    row |= means({name: share.mean(axis=1) for name, share in shares.items()})
+    row |= means({"zero_fraction": zeros[ended] / m})
+    return row | {"ended": int(ended.sum())}
 
 
 def table(rows: Rows) -> list[dict]:

@@ -24,10 +24,9 @@ from experiments.lib.edges import edges
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import columns
+from experiments.lib.table import columns, means
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
-from lmc_jax.statistics import RESAMPLES, mean_interval, named
 from lmc_jax.students import descent
 from lmc_jax.sweep.cell import Cell, Descent
 from lmc_jax.theory import stability
@@ -147,11 +146,7 @@ def described(record: store.Record) -> dict[str, Any]:
         "pqi_rows": arrays["pqi_rows"][ended],
         "zero_fraction": arrays["zero_rows"][ended] / m,
     }
-    stacked = np.stack(list(values.values()), axis=1)
-    found = mean_interval(stacked, resamples=RESAMPLES)
-    for name, interval in zip(values, found, strict=True):
-        row |= named(name, interval)
-    return row
+    return row | means(values)
 
 
 def table(rows: Rows) -> list[dict]:

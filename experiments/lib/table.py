@@ -1,11 +1,15 @@
 """Rows as text: aligned tables, means with their intervals."""
 
+import functools
 import math
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from lmc_jax.statistics import RESAMPLES, mean_interval, named
 
 TERMINAL = 80  # columns
 
@@ -63,6 +67,13 @@ def interval(ends: Sequence[float], form: str = ".3g") -> str:
     """
     value, low, high = (format(end, form) for end in ends)
     return f"{value} [{low}, {high}]"
+
+
+def means(values: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Columns of the means of values ``[n]``, with their intervals, by name."""
+    found = mean_interval(np.stack(list(values.values()), axis=1), resamples=RESAMPLES)
+    named_ends = (named(*one) for one in zip(values, found, strict=True))
+    return functools.reduce(operator.or_, named_ends)
 
 
 def columns(rows: Sequence[Mapping[str, Any]], *names: str) -> list[dict[str, Any]]:
