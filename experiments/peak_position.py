@@ -133,9 +133,8 @@ def draw(rows: Rows):
     for (above, below), (found, names) in zip(axes.T, columns, strict=True):
         styles = plot.ordered(names)
         for own, name in zip(found, names, strict=True):
-            wanted = {"data": own["data"], "layers": own["layers"], "path": path}
-            wanted |= {"sample": "test", "metric": "nll"}
-            curve = classifiers.select(table, **wanted)
+            wanted = {"data": own["data"], "layers": own["layers"]}
+            curve = classifiers.select(peaks.curve(table, path), **wanted)
             style = styles[name] | {"label": name}
             curves.points(above, curve, "barrier", "width", **style)
         plot.log_axis(above)

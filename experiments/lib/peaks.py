@@ -52,20 +52,16 @@ def figures(name: str, paper: str, **of_paper: Any) -> tuple[Figure, Figure]:
     def of_paths(cells: Cells) -> list[Claim]:
         return benefit_claims(cells.table, shown(cells, "Figure 8"))
 
-    def said(cells: Cells, setting: Values) -> str:
-        return f"{caption(cells, setting)} {numbers(cells.table)}"
-
     return (
-        Figure(name, draw_barriers, said, of_widths),
-        Figure(f"{name}_paths", draw_paths, said, of_paths),
+        Figure(name, draw_barriers, caption, of_widths),
+        Figure(f"{name}_paths", draw_paths, caption, of_paths),
     )
 
 
 def table(cells: Cells) -> list[dict]:
     """One row a cell for the terminal: accuracy, and test NLL barriers by path."""
     shown = []
-    wanted = {"path": "direct", "sample": "test", "metric": "error"}
-    for first in classifiers.select(cells.table, **wanted):
+    for first in curve(cells.table, "direct", metric="error"):
         same = {"cell": first["cell"], "sample": "test", "metric": "nll"}
         paths = classifiers.select(cells.table, **same)
         shown.append(
@@ -85,8 +81,7 @@ def draw_barriers(cells: Cells):
     for line, sample in zip(axes, reversed(classifiers.SAMPLES), strict=True):
         for panel, (metric, words) in zip(line, WORDS.items(), strict=True):
             for path in ["direct", *permuted(cells.table)]:
-                wanted = {"path": path, "sample": sample, "metric": metric}
-                own = classifiers.select(cells.table, **wanted)
+                own = curve(cells.table, path, sample, metric)
                 curves.points(panel, own, "barrier", "width", **NETWORKS[path])
             images = "training" if sample == "train" else "test"
             panel.set(xlabel="width", title=f"{words}, {images} images")
@@ -115,6 +110,13 @@ def draw_paths(cells: Cells):
     return figure
 
 
+def curve(
+    rows: Sequence[dict], path: str, sample: str = "test", metric: str = "nll"
+) -> list[dict]:
+    """Rows of one path, in order of width."""
+    return classifiers.select(rows, path=path, sample=sample, metric=metric)
+
+
 def permuted(rows: Sequence[dict]) -> list[str]:
     """The paths that are not direct."""
     paths = dict.fromkeys(row["path"] for row in rows)
@@ -137,12 +139,10 @@ def caption(cells: Cells, setting: Values) -> str:
             (cell["data"], cell["train_images"], cell["test_images"]) for cell in own
         )
     )
-    wanted = {"path": "direct", "sample": "test", "metric": "error"}
-    ends = [row["end_mean"] for row in classifiers.select(rows, **wanted)]
+    ends = [row["end_mean"] for row in curve(rows, "direct", metric="error")]
     kind = KINDS[first["architecture"]]
     norm = "" if first["norm"] == "none" else f", {first['norm']} normalisation"
-    *depths, deepest = dict.fromkeys(str(cell["layers"]) for cell in own)
-    layers = f"{', '.join(depths)} and {deepest}" if depths else deepest
+    layers = ", ".join(dict.fromkeys(str(cell["layers"]) for cell in own))
     return (
         f"Barrier ({setting['barrier']}, {first['points']} points) of mean negative "
         f"log-likelihood in nats and of error, float64. Means over n = "
@@ -152,22 +152,6 @@ def caption(cells: Cells, setting: Values) -> str:
         f"{setting['lr']:g} ({setting['schedule']}), batch {setting['batch']}, He "
         f"initialisation; mean test accuracy {1 - max(ends):.1%} to "
         f"{1 - min(ends):.1%}."
-    )
-
-
-def numbers(rows: Sequence[dict]) -> str:
-    """Mean test NLL barriers of every path, and training NLL, at every width."""
-    said = []
-    for path in ["direct", *permuted(rows)]:
-        curve = classifiers.select(rows, path=path, sample="test", metric="nll")
-        means = ", ".join(f"{row['barrier_mean']:.3g}" for row in curve)
-        said.append(f"{NETWORKS[path]['label']} {means}")
-    widths = ", ".join(str(row["width"]) for row in curve)
-    own = classifiers.select(rows, path="direct", sample="train", metric="nll")
-    ends = ", ".join(f"{row['end_mean']:.3g}" for row in own)
-    return (
-        f"Test NLL barriers at widths {widths}: {'; '.join(said)}; training NLL of the "
-        f"networks {ends}."
     )
 
 
@@ -213,56 +197,53 @@ def _case(row: dict) -> str:
     return f"{row['sample']}, {NETWORKS[row['path']]['label']}"
 
 
-def _enough(curve: Sequence[dict], widths: int = 1) -> bool:
+def _enough(rows: Sequence[dict], widths: int = 1) -> bool:
     """Widths, and pairs at each, for a verdict."""
-    fewest = min(row["kept"] for row in curve)
-    return len(curve) >= widths and fewest >= FEWEST_PAIRS
+    return len(rows) >= widths and min(row["kept"] for row in rows) >= FEWEST_PAIRS
 
 
 def peak_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
     """Whether each permuted barrier rises, peaks and falls with the width."""
     judged = []
     for path in permuted(rows):
-        test, train, error = (
-            classifiers.select(rows, path=path, sample=sample, metric=metric)
-            for sample, metric in (("test", "nll"), ("train", "nll"), ("test", "error"))
-        )
-        judged += [_peaked(test, paper), _peaked(train, paper), _peaked(error, "")]
+        test, train = curve(rows, path), curve(rows, path, "train")
+        judged += [_peaked(test, paper), _peaked(train, paper)]
+        judged.append(_peaked(curve(rows, path, metric="error"), ""))
         if paper == "Figure 7":
             judged.append(_placed(test, paper))
     return judged
 
 
-def _peaked(curve: Sequence[dict], paper: str) -> Claim:
-    first, last, peak = curve[0], curve[-1], highest(curve)
+def _peaked(rows: Sequence[dict], paper: str) -> Claim:
+    first, last, peak = rows[0], rows[-1], highest(rows)
     shown = ", ".join(at(row, "barrier", "width") for row in (first, peak, last))
     above = all(below(row, peak, "barrier") for row in (first, last))
-    holds = above if _enough(curve, FEWEST_WIDTHS) else None
+    holds = above if _enough(rows, FEWEST_WIDTHS) else None
     measured = f"first, largest, last: {shown}"
     return _of(PEAKS, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
 
 
-def _placed(curve: Sequence[dict], paper: str) -> Claim:
-    peak, (least, most) = highest(curve), PAPER_WIDTHS
-    inner = [row["width"] for row in curve[1:-1]]
+def _placed(rows: Sequence[dict], paper: str) -> Claim:
+    peak, (least, most) = highest(rows), PAPER_WIDTHS
+    inner = [row["width"] for row in rows[1:-1]]
     inside = peak["width"] in inner and least <= peak["width"] <= most
-    measured = f"largest, {at(peak, 'barrier', 'width')} of {_widths(curve)}"
-    holds = inside if _enough(curve, FEWEST_WIDTHS) else None
+    measured = f"largest, {at(peak, 'barrier', 'width')} of {_widths(rows)}"
+    holds = inside if _enough(rows, FEWEST_WIDTHS) else None
     return _of(PLACED, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
 
 
-def _widths(curve: Sequence[dict]) -> str:
-    return ", ".join(str(row["width"]) for row in curve)
+def _widths(rows: Sequence[dict]) -> str:
+    return ", ".join(str(row["width"]) for row in rows)
 
 
 def direct_claim(rows: Sequence[dict], paper: str) -> Claim:
     """Whether the direct barrier is large at every width that the paper shows."""
-    curve = classifiers.select(rows, path="direct", sample="test", metric="nll")
-    if curve[0]["architecture"] == "mlp":
-        curve = [row for row in curve if row["width"] >= PAPER_WIDTHS[0]] or curve
-    least = min(curve, key=lambda row: row["barrier_low"])
-    measured = f"least {at(least, 'barrier', 'width')} of {_widths(curve)}"
-    holds = least["barrier_low"] > HALF if _enough(curve) else None
+    own = curve(rows, "direct")
+    if own[0]["architecture"] == "mlp":
+        own = [row for row in own if row["width"] >= PAPER_WIDTHS[0]] or own
+    least = min(own, key=lambda row: row["barrier_low"])
+    measured = f"least {at(least, 'barrier', 'width')} of {_widths(own)}"
+    holds = least["barrier_low"] > HALF if _enough(own) else None
     return _of(DIRECT, least, paper).judged("test", measured, least["kept"], holds)
 
 
@@ -270,11 +251,11 @@ def benefit_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
     """Whether what permutation gains depends on the width."""
     judged = []
     for path in permuted(rows):
-        curve = classifiers.select(rows, path=path, sample="test", metric="nll")
-        low, high = (pick(curve, "normalized") for pick in (lowest, highest))
+        own = curve(rows, path)
+        low, high = (pick(own, "normalized") for pick in (lowest, highest))
         shown = (at(row, "normalized", "width") for row in (low, high))
         measured = f"permuted/direct {', '.join(shown)}"
         case = f"test NLL, {NETWORKS[path]['label']}"
-        holds = below(low, high, "normalized") if _enough(curve, 2) else None
+        holds = below(low, high, "normalized") if _enough(own, 2) else None
         judged.append(_of(GAINS, low, paper).judged(case, measured, low["kept"], holds))
     return judged
