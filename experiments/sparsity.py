@@ -58,8 +58,6 @@ SHARED = {
     "matching": "",
     "zero_row": 1e-3,  # at this tol the dying are below 3e-4; of the living few are
 }
-
-
 UNIFORM = curves.NAMES["uniform"]
 
 
@@ -74,13 +72,17 @@ class Rows(NamedTuple):
     barriers: list[Claim]
 
 
-def by_width(setting: Values) -> list[Cell]:
-    return [_same_threshold(cell, setting) for cell in students.cells(setting)]
-
-
-def by_rate(setting: Values) -> list[Cell]:
+def grids(setting: Values) -> tuple[list[Cell], list[Cell]]:
+    """Of widths and of the scan. Zero rows of minima are counted as those of trained
+    students are."""
+    replace = dataclasses.replace
+    zero = {"zero_row": setting["zero_row"]}
+    widths = [
+        replace(cell, source=replace(cell.source, **zero))
+        for cell in students.cells(setting)
+    ]
     scan = {"m": setting["fixed_m"], "m_over_k": None, "source": "gd"}
-    return students.cells({**setting, **scan, "lr_times_m": setting["scan"]})
+    return widths, students.cells(setting | scan | {"lr_times_m": setting["scan"]})
 
 
 def cells(setting: Values) -> list[Cell]:
@@ -89,7 +91,7 @@ def cells(setting: Values) -> list[Cell]:
     Raises:
       Refusal: for what the prediction does not hold for.
     """
-    first = by_width(setting)
+    first, scan = grids(setting)
     if len({cell.k for cell in first}) > 1:
         raise Refusal(f"--k={setting['k']}: give one teacher width here")
     if setting["optimizer"] != "sgd":
@@ -99,7 +101,7 @@ def cells(setting: Values) -> list[Cell]:
         )
     if not any(isinstance(cell.source, Descent) for cell in first):
         raise Refusal("--source: give gd or sgd, with uniform for comparison")
-    grid = [*first, *by_rate(setting)]
+    grid = [*first, *scan]
     if min(cell.m for cell in grid) < grid[0].k:
         raise Refusal(
             "global minima exist for m >= k only: give larger --m and --fixed_m"
@@ -110,16 +112,10 @@ def cells(setting: Values) -> list[Cell]:
 def rows(measured: Measured) -> Rows:
     setting, records = measured.setting, measured.records
     found = [described(record) for record in records]
-    own = len(by_width(setting))
+    own = len(grids(setting)[0])
     widths, rates = found[:own], found[own:]
     barriers = sparse_barriers.claims(records[own:], rates, setting["barrier"])
     return Rows(widths, rates, barriers)
-
-
-def _same_threshold(cell: Cell, setting: Values) -> Cell:
-    """Zero rows of minima are counted as those of trained students are."""
-    source = dataclasses.replace(cell.source, zero_row=setting["zero_row"])
-    return dataclasses.replace(cell, source=source)
 
 
 def described(record: store.Record) -> dict[str, Any]:
