@@ -96,7 +96,7 @@ def peak(records: Sequence[store.Record], definition: str) -> dict[str, Any]:
     largest = widths[np.argmax([one.mean() for one in found])]
     return {
         **{"data": data, "layers": layers},
-        **named("width", ends([largest, *places])),
+        **named("width", ends(np.append(largest, places))),
         **{"ends": (widths.min(), widths.max()), "draws": places},
         **{"pairs": min(map(len, found)), "widths": len(widths)},
         "error": min(float(error.mean()) for error in errors),

@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.lib import curves
 from experiments.lib.claims import Claim, Statement, below, highest, lowest
-from experiments.lib.table import at
+from experiments.lib.table import at, interval
 from lmc_jax.matching import PATHS
 
 SOLVED = 1e-4  # a loss below this counts as fitted
@@ -46,7 +46,7 @@ def stay(above: np.ndarray) -> str:
     """Median and range of the losses of the runs that did not fit."""
     if not len(above):
         return "-"
-    return f"{np.median(above):.2g} [{above.min():.2g}, {above.max():.2g}]"
+    return interval((np.median(above), above.min(), above.max()), ".2g")
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
