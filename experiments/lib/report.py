@@ -77,7 +77,7 @@ class Case(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """A statement in all its cases, and in those of its corrected form if it has one."""
+    """A statement in all its cases, and in those of its corrected form."""
 
     text: str
     cases: list[Case]
