@@ -248,15 +248,14 @@ def rate_caption(rows: Rows, setting: Values) -> str:
 
 def caption(rows: Sequence[dict], setting: Values) -> str:
     trained = [row for row in rows if row["source"] != "uniform"]
-    runs = [row["runs"] for row in trained]
     return (
         f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows: norm <= "
         f"{setting['zero_row']:g}; {students.CONVENTION}. Means over those of "
         f"{2 * setting['pairs']} independent runs of a point that reached loss < "
         f"{setting['tol']:g} within {setting['steps']} steps, {setting['hold']} looks "
-        f"in a row {setting['check_every']} steps apart: {min(runs)} to {max(runs)}, "
-        f"all at {sum(row['converged'] == 1 for row in trained)} of {len(runs)} "
-        "trained points, none where no point is drawn; 95% bootstrap intervals. "
+        f"in a row {setting['check_every']} steps apart: "
+        f"{curves.sizes(trained, 'runs')}, none where no point is drawn; 95% bootstrap "
+        "intervals. "
         f"{students.trained_by(setting)}, k = {setting['k']}, d = {setting['d']}, seed "
         f"{setting['seed']}. Initial scale, dimension and learning rates "
         f"{students.LOST}."
