@@ -204,6 +204,8 @@ def _against_uniform(
         (ALIKE, shown, n, similar if both else None),
     )
     return [
-        one._replace(text=one.text.format(source), paper=paper).judged(case, *verdict)
-        for one, *verdict in judged
+        one._replace(text=one.text.format(source), paper=paper).judged(
+            case, measured, n, holds
+        )
+        for one, measured, n, holds in judged
     ]

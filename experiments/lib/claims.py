@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ def below(
     return bool(gap > 0) if gap == gap else None
 
 
-def within(interval: Interval, least: float, most: float) -> bool | None:
+def within(interval: Iterable[float], least: float, most: float) -> bool | None:
     """Whether an interval lies inside bounds; None where it reaches across one."""
     _, low, high = interval
     if least <= low and high <= most:

@@ -19,6 +19,7 @@ from lmc_jax.results.files import write_atomic
 if TYPE_CHECKING:  # Matplotlib loads with the first figure: no flag waits for it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
 # Okabe & Ito: told apart under every common colour blindness, and in grey by marker.
 # Those of sources are in curves.py, those of matchings in the registry.
@@ -104,12 +105,7 @@ def ordered(values: Iterable[Any]) -> dict[Any, dict[str, Any]]:
 
 
 def points(
-    axes: Axes,
-    x: Sequence[float],
-    mean: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
-    **style,
+    axes: Axes, x: ArrayLike, mean: ArrayLike, low: ArrayLike, high: ArrayLike, **style
 ) -> None:
     """A curve through means with their intervals as error bars.
 

@@ -29,7 +29,11 @@ from lmc_jax.sweep.estimate import planned
 from lmc_jax.sweep.run import sweep
 
 TRAINED = ("gd", "sgd")
-ALPHAS = {"uniform": 1.0, "dirichlet": 0.5, "equal": "equal"}  # of minima
+ALPHAS: dict[str, float | str] = {
+    "uniform": 1.0,
+    "dirichlet": 0.5,
+    "equal": "equal",
+}  # of minima
 SOURCES = (*TRAINED, *ALPHAS)
 CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
 LOST = "are ours; the text of the paper that we have omits them"

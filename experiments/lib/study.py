@@ -186,7 +186,7 @@ class Study:
         self, values: flags.FlagValues, variants: Sequence["Study"] = ()
     ) -> None:
         """Its flags, and one for each of its variants."""
-        own = {"flag_values": values}
+        own: Any = {"flag_values": values}
         names, out = list(self.presets), f"Default: {self._out}."
         flags.DEFINE_enum("preset", "quick", names, "Set of defaults.", **own)
         flags.DEFINE_string("out", None, f"Folder of all that it writes. {out}", **own)

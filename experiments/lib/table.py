@@ -4,7 +4,7 @@ import functools
 import math
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def at(row: Mapping[str, Any], value: str, *names: str) -> str:
     return f"{with_interval(row, value)} at {place}"
 
 
-def interval(ends: Sequence[float], form: str = ".3g") -> str:
+def interval(ends: Iterable[float], form: str = ".3g") -> str:
     """``value [low, high]``, each in the same form.
 
     >>> interval((0.5, 0.25, 0.75), ".2f")
