@@ -80,7 +80,7 @@ def described(record: store.Record, definition: str) -> list[dict]:
         row
         | {
             "values": values[:, column],
-            "barrier m²": row["barrier_mean"] * row["m"] ** 2,
+            "barrier·m²": row["barrier_mean"] * row["m"] ** 2,
             "certificate": float(bounds[:, 1:-1].max(axis=1).mean()),
             "middle": middle,
             "violations": int(over[:, column].any(axis=1).sum()),
@@ -90,9 +90,7 @@ def described(record: store.Record, definition: str) -> list[dict]:
     ]
 
 
-def table(rows: Rows) -> list[dict]:
-    names = ("k", "m", "matching", "pairs", "barrier", "barrier m²", "certificate")
-    return columns(rows.own, *names, "violations")
+COLUMNS = "k m matching pairs barrier barrier·m² certificate violations"
 
 
 # --- figure --------------------------------------------------------------------------
@@ -202,7 +200,7 @@ STUDY = Study(
     presets=PRESETS,
     cells=wide.cells,
     rows=rows,
-    table=table,
+    table=lambda rows: columns(rows.own, COLUMNS),
     figures=(Figure("barrier_rate", draw, caption, judged),),
     own={
         "whole": Setting(str, "Widths of whole students, in units of k."),

@@ -43,11 +43,6 @@ def rows(measured: Measured) -> list[dict]:
     ]
 
 
-def table(rows: Sequence[dict]) -> list[dict]:
-    names = ("source", "rate", "k", "m", "pairs", "overlap", "exact", "clt")
-    return columns(rows, *names)
-
-
 # --- figure --------------------------------------------------------------------------
 
 
@@ -116,7 +111,7 @@ STUDY = Study(
     shared=SHARED,
     presets=PRESETS,
     rows=rows,
-    table=table,
+    table=lambda rows: columns(rows, "source rate k m pairs overlap exact clt"),
     figures=(Figure("overlap", draw, caption, claims),),
 )
 

@@ -164,9 +164,7 @@ def recovery(W: np.ndarray, order: np.ndarray, perm: np.ndarray) -> np.ndarray:
 # --- table and figure ----------------------------------------------------------------
 
 
-def table(rows: Sequence[dict]) -> list[dict]:
-    names = ("source", "k", "m", "noise", "matching", "objective", "pairs")
-    return columns(rows, *names, "recovery", "whole")
+COLUMNS = "source k m noise matching objective pairs recovery whole"
 
 
 def draw(rows: Sequence[dict]):
@@ -266,7 +264,7 @@ STUDY = Study(
     own=OWN,
     weights=True,
     rows=rows,
-    table=table,
+    table=lambda rows: columns(rows, COLUMNS),
     tables={"planted.csv": lambda rows: rows},
     figures=(Figure("planted", draw, caption, claims),),
 )

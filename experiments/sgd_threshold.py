@@ -52,6 +52,7 @@ SHARED = {
     "lr_times_m": None,
     "zero_row": 3e-3,  # the dying shrink as √loss: to 3e-4 at 1e-8 in sparsity
 }
+COLUMNS = "k m B lr_times_m threshold runs dense converged diverged zero_fraction"
 FAR = 1.25  # in units of η*: a rate at which GD is followed step by step
 
 
@@ -152,13 +153,6 @@ def described(record: store.Record) -> dict[str, Any]:
     row |= means({name: share.mean(axis=1) for name, share in shares.items()})
     row |= means({"zero_fraction": zeros[ended] / m})
     return row | {"ended": int(ended.sum())}
-
-
-def table(rows: Rows) -> list[dict]:
-    """One row a cell."""
-    names = ("k", "m", "B", "lr_times_m", "threshold", "runs")
-    shares = ("dense", "converged", "diverged", "zero_fraction")
-    return columns(rows.cells, *names, *shares)
 
 
 # --- figures -------------------------------------------------------------------------
@@ -294,7 +288,7 @@ STUDY = Study(
     presets=PRESETS,
     cells=cells,
     rows=rows,
-    table=table,
+    table=lambda rows: columns(rows.cells, COLUMNS),
     tables={"sgd_threshold.csv": lambda rows: rows.cells},
     figures=(
         Figure("sgd_threshold", draw, caption, lambda rows: claims.sgd(rows.cells)),

@@ -147,10 +147,9 @@ def described(record: store.Record) -> dict[str, Any]:
 
 def table(rows: Rows) -> list[dict]:
     """One row a point of the scan over rates."""
-    names = ("m", "lr_times_m", "runs", "converged", "diverged", "zero_fraction")
     edge = {"edge": np.nan, "unstable": 0}  # where no run reached the tolerance
-    shown = [edge | row for row in rows.rates]
-    return columns(shown, *names, "predicted", *edge)
+    names = "m lr_times_m runs converged diverged zero_fraction predicted edge unstable"
+    return columns([edge | row for row in rows.rates], names)
 
 
 # --- figures -------------------------------------------------------------------------

@@ -76,14 +76,17 @@ def means(values: Mapping[str, np.ndarray]) -> dict[str, float]:
     return functools.reduce(operator.or_, named_ends)
 
 
-def columns(rows: Sequence[Mapping[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Rows with these columns; a name of three, such as barrier, with its interval.
+def columns(rows: Sequence[Mapping[str, Any]], names: str) -> list[dict[str, Any]]:
+    """Rows with the columns of these names; that of a mean has its interval.
 
-    >>> columns([{"k": 5, "b_mean": 0.5, "b_low": 0.4, "b_high": 0.6}], "k", "b")
+    >>> columns([{"k": 5, "b_mean": 0.5, "b_low": 0.4, "b_high": 0.6}], "k b")
     [{'k': 5, 'b': '0.5 [0.4, 0.6]'}]
     """
     return [
-        {n: with_interval(row, n) if f"{n}_mean" in row else row[n] for n in names}
+        {
+            name: with_interval(row, name) if f"{name}_mean" in row else row[name]
+            for name in names.split()
+        }
         for row in rows
     ]
 
