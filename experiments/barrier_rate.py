@@ -31,6 +31,7 @@ SHARED = {
     "m": "30,100,300,1000,3000,10000,30000,100000,300000,1000000,10000000",
     "whole_pairs": 200,
 }
+COLUMNS = "k m matching pairs barrier barrier·m² certificate violations"
 WHOLE_WORK = 2000  # most k m of whole students
 
 
@@ -88,9 +89,6 @@ def described(record: store.Record, definition: str) -> list[dict]:
         }
         for column, row in enumerate(wide.rows([record], definition))
     ]
-
-
-COLUMNS = "k m matching pairs barrier barrier·m² certificate violations"
 
 
 # --- figure --------------------------------------------------------------------------

@@ -34,6 +34,7 @@ OWN = {
 SOURCES = ("gaussian", "uniform", "gd")
 NAMES = (*PATHS, "exhaustive")
 SHARED = {"source": ",".join(SOURCES), "matching": ",".join(NAMES), "k": "5", "d": 10}
+COLUMNS = "source k m noise matching objective pairs recovery whole"
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"m": "8,16,32", "pairs": 10, "noise": "0.01,0.1,0.3,1", "refine_to": 32},
     "paper": {
@@ -162,9 +163,6 @@ def recovery(W: np.ndarray, order: np.ndarray, perm: np.ndarray) -> np.ndarray:
 
 
 # --- table and figure ----------------------------------------------------------------
-
-
-COLUMNS = "source k m noise matching objective pairs recovery whole"
 
 
 def draw(rows: Sequence[dict]):
