@@ -23,18 +23,10 @@ if TYPE_CHECKING:  # Matplotlib loads with the first figure: no flag waits for i
 
 # Okabe & Ito: told apart under every common colour blindness, and in grey by marker.
 # Those of sources are in curves.py, those of matchings in the registry.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#F0E442",
-    "#000000",
-)
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 # Of neither a source nor a matching.
-WINE, SAND, TEAL, BROWN, GREY = "#882255", "#DDCC77", "#44AA99", "#8C510A", "0.5"
+WINE, TEAL, BROWN, GREY = "#882255", "#44AA99", "#8C510A", "0.5"
 CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
