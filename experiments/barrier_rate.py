@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.claims import whole_minima
-from experiments.claims.barrier_rate import WIDE, Fitted, claims, decades, fit
+from experiments.claims.barrier_rate import WIDE, claims, decades, fit
 from experiments.lib import curves, plot, students, wide
 from experiments.lib.claims import Claim
 from experiments.lib.lists import numbers
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import with_interval
+from experiments.lib.table import columns, interval
 from experiments.lib.whole import Whole, checked
 from lmc_jax import theory
-from lmc_jax.matching import MATCHINGS
+from lmc_jax.matching import MATCHINGS, Matching
 from lmc_jax.results import store
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -31,6 +31,7 @@ SHARED = {
     "m": "30,100,300,1000,3000,10000,30000,100000,300000,1000000,10000000",
     "whole_pairs": 200,
 }
+COLUMNS = "k m matching pairs barrier barrier·m² certificate violations"
 WHOLE_WORK = 2000  # most k m of whole students
 
 
@@ -67,7 +68,7 @@ def rows(measured: Measured) -> Rows:
 def described(record: store.Record, definition: str) -> list[dict]:
     """The summary's rows of a cell, with what they were made of.
 
-    ``values`` are the pairs' estimates. ``bound_mean`` is the mean of the largest
+    ``values`` are the pairs' estimates. ``certificate`` is the mean of the largest
     certificate at the inner points of the path, ``middle`` that at t = ½. A violation
     is a pair with a loss above its certificate at the same t, by more than rounding.
     ``alike`` is the number of pairs with equally many neurons of each type.
@@ -80,25 +81,13 @@ def described(record: store.Record, definition: str) -> list[dict]:
         row
         | {
             "values": values[:, column],
-            "bound_mean": float(bounds[:, 1:-1].max(axis=1).mean()),
+            "barrier·m²": row["barrier_mean"] * row["m"] ** 2,
+            "certificate": float(bounds[:, 1:-1].max(axis=1).mean()),
             "middle": middle,
             "violations": int(over[:, column].any(axis=1).sum()),
             "alike": int((counts[:, 0] == counts[:, 1]).all(axis=1).sum()),
         }
         for column, row in enumerate(wide.rows([record], definition))
-    ]
-
-
-def table(rows: Rows) -> list[dict]:
-    return [
-        {name: row[name] for name in ("k", "m", "matching", "pairs")}
-        | {
-            "barrier": with_interval(row, "barrier"),
-            "barrier m²": row["barrier_mean"] * row["m"] ** 2,
-            "certificate": row["bound_mean"],
-            "violations": row["violations"],
-        }
-        for row in rows.own
     ]
 
 
@@ -113,8 +102,8 @@ def draw(rows: Rows):
     for (upper, lower), k in zip(axes.T, teachers, strict=True):
         mine = {name: curve for (own, name), curve in groups.items() if own == k}
         for name, curve in mine.items():
-            _scaled(upper, curve, name)
-            _slopes(lower, curve, name)
+            _scaled(upper, curve, MATCHINGS[name])
+            _slopes(lower, curve, MATCHINGS[name])
         _certified(upper, lower, next(iter(mine.values())))
         for axis in (upper, lower):
             axis.set_xscale("log")
@@ -127,55 +116,48 @@ def draw(rows: Rows):
     return figure
 
 
-def _look(name: str) -> dict[str, Any]:
-    return {"color": MATCHINGS[name].color, "marker": MATCHINGS[name].marker}
-
-
-def _scaled(axes, curve: Sequence[dict], name: str) -> None:
-    squares = np.square([row["m"] for row in curve], dtype=float)
-    scaled = np.array(curves.columns(curve, "barrier")) * squares
-    widths = [row["m"] for row in curve]
-    label = MATCHINGS[name].label
-    plot.points(axes, widths, *scaled, **_look(name), linestyle="none", label=label)
-    law = fit(curve)
-    if law is not None:
-        wide_enough = [m for m in widths if m >= law.first]
-        form = law.law.limit * (
-            1 - law.law.correction * np.sqrt(curve[0]["k"] / np.array(wide_enough))
-        )
-        axes.plot(wide_enough, form, color=MATCHINGS[name].color, label="fitted law")
-        axes.axhline(law.limit[0], color=MATCHINGS[name].color, linewidth=0.7)
-    if curve[0]["k"] == 2:
-        limit = theory.barrier_limit(name.removeprefix("types_"))
+def _scaled(axes, curve: Sequence[dict], matching: Matching) -> None:
+    """Barriers times m², the fitted law and its limit; at k = 2 the closed form."""
+    widths, k = np.array([row["m"] for row in curve], float), curve[0]["k"]
+    scaled = np.array(curves.columns(curve, "barrier")) * widths**2.0
+    plot.points(axes, widths, *scaled, **curves.style(matching, "none"))
+    if (found := fit(curve)) is not None:
+        inside = widths[widths >= found.first]
+        own = {"color": matching.color}
+        axes.plot(inside, _form(found.law, inside, k), **own, label="fitted law")
+        axes.axhline(found.law.limit, linewidth=0.7, **own)
+    if k == 2:
+        limit = theory.barrier_limit(matching.name.removeprefix("types_"))
         axes.axhline(limit, color=plot.BLACK, linestyle=":", label="C(2), closed form")
 
 
-def _slopes(axes, curve: Sequence[dict], name: str) -> None:
-    found = decades(curve)
-    if found:
-        middle = [decade.middle for decade in found]
-        ends = np.array([decade.slope for decade in found]).T
-        plot.points(axes, middle, *ends, **_look(name), linestyle="none")
-    law = fit(curve)
-    if law is not None and found:
+def _form(law: theory.Law, widths: np.ndarray, k: int) -> np.ndarray:
+    """What a law says of barrier m²."""
+    return law.limit * (1 - law.correction * np.sqrt(k / widths))
+
+
+def _slopes(axes, curve: Sequence[dict], matching: Matching) -> None:
+    if not (found := decades(curve)):
+        return
+    middle = [decade.middle for decade in found]
+    ends = np.array([decade.slope for decade in found]).T
+    plot.points(axes, middle, *ends, **curves.style(matching, "none", label=None))
+    if (law := fit(curve)) is not None:
         widths = np.geomspace(law.first, curve[-1]["m"], 50)
         predicted = law.law.slope(widths, curve[0]["k"])
-        axes.plot(widths, predicted, color=MATCHINGS[name].color)
+        axes.plot(widths, predicted, color=matching.color)
 
 
 def _certified(upper, lower, curve: Sequence[dict]) -> None:
     """The certificate, its law, and the bound of Theorem 6 under its assumption."""
-    k = curve[0]["k"]
-    widths = np.array([row["m"] for row in curve])
-    squares = np.square(widths, dtype=float)
-    bounds = np.array([row["middle"] for row in curve]) * squares
-    upper.plot(widths, bounds, "x", color="0.5", label="certificate at t = ½")
-    law = theory.certificate_law(k)
+    k, widths = curve[0]["k"], np.array([row["m"] for row in curve])
+    bounds = np.array([row["middle"] for row in curve]) * widths**2.0
+    upper.plot(widths, bounds, "x", color=plot.GREY, label="certificate at t = ½")
+    law, label = theory.certificate_law(k), "its law, without a free parameter"
     fine = np.geomspace(30 * k, max(widths[-1], 40 * k), 80)
-    form = law.limit * (1 - law.correction * np.sqrt(k / fine))
-    upper.plot(fine, form, color="0.5", label="its law, without a free parameter")
-    lower.plot(fine, law.slope(fine, k), color="0.5")
-    assumed = theory.certificate_rate(widths, k) * squares
+    upper.plot(fine, _form(law, fine, k), color=plot.GREY, label=label)
+    lower.plot(fine, law.slope(fine, k), color=plot.GREY)
+    assumed = theory.certificate_rate(widths, k) * widths**2.0
     label = "certificate under Theorem 6's assumption"
     upper.plot(widths, assumed, color=plot.BLACK, linestyle="-.", label=label)
     half = assumed[0] * (widths / widths[0]) ** 1.5
@@ -187,7 +169,8 @@ def _certified(upper, lower, curve: Sequence[dict]) -> None:
 
 def caption(rows: Rows, setting: Values) -> str:
     found = "; ".join(
-        f"k = {k}, {MATCHINGS[name].label}: {_constants(fitted)}"
+        f"k = {k}, {MATCHINGS[name].label}: C = {interval(fitted.limit, '.4g')}, a = "
+        f"{interval(fitted.correction, '.4g')}"
         for (k, name), curve in rows.groups.items()
         if (fitted := fit(curve)) is not None
     )
@@ -204,14 +187,6 @@ def caption(rows: Rows, setting: Values) -> str:
     )
 
 
-def _constants(fitted: Fitted) -> str:
-    limit, correction = (
-        "{:.4g} [{:.4g}, {:.4g}]".format(*ends)
-        for ends in (fitted.limit, fitted.correction)
-    )
-    return f"C = {limit}, a = {correction}"
-
-
 def judged(rows: Rows) -> list[Claim]:
     return [*whole_minima.claims(rows.whole), *claims(rows.groups)]
 
@@ -223,7 +198,7 @@ STUDY = Study(
     presets=PRESETS,
     cells=wide.cells,
     rows=rows,
-    table=table,
+    table=lambda rows: columns(rows.own, COLUMNS),
     figures=(Figure("barrier_rate", draw, caption, judged),),
     own={
         "whole": Setting(str, "Widths of whole students, in units of k."),

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.claims.barrier_vs_width import claims, highest, normalized_claims
+from experiments.claims.barrier_vs_width import claims, normalized_claims
 from experiments.lib import curves, plot, students
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
@@ -37,6 +37,7 @@ NORMALIZED_PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"k": "5,10,20", "m_over_k": "1:8:x10", "pairs": 100},
     "paper": {"k": "5,10,20,50", "m_over_k": "1:16:x24", "pairs": 400},
 }
+ENDS = ("converged", "diverged")  # of runs
 # Figures 10 to 13, many curves at a size that a laptop affords.
 PANELS = {
     **{"k": "3,10", "m_over_k": "1,1.6,2,5", "source": "gd,sgd,uniform", "pairs": 20},
@@ -47,16 +48,13 @@ PANELS = {
 
 def table(rows: Sequence[dict]) -> list[dict]:
     """One row a point, a column a matching."""
-    groups = curves.group(rows, "k", "source", "rate", "m")
-    shares = {"converged": "converged_fraction", "diverged": "diverged_fraction"}
-    if not any(row["diverged_fraction"] for row in rows):
-        del shares["diverged"]
     return [
-        {"k": k, "source": source, "rate": rate_shown, "m": m}
-        | {"pairs": group[0]["pairs"]}
-        | {name: f"{group[0][column]:.0%}" for name, column in shares.items()}
+        {"k": k, "source": source, "rate": rate, "m": m, "pairs": group[0]["pairs"]}
+        | {name: f"{group[0][f'{name}_fraction']:.0%}" for name in ENDS}
         | {row["matching"]: with_interval(row, "barrier") for row in group}
-        for (k, source, rate_shown, m), group in groups.items()
+        for (k, source, rate, m), group in curves.group(
+            rows, "k", "source", "rate", "m"
+        ).items()
     ]
 
 
@@ -104,27 +102,20 @@ def draw_normalized(rows: Sequence[dict]):
     A row of panels a source and learning rate, a column a matching.
     """
     permuted = [row for row in rows if row["matching"] != "direct"]
-    panels = curves.group(permuted, "source", "rate", "matching")
-    matchings = len({matching for *_, matching in panels})
-    teachers = sorted({row["k"] for row in rows})
-    colors = dict(zip(teachers, plot.shades(len(teachers)), strict=True))
-    figure, axes = plot.grid(-(-len(panels) // matchings), matchings, share="row")
-    for panel, ((source, rate_shown, matching), group) in zip(
-        axes.flat, panels.items(), strict=True
+    groups = curves.group(permuted, "source", "rate", "matching")
+    styles = plot.ordered(sorted({row["k"] for row in rows}))
+    matchings = len({matching for *_, matching in groups})
+    figure, axes = plot.panels(len(groups), matchings, share="row")
+    for panel, ((source, rate, matching), group) in zip(
+        axes.flat, groups.items(), strict=True
     ):
-        for i, ((k,), curve) in enumerate(curves.group(group, "k").items()):
-            plot.points(
-                panel,
-                [row["m"] / k for row in curve],
-                *curves.columns(curve, "normalized"),
-                color=colors[k],
-                marker=plot.MARKERS[i % len(plot.MARKERS)],
-                label=f"k = {k}",
-            )
+        for (k,), curve in curves.group(group, "k").items():
+            style = styles[k] | {"label": f"k = {k}"}
+            curves.points(panel, curve, "normalized", "m/k", **style)
         plot.mark(panel, 2, "m = 2k, the paper's peak")
         plot.mark(panel, theory.LIMIT_MINIMUM_RATIO, "m = 2.292k, least overlap", "--")
         plot.log_axis(panel)
-        shown = f"η = {rate_shown}, " if rate_shown else ""
+        shown = f"η = {rate}, " if rate else ""
         title = f"{curves.NAMES[source]}, {shown}{PATHS[matching].label}"
         panel.set(xlabel="m/k", title=title)
     for line in axes:
@@ -142,7 +133,6 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
     said = [f"{one.label}: {one.words}" for one in shown if not one.baseline]
     text += f" Matchings: {'; '.join(said)}." if said else ""
     text += " Least overlap: where uniform minima overlap least."
-    text += "".join(f" {sentence}" for sentence in departures(rows))
     trained = [row for row in rows if row["rate"]]
     if trained:
         text += (
@@ -160,47 +150,6 @@ def _reached(rows: Sequence[dict]) -> str:
     said += " got there"
     if any(row["diverged_fraction"] for row in rows):
         said += "; pairs with a diverged run are left out"
-    return said
-
-
-def departures(rows: Sequence[dict]) -> list[str]:
-    """By how much trained students differ from uniform minima: last width, and peak.
-
-    Of many curves only the ranges.
-    """
-    said, last, there, places = [], [], [], []
-    groups = curves.group(rows, "k", "source", "rate", "matching")
-    for (k, source, rate_shown, matching), curve in groups.items():
-        reference = groups.get((k, "uniform", "", matching))
-        compared = not PATHS[matching].baseline and source in ("gd", "sgd")
-        if compared and reference:
-            shared = {row["m"] for row in reference} & {row["m"] for row in curve}
-            ours, theirs = (
-                [row for row in c if row["m"] in shared] for c in (curve, reference)
-            )
-            ends = [row[-1]["barrier_mean"] for row in (ours, theirs) if row]
-            if len(ends) < 2 or not min(ends) > 0:  # false for NaN: all diverged
-                continue
-            last.append(ours[-1]["barrier_mean"] / theirs[-1]["barrier_mean"])
-            top, other = highest(ours), highest(theirs)
-            [beside] = [row for row in theirs if row["m"] == top["m"]]
-            there.append(top["barrier_mean"] / (beside["barrier_mean"] or float("nan")))
-            places.append([row["m"] / k for row in (top, other)])
-            said.append(
-                f"Permuted barrier of {curves.NAMES[source]} over that of uniform "
-                f"minima (k = {k}, η = {rate_shown}, {PATHS[matching].label}): "
-                f"{last[-1]:.2g} at m = {ours[-1]['m']}, {there[-1]:.2g} at its peak, "
-                f"m = {top['m']}; uniform minima peak at m = {other['m']}."
-            )
-    if len(said) > 8:
-        peaks, model = zip(*places, strict=True)
-        return [
-            "Permuted barriers of trained students over those of uniform minima, "
-            f"{len(said)} curves: {min(last):.2g} to {max(last):.2g} at the largest m, "
-            f"{min(there):.2g} to {max(there):.2g} at their peaks, m/k = "
-            f"{min(peaks):.3g} to {max(peaks):.3g}; uniform minima peak at m/k = "
-            f"{min(model):.3g} to {max(model):.3g}."
-        ]
     return said
 
 

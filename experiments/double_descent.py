@@ -13,7 +13,7 @@ from experiments.lib import curves, plot, projected, students
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import with_interval
+from experiments.lib.table import interval, with_interval
 from lmc_jax.matching import PATHS
 from lmc_jax.results import store, summary
 from lmc_jax.results.selection import kept_runs
@@ -136,11 +136,8 @@ def on_axes(record: store.Record, definition: str) -> str:
     trained = summary.barriers(record, definition)[:, 1:].mean(axis=0)
     parts = []
     for (name, heights), before in zip(found.items(), trained, strict=True):
-        mean, low, high = mean_interval(heights)
-        parts.append(
-            f"{PATHS[name].label} {mean:.2g} [{low:.2g}, {high:.2g}], as trained "
-            f"{before:.2g}"
-        )
+        alone = interval(mean_interval(heights), ".2g")
+        parts.append(f"{PATHS[name].label} {alone}, as trained {before:.2g}")
     return (
         f" With the students of k = {cell['k']}, m = {cell['m']} put on their axes, "
         f"without the residual loss ({np.median(arrays['losses'][:, 0, 0]):.1g}), "

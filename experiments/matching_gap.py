@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 from experiments.claims.matching_gap import claims
 from experiments.lib import curves, plot, students
 from experiments.lib.lists import Refusal, words
-from experiments.lib.matchers import EVERY, RESTARTS, look
-from experiments.lib.matching_gaps import compared
+from experiments.lib.matchings import EVERY, RESTARTS, STYLES, compared
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import with_interval
+from experiments.lib.table import columns
 from lmc_jax.matching import PATHS
 from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.sweep.cell import Cell
@@ -24,6 +23,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"m": "6,8,16", "pairs": 40},
     "paper": {"m": "5,6,7,8,9,12,16,24,32,48,64", "pairs": 200},
 }
+COLUMNS = (
+    "k source m pairs matching objective barrier ratio reference optimal gap "
+    "milliseconds"
+)
 
 
 class Compared(NamedTuple):
@@ -56,17 +59,6 @@ def rows(measured: Measured) -> Compared:
 
 
 # --- table and figure ----------------------------------------------------------------
-
-
-def table(found: Compared) -> list[dict]:
-    names = ("k", "source", "m", "pairs", "matching", "objective")
-    return [
-        {name: row[name] for name in names}
-        | {name: with_interval(row, name) for name in ("barrier", "ratio")}
-        | {"to": row["reference"], "optimal": f"{row['optimal']:.0%}"}
-        | {"gap": with_interval(row, "gap"), "ms": f"{row['milliseconds']:.2g}"}
-        for row in found.rows
-    ]
 
 
 def flat(found: Compared) -> list[dict]:
@@ -104,39 +96,33 @@ def _ratios(axes, rows: Sequence[dict]) -> None:
     for name, known in PATHS.items():
         # Baselines are beyond the axis, and in the table.
         if (name,) in groups and not known.baseline:
-            _curve(axes, groups[name,], "ratio", look(name))
+            curves.points(axes, groups[name,], "ratio", **STYLES[name])
     bound = {"color": plot.BLACK, "linestyle": "--", "label": "lower bound, proved"}
     reference = [row for row in rows if row["matching"] == row["reference"]]
-    _curve(axes, sorted(reference, key=lambda row: row["m"]), "lower", bound)
+    reference.sort(key=lambda row: row["m"])
+    curves.points(axes, reference, "lower", **bound)
     plot.mark(axes, WIDEST + 0.5, f"to m = {WIDEST} all m! permutations tried")
     _widths(axes, rows)
-    axes.set(yscale="log", xlabel="student width m")
     axes.set_ylim(0.6, max(4, axes.get_ylim()[1]))
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=(0.5, 1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _curve(axes, curve: Sequence[dict], value: str, style: dict) -> None:
-    widths = [row["m"] for row in curve]
-    plot.points(axes, widths, *curves.columns(curve, value), **style)
-
-
 def _times(axes, rows: Sequence[dict]) -> None:
     groups = curves.group(rows, "matching")
     for name in EVERY:
-        if (name,) in groups:
-            curve = groups[name,]
-            widths = [row["m"] for row in curve]
-            axes.plot(widths, [row["milliseconds"] for row in curve], **look(name))
+        if curve := groups.get((name,)):
+            spent = [row["milliseconds"] for row in curve]
+            axes.plot([row["m"] for row in curve], spent, **STYLES[name])
     _widths(axes, rows)
-    axes.set(yscale="log", xlabel="student width m")
 
 
 def _widths(axes, rows: Sequence[dict]) -> None:
-    """A logarithmic axis of m with the widths that were measured."""
+    """Logarithmic axes, that of m with the widths that were measured."""
     plot.log_axis(axes)
     axes.set_xticks(sorted({row["m"] for row in rows}))
+    axes.set(yscale="log", xlabel="student width m")
 
 
 # --- words ---------------------------------------------------------------------------
@@ -151,27 +137,21 @@ def caption(found: Compared, setting: Values) -> str:
         "lies below the lower bound. Trained students (d = "
         f"{setting['d'] or 'k'}, from N(0, {setting['init_std']}²) to loss < "
         f"{setting['tol']:g}) are put on their axes. "
-        f"{_left_out(found.cells, setting)} The direct path is in the table only, "
-        "where `to` is the reference, `optimal` the share of pairs with its barrier, "
-        "`gap` the share of a barrier above the lower bound. "
-        "Bottom: time a pair in a batch, compilation not counted. Learning rates and "
-        f"scales {students.LOST}."
+        f"{_left_out(found.cells, setting['pairs'])} The direct path is in the table "
+        "only. Bottom: time a pair in a batch, compilation not counted. Learning rates "
+        f"and scales {students.LOST}."
     )
 
 
-def _left_out(kept: Sequence[tuple[str, int]], setting: Values) -> str:
+def _left_out(kept: Sequence[tuple[str, int]], asked: int) -> str:
     """How many pairs of each cell ``projected.minima_of`` left out; of some all."""
-    some = [
-        f"{setting['pairs'] - pairs} ({cell})"
-        for cell, pairs in kept
-        if 0 < pairs < setting["pairs"]
-    ]
+    some = [f"{asked - pairs} ({cell})" for cell, pairs in kept if 0 < pairs < asked]
     hidden = [cell for cell, pairs in kept if not pairs]
     without = f" Not shown, with less than two others: {'; '.join(hidden)}."
     return (
         "Left out everywhere are pairs with a run that has zero rows, misses a type or "
-        f"did not converge: {', '.join(some) or 'none'} of {setting['pairs']} each."
-        f"{without if hidden else ''}"
+        f"did not converge: {', '.join(some) or 'none'} of {asked} each."
+        f"{without * bool(hidden)}"
     )
 
 
@@ -182,7 +162,7 @@ STUDY = Study(
     cells=cells,
     weights=True,
     rows=rows,
-    table=table,
+    table=lambda found: columns(found.rows, COLUMNS),
     tables={"matching_gap.csv": flat},
     figures=(Figure("matching_gap", draw, caption, lambda found: claims(found.rows)),),
 )

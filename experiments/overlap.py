@@ -14,6 +14,7 @@ from experiments.claims.overlap import claims
 from experiments.lib import curves, plot, students
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
+from experiments.lib.table import columns
 from lmc_jax import theory
 
 # No path but the direct one, three points on it: overlaps need the type counts only.
@@ -31,29 +32,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 def rows(measured: Measured) -> list[dict]:
     """Rows of summary.csv, each with the exact expectation and Theorem 5's form."""
     own = [row for row in measured.table if row["matching"] == "direct"]
-    return [row | expected(row["m"], row["k"]) for row in own]
-
-
-def expected(m: int, k: int) -> dict[str, float]:
-    theories = {
-        "exact": theory.expected_overlap,
-        "clt": theory.expected_overlap_clt,
-    }
-    return {
-        name: float(form(m, k)) if m >= k else math.nan
-        for name, form in theories.items()
-    }
-
-
-def table(rows: Sequence[dict]) -> list[dict]:
-    sampled = "{overlap_mean:.4f} [{overlap_low:.4f}, {overlap_high:.4f}]"
-    trained = ("rate",) if any(row["rate"] for row in rows) else ()
+    forms = {"exact": theory.expected_overlap, "clt": theory.expected_overlap_clt}
     return [
-        {name: row[name] for name in ("source", *trained, "k", "m")}
-        | {"m/k": row["m"] / row["k"], "pairs": row["pairs"]}
-        | {"overlap": sampled.format(**row)}
-        | {name: f"{row[name]:.4f}" for name in ("exact", "clt")}
-        for row in rows
+        row
+        | {
+            name: float(form(row["m"], row["k"])) if row["m"] >= row["k"] else math.nan
+            for name, form in forms.items()
+        }
+        for row in own
     ]
 
 
@@ -63,55 +49,46 @@ def table(rows: Sequence[dict]) -> list[dict]:
 def draw(rows: Sequence[dict]):
     """A panel a teacher."""
     teachers = curves.group(rows, "k")
-    columns = min(3, len(teachers))
-    shape = (-(-len(teachers) // columns), columns)
-    figure, axes = plot.grid(*shape, share=True)
-    panels = axes.flat
-    for panel, ((k,), points) in zip(panels, teachers.items(), strict=False):
-        _panel(panel, k, points)
-    for panel in axes.flat[len(teachers) :]:
-        panel.set_visible(False)
+    figure, axes = plot.panels(len(teachers), share=True)
+    for panel, ((k,), points) in zip(axes.flat, teachers.items(), strict=False):
+        _forms(panel, k, max([8 * k, *(row["m"] for row in points)]))
+        for (source, rate), curve in curves.group(points, "source", "rate").items():
+            label = f"sampled, {curves.NAMES[source]}" + (f", η = {rate}" * bool(rate))
+            marker = "o" if source == "uniform" else "s"
+            style = {"color": curves.COLORS[source], "marker": marker, "label": label}
+            curves.points(panel, curve, "overlap", "m/k", linestyle="none", **style)
+        plot.mark(panel, theory.CLT_MINIMUM_RATIO, "m = 2k, the paper's minimum")
+        exact = theory.LIMIT_MINIMUM_RATIO
+        plot.mark(panel, exact, "m = 2.292k, exact for k → ∞", "--")
+        plot.log_axis(panel)
+        panel.set(xlabel="m/k", ylim=(0.69, 1.02), title=_title(k))
     for line in axes:
         line[0].set_ylabel("overlap / m")
     plot.legend(figure, axes)
     return figure
 
 
-def _panel(axes, k: int, points: Sequence[dict]) -> None:
-    widest = max([8 * k, *(row["m"] for row in points)])
-    widths = np.unique(np.geomspace(k, widest, 80).astype(int))
+def _forms(axes, k: int, widest: int) -> None:
+    """The expected overlap: in both limits, and exactly at whole widths."""
     ratio = np.geomspace(1, widest / k, 200)
-    forms = {
-        "exact, k → ∞": (ratio, theory.expected_overlap_limit(ratio), ":", "0.5"),
-        "central limit (Theorem 5)": (
-            *(ratio, theory.expected_overlap_clt(ratio * k, k), "--", plot.BLACK),
-        ),
-        "exact": (widths / k, theory.expected_overlap(widths, k), "-", plot.BLACK),
-    }
-    for label, (x, y, linestyle, color) in forms.items():
-        axes.plot(x, y, color=color, linestyle=linestyle, label=label)
-    for (source, rate), curve in curves.group(points, "source", "rate").items():
-        plot.points(
-            axes,
-            [row["m"] / k for row in curve],
-            *curves.columns(curve, "overlap"),
-            color=curves.COLORS[source],
-            marker="o" if source == "uniform" else "s",
-            linestyle="none",
-            label=f"sampled, {curves.NAMES[source]}"
-            + (f", η = {rate}" if rate else ""),
-        )
-    plot.mark(axes, theory.CLT_MINIMUM_RATIO, "m = 2k, the paper's minimum")
-    plot.mark(axes, theory.LIMIT_MINIMUM_RATIO, "m = 2.292k, exact for k → ∞", "--")
-    plot.log_axis(axes)
-    title = f"k = {k}"
-    if k > 1:
-        least = theory.overlap_minimum(k)
-        values = theory.expected_overlap(np.array([least, least + 1]), k)
-        title += f", least at m = {least}"
-        if np.isclose(values[0], values[1], rtol=1e-12):
-            title += f" and {least + 1}"
-    axes.set(xlabel="m/k", ylim=(0.69, 1.02), title=title)
+    widths = np.unique(np.geomspace(k, widest, 80).astype(int))
+    limit = theory.expected_overlap_limit(ratio)
+    clt = theory.expected_overlap_clt(ratio * k, k)
+    exact = theory.expected_overlap(widths, k)
+    black = {"color": plot.BLACK}
+    axes.plot(ratio, limit, color=plot.GREY, linestyle=":", label="exact, k → ∞")
+    axes.plot(ratio, clt, **black, linestyle="--", label="central limit (Theorem 5)")
+    axes.plot(widths / k, exact, **black, label="exact")
+
+
+def _title(k: int) -> str:
+    """Where the exact expectation is least; of two equal widths both."""
+    if k == 1:
+        return "k = 1"
+    least = theory.overlap_minimum(k)
+    one, next_one = theory.expected_overlap(np.array([least, least + 1]), k)
+    both = f" and {least + 1}" * bool(np.isclose(one, next_one, rtol=1e-12))
+    return f"k = {k}, least at m = {least}{both}"
 
 
 # --- words ---------------------------------------------------------------------------
@@ -134,7 +111,7 @@ STUDY = Study(
     shared=SHARED,
     presets=PRESETS,
     rows=rows,
-    table=table,
+    table=lambda rows: columns(rows, "source rate k m pairs overlap exact clt"),
     figures=(Figure("overlap", draw, caption, claims),),
 )
 

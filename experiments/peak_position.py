@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.lib import classifiers, curves, peaks, plot
-from experiments.lib.claims import Claim
+from experiments.lib.claims import Claim, Statement, ends
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
@@ -88,7 +88,7 @@ def peak(records: Sequence[store.Record], definition: str) -> dict[str, Any]:
     widths, own = np.array(list(losses)), list(losses.values())
     test, nll = classifiers.SAMPLES.index("test"), METRICS.index("nll")
     found = [classifiers.barriers(kept, definition)[:, 1, test, nll] for kept in own]
-    ends = [kept[:, 0, [0, -1], test, METRICS.index("error")] for kept in own]
+    errors = [kept[:, 0, [0, -1], test, METRICS.index("error")] for kept in own]
     rng = np.random.default_rng(0)
     drawn = (rng.integers(len(one), size=(RESAMPLES, len(one))) for one in found)
     draws = [one[index].mean(1) for one, index in zip(found, drawn, strict=True)]
@@ -96,10 +96,10 @@ def peak(records: Sequence[store.Record], definition: str) -> dict[str, Any]:
     largest = widths[np.argmax([one.mean() for one in found])]
     return {
         **{"data": data, "layers": layers},
-        **named("width", (largest, *np.percentile(places, [2.5, 97.5]))),
+        **named("width", ends(np.append(largest, places))),
         **{"ends": (widths.min(), widths.max()), "draws": places},
         **{"pairs": min(map(len, found)), "widths": len(widths)},
-        "error": min(float(error.mean()) for error in ends),
+        "error": min(float(error.mean()) for error in errors),
     }
 
 
@@ -131,21 +131,17 @@ def draw(rows: Rows):
     sets = [classifiers.data_name(own["data"]) for own in rows.sets]
     columns = (rows.depths, depths), (rows.sets, sets)
     for (above, below), (found, names) in zip(axes.T, columns, strict=True):
-        for i, (own, label) in enumerate(zip(found, names, strict=True)):
-            wanted = {"data": own["data"], "layers": own["layers"], "path": path}
-            wanted |= {"sample": "test", "metric": "nll"}
-            curve = classifiers.select(table, **wanted)
-            ends = curves.columns(curve, "barrier")
-            color = plot.shades(len(found))[i]
-            style: dict[str, Any] = {"marker": plot.MARKERS[i % 7], "color": color}
-            plot.points(
-                above, [row["width"] for row in curve], *ends, **style, label=label
-            )
+        styles = plot.ordered(names)
+        for own, name in zip(found, names, strict=True):
+            wanted = {"data": own["data"], "layers": own["layers"]}
+            curve = classifiers.select(peaks.curve(table, path), **wanted)
+            style = styles[name] | {"label": name}
+            curves.points(above, curve, "barrier", "width", **style)
         plot.log_axis(above)
         above.set(xlabel="width")
         above.legend()
-        places, ends = list(range(len(found))), curves.columns(found, "width")
-        plot.points(below, places, *ends, marker="o", linestyle="", color=plot.BLACK)
+        places, peak = list(range(len(found))), curves.columns(found, "width")
+        plot.points(below, places, *peak, marker="o", linestyle="", color=plot.BLACK)
         below.set_xticks(places, names)
         below.set_yscale("log")
         below.set_yticks(widths, map(str, widths))
@@ -156,7 +152,7 @@ def draw(rows: Rows):
 
 
 def caption(rows: Rows, setting: Values) -> str:
-    how = curves.LOOKS[peaks.permuted(rows.cells.table)[0]].label
+    how = curves.NETWORKS[peaks.permuted(rows.cells.table)[0]]["label"]
     return (
         f"The peak is the width of the largest mean test NLL barrier after {how}, its "
         "interval 95% over bootstrapped pairs. "
@@ -178,7 +174,18 @@ def enough(found: Sequence[dict], fewest: int) -> bool:
     )
 
 
-RULE = f"; at least {peaks.FEWEST_WIDTHS} widths of {peaks.FEWEST_PAIRS} pairs"
+RULE = f"; {peaks.SOME_WIDTHS}"
+NO_TREND = Statement(
+    "the peak's width has no clear trend in depth",
+    "the interval of the slope over at least three depths holds 0" + RULE,
+    "Figure 14",
+)
+HARDER = Statement(
+    "the peak is at larger width for harder data",
+    "the interval of the ratio of both peaks' widths, of the data with the largest "
+    "over that with the smallest test error, lies above 1" + RULE,
+    "Figure 14",
+)
 
 
 def depth_claim(found: Sequence[dict]) -> Claim:
@@ -189,16 +196,13 @@ def depth_claim(found: Sequence[dict]) -> Claim:
         slopes = np.polyfit([own["layers"] for own in found], logs, 1)[0]
         low, high = np.percentile(slopes, [2.5, 97.5])
     said = ", ".join(f"{placed(own)} at {own['layers']}" for own in found)
-    return Claim(
-        paper="Figure 14",
-        text="the peak's width has no clear trend in depth",
-        case=classifiers.data_name(found[0]["data"]),
-        measured=f"peaks by layers {said}; slope of its logarithm a layer between "
-        f"{low:.2g} and {high:.2g}",
-        rule="the interval of the slope over at least three depths holds 0" + RULE,
-        n=min(own["pairs"] for own in found),
-        holds=bool(low <= 0 <= high) if enough(found, 3) else None,
+    measured = (
+        f"peaks by layers {said}; slope of its logarithm a layer between {low:.2g} and "
+        f"{high:.2g}"
     )
+    case, n = classifiers.data_name(found[0]["data"]), min(r["pairs"] for r in found)
+    holds = low <= 0 <= high if enough(found, 3) else None
+    return NO_TREND.judged(case, measured, n, holds)
 
 
 def data_claim(found: Sequence[dict]) -> Claim:
@@ -206,20 +210,13 @@ def data_claim(found: Sequence[dict]) -> Claim:
     ordered = sorted(found, key=lambda own: own["error"])
     easy, hard = ordered[0], ordered[-1]
     low = float(np.percentile(np.log(hard["draws"] / easy["draws"]), 2.5))
-    return Claim(
-        paper="Figure 14",
-        text="the peak is at larger width for harder data",
-        case=f"{easy['layers']} layers",
-        measured="; ".join(
-            f"{placed(own)} for {classifiers.data_name(own['data'])} (least test error "
-            f"{own['error']:.2g})"
-            for own in ordered
-        ),
-        rule="the interval of the ratio of both peaks' widths, of the data with the "
-        "largest over that with the smallest test error, lies above 1" + RULE,
-        n=min(own["pairs"] for own in found),
-        holds=bool(low > 0) if enough(found, 2) else None,
+    measured = "; ".join(
+        f"{placed(own)} for {classifiers.data_name(own['data'])} (least test error "
+        f"{own['error']:.2g})"
+        for own in ordered
     )
+    case, n = f"{easy['layers']} layers", min(own["pairs"] for own in found)
+    return HARDER.judged(case, measured, n, low > 0 if enough(found, 2) else None)
 
 
 STUDY = Study(

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.lib import curves, matchers, plot
+from experiments.lib import curves, matchings, plot
 from experiments.lib import students as sweeps
-from experiments.lib.claims import Claim, lowest
+from experiments.lib.claims import Claim, Statement, lowest
 from experiments.lib.lists import Refusal, numbers, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import with_interval
+from experiments.lib.table import columns
 from lmc_jax import environment
 from lmc_jax.matching import PATHS
 from lmc_jax.matching.exhaustive import WIDEST
@@ -31,10 +31,10 @@ OWN = {
     "noise": Setting(str, "Sizes of the noise relative to the weights: 0.1,1."),
     "refine_to": Setting(int, "Largest width at which swaps are tried."),
 }
-LOUDEST = 1e100  # beyond it matchings refuse the weights
 SOURCES = ("gaussian", "uniform", "gd")
 NAMES = (*PATHS, "exhaustive")
 SHARED = {"source": ",".join(SOURCES), "matching": ",".join(NAMES), "k": "5", "d": 10}
+COLUMNS = "source k m noise matching objective pairs recovery whole"
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"m": "8,16,32", "pairs": 10, "noise": "0.01,0.1,0.3,1", "refine_to": 32},
     "paper": {
@@ -54,8 +54,7 @@ def cells(setting: Values) -> list[Cell]:
         if "," in str(setting[name]) or ":" in str(setting[name]):
             raise Refusal(f"--{name}={setting[name]}: give one")
     sources = words(setting["source"], "source", SOURCES)
-    if max(numbers(setting["noise"], "noise")) > LOUDEST:
-        raise Refusal(f"--noise={setting['noise']}: give at most {LOUDEST:g}")
+    numbers(setting["noise"], "noise")
     grid = _grid(setting, sources)
     if not any(_tried(name, cell.m, setting) for name in names for cell in grid):
         raise Refusal(
@@ -118,7 +117,7 @@ def rates(W: np.ndarray, k: int, setting: Values) -> list[dict]:
         for name in setting["matching"].split(","):
             if not _tried(name, W.shape[1], setting):
                 continue
-            match = matchers.matcher(name, k, setting["barrier"], setting["points"])
+            match = matchings.matcher(name, k, setting["barrier"], setting["points"])
             perm, info = match(pairs.students)
             shares = recovery(W, pairs.order, perm)
             found.append(
@@ -166,38 +165,27 @@ def recovery(W: np.ndarray, order: np.ndarray, perm: np.ndarray) -> np.ndarray:
 # --- table and figure ----------------------------------------------------------------
 
 
-def table(rows: Sequence[dict]) -> list[dict]:
-    names = ("source", "k", "m", "noise", "matching", "objective", "pairs")
-    return [
-        {name: row[name] for name in names}
-        | {"recovered": with_interval(row, "recovery")}
-        | {"whole": f"{row['whole']:.0%}"}
-        for row in rows
-    ]
-
-
 def draw(rows: Sequence[dict]):
     """A column a width, a row a source: recovery against noise.
 
     Noises are evenly spaced; matchings stand side by side at each.
     """
     widths, noises = (sorted({row[name] for row in rows}) for name in ("m", "noise"))
-    groups = {
-        key: sorted(curve, key=lambda row: row["noise"])
-        for key, curve in curves.group(rows, "source", "m", "matching").items()
-    }
+    in_order = sorted(rows, key=lambda row: row["noise"])
+    groups = curves.group(in_order, "source", "m", "matching")
     names = _shown(rows)
     sources = [name for name in SOURCES if any(name == key[0] for key in groups)]
     figure, axes = plot.grid(len(sources), len(widths), height=1.7, share=True)
     for panels, source in zip(axes, sources, strict=True):
         for panel, m in zip(panels, widths, strict=True):
             for i, name in enumerate(names):
-                curve = groups.get((source, m, name), [])
                 shift = 0.7 * ((i + 0.5) / len(names) - 0.5)
-                places = [noises.index(row["noise"]) + shift for row in curve]
+                curve = [
+                    row | {"place": noises.index(row["noise"]) + shift}
+                    for row in groups.get((source, m, name), [])
+                ]
                 if curve:
-                    ends = curves.columns(curve, "recovery")
-                    plot.points(panel, places, *ends, **_look(name))
+                    curves.points(panel, curve, "recovery", "place", **_style(name))
             panel.set_xticks(range(len(noises)), [f"{noise:g}" for noise in noises])
             panel.tick_params("x", rotation=90)
             panel.set_ylim(-0.03, 1.05)
@@ -217,63 +205,53 @@ def _shown(rows: Sequence[dict]) -> list[str]:
     return [name for name in names if name not in pairings[1:]]
 
 
-def _look(name: str) -> dict[str, Any]:
-    look = matchers.look(name)
-    return look | {"label": "Algorithm 1"} if name.startswith("types_") else look
+def _style(name: str) -> dict[str, Any]:
+    own = {"label": "Algorithm 1"} if name.startswith("types_") else {}
+    return matchings.STYLES[name] | own
 
 
 # --- words ---------------------------------------------------------------------------
 
 
 def caption(rows: Sequence[dict], setting: Values) -> str:
-    return (
+    said = (
         "Share of neurons matched with their own copy, a student against its shuffle "
         "with N(0, (noise · s)²) on every weight, s the root mean square weight. Means "
         f"over n = {curves.sizes(rows)} independent students, 95% bootstrap intervals. "
         f"k = {setting['k']}, d = {setting['d']}; convention {sweeps.CONVENTION}. "
-        "The direct path moves nothing, and finds 1/m of the neurons by chance. "
-        "Refined by swaps and all permutations look for the least barrier, which need "
-        "not be the shuffle: minima have many permutations without barrier. Matchings "
-        f"stand side by side at each noise.{_of_pairings(rows)}"
+        "The direct path finds 1/m of the neurons by chance. Refined by swaps and all "
+        "permutations look for the least barrier, which need not be the shuffle: "
+        "minima have many permutations without barrier."
     )
-
-
-def _of_pairings(rows: Sequence[dict]) -> str:
-    """How far the pairings of Algorithm 1 are apart, of which one is drawn."""
     pairings = [row for row in rows if row["matching"].startswith("types_")]
-    if len({row["matching"] for row in pairings}) < 2:
-        return ""
     groups = curves.group(pairings, "source", "m", "noise").values()
     shares = [[row["recovery_mean"] for row in group] for group in groups]
-    apart = max(max(own) - min(own) for own in shares)
-    first = PATHS[_shown(pairings)[0]].label
-    return (
-        f" The pairings of Algorithm 1 differ by at most {apart:.2g} at a point: "
-        f"{first} is drawn for all."
-    )
+    if apart := max((max(own) - min(own) for own in shares), default=0):
+        said += f" The pairings of Algorithm 1 differ by at most {apart:.2g} at a point"
+        said += f": {PATHS[_shown(pairings)[0]].label} is drawn for all."
+    return said
+
+
+RECOVERED = Statement(
+    "without noise every planted permutation is recovered, up to equal neurons",
+    "the share is 1 for every student, width and source",
+)
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
     exact = curves.group([row for row in rows if row["noise"] == 0], "matching")
-    return [
-        _recovered(name, exact[name,])
-        for name in NAMES
-        if (name,) in exact and not matchers.EVERY[name].baseline
-    ]
-
-
-def _recovered(name: str, exact: Sequence[dict]) -> Claim:
-    worst = lowest(exact, "recovery")
-    return Claim(
-        text="without noise every planted permutation is recovered, up to equal "
-        "neurons",
-        case=matchers.EVERY[name].label,
-        measured=f"least share {worst['recovery_mean']:.3g}, at m = {worst['m']}, "
-        f"{worst['source']}",
-        rule="the share is 1 for every student, width and source",
-        n=sum(row["pairs"] for row in exact),
-        holds=bool(worst["recovery_mean"] == 1),
-    )
+    judged = []
+    for name in NAMES:
+        if (name,) in exact and not matchings.EVERY[name].baseline:
+            worst = lowest(exact[name,], "recovery")
+            measured = (
+                f"least share {worst['recovery_mean']:.3g}, at m = {worst['m']}, "
+                f"{worst['source']}"
+            )
+            n = sum(row["pairs"] for row in exact[name,])
+            case, holds = matchings.EVERY[name].label, worst["recovery_mean"] == 1
+            judged.append(RECOVERED.judged(case, measured, n, holds))
+    return judged
 
 
 STUDY = Study(
@@ -284,7 +262,7 @@ STUDY = Study(
     own=OWN,
     weights=True,
     rows=rows,
-    table=table,
+    table=lambda rows: columns(rows, COLUMNS),
     tables={"planted.csv": lambda rows: rows},
     figures=(Figure("planted", draw, caption, claims),),
 )

@@ -14,10 +14,9 @@ from experiments.lib import curves, plot, restarts, students
 from experiments.lib.lists import Refusal, integers, numbers, refusing, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import with_interval
+from experiments.lib.table import columns, means
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
-from lmc_jax.statistics import RESAMPLES, mean_interval, named
 from lmc_jax.students import descent
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory.sgd_stability import sgd_critical_learning_rate
@@ -53,6 +52,7 @@ SHARED = {
     "lr_times_m": None,
     "zero_row": 3e-3,  # the dying shrink as √loss: to 3e-4 at 1e-8 in sparsity
 }
+COLUMNS = "k m B lr_times_m threshold runs dense converged diverged zero_fraction"
 FAR = 1.25  # in units of η*: a rate at which GD is followed step by step
 
 
@@ -148,25 +148,11 @@ def described(record: store.Record) -> dict[str, Any]:
         "converged": ended,
         "diverged": arrays["status"] == descent.DIVERGED,
     }
-    by_pair = np.stack([share.mean(axis=1) for share in shares.values()], axis=1)
-    intervals = mean_interval(by_pair, resamples=RESAMPLES)
     row = {"k": k, "m": m, "B": batch, "lr_times_m": lr * m, "runs": ended.size}
     row |= {"threshold": m * threshold(k, m, cell["d"], batch)}
-    for name, interval in zip(shares, intervals, strict=True):
-        row |= named(name, interval)
-    found = mean_interval(zeros[ended] / m, resamples=RESAMPLES)
-    return row | named("zero_fraction", found) | {"ended": int(ended.sum())}
-
-
-def table(rows: Rows) -> list[dict]:
-    """One row a cell."""
-    names = ("k", "m", "B", "lr_times_m", "threshold", "runs")
-    return [
-        {name: row[name] for name in names}
-        | {name: row[f"{name}_mean"] for name in ("dense", "converged", "diverged")}
-        | {"zero rows": with_interval(row, "zero_fraction")}
-        for row in rows.cells
-    ]
+    row |= means({name: share.mean(axis=1) for name, share in shares.items()})
+    row |= means({"zero_fraction": zeros[ended] / m})
+    return row | {"ended": int(ended.sum())}
 
 
 # --- figures -------------------------------------------------------------------------
@@ -187,10 +173,11 @@ def draw(rows: Rows):
     groups = curves.group(rows.cells, "k", "m")
     figure, axes = plot.grid(len(groups), 1 + len(PANELS), height=1.6)
     for line, ((k, m), found) in zip(axes, groups.items(), strict=True):
-        _draw_thresholds(line[0], claims.batches(found))
+        by_batch = claims.batches(found)
+        _draw_thresholds(line[0], by_batch)
         line[0].set(xlabel="B", ylabel=f"k = {k}, m = {m}\nηm")
         for panel, name in zip(line[1:], PANELS, strict=True):
-            _draw_shares(panel, claims.batches(found), name)
+            _draw_shares(panel, by_batch, name)
     axes[0, 0].set_title("threshold")
     for panel, title in zip(axes[0, 1:], PANELS.values(), strict=True):
         panel.set_title(title)
@@ -209,8 +196,7 @@ def _draw_thresholds(panel, curves_by_batch: dict[float, list[dict]]) -> None:
         style: Any = {"color": color, "marker": marker, "linestyle": ""}
         for x, curve in zip(places, curves_by_batch.values(), strict=True):
             if (found := claims.crossing(curve, share)) is not None:
-                low, place, high = found
-                plot.points(panel, [x], [place], [low], [high], **style, label=label)
+                plot.points(panel, [x], *np.transpose([found]), **style, label=label)
     ticks = [x for x in (1, 10, 100, 1000) if x < end / 2]
     panel.set(xscale="log")
     panel.set_xticks([*ticks, end], labels=[*map(str, ticks), "∞"])
@@ -218,15 +204,13 @@ def _draw_thresholds(panel, curves_by_batch: dict[float, list[dict]]) -> None:
 
 
 def _draw_shares(panel, curves_by_batch: dict[float, list[dict]], name: str) -> None:
-    colors = plot.shades(len(curves_by_batch))
-    for i, (batch, curve) in enumerate(curves_by_batch.items()):
+    styles = plot.ordered(curves_by_batch)
+    for batch, curve in curves_by_batch.items():
         label = "GD" if batch == np.inf else f"B = {batch:g}"
-        style: Any = {"color": colors[i], "marker": plot.MARKERS[i % 7]}
-        rates = [row["lr_times_m"] for row in curve]
-        plot.points(panel, rates, *curves.columns(curve, name), **style, label=label)
-        panel.axvline(
-            curve[0]["threshold"], color=colors[i], linewidth=0.9, linestyle=":"
-        )
+        style: Any = styles[batch] | {"label": label}
+        curves.points(panel, curve, name, "lr_times_m", **style)
+        dotted = {"color": style["color"], "linewidth": 0.9, "linestyle": ":"}
+        panel.axvline(curve[0]["threshold"], **dotted)
     plot.log_axis(panel)
     panel.set(xlabel="ηm")
 
@@ -304,7 +288,7 @@ STUDY = Study(
     presets=PRESETS,
     cells=cells,
     rows=rows,
-    table=table,
+    table=lambda rows: columns(rows.cells, COLUMNS),
     tables={"sgd_threshold.csv": lambda rows: rows.cells},
     figures=(
         Figure("sgd_threshold", draw, caption, lambda rows: claims.sgd(rows.cells)),

@@ -24,10 +24,9 @@ from experiments.lib.edges import edges
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from experiments.lib.table import with_interval
+from experiments.lib.table import columns, means
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
-from lmc_jax.statistics import RESAMPLES, mean_interval, named
 from lmc_jax.students import descent
 from lmc_jax.sweep.cell import Cell, Descent
 from lmc_jax.theory import stability
@@ -59,8 +58,6 @@ SHARED = {
     "matching": "",
     "zero_row": 1e-3,  # at this tol the dying are below 3e-4; of the living few are
 }
-
-
 UNIFORM = curves.NAMES["uniform"]
 
 
@@ -75,13 +72,17 @@ class Rows(NamedTuple):
     barriers: list[Claim]
 
 
-def by_width(setting: Values) -> list[Cell]:
-    return [_same_threshold(cell, setting) for cell in students.cells(setting)]
-
-
-def by_rate(setting: Values) -> list[Cell]:
+def grids(setting: Values) -> tuple[list[Cell], list[Cell]]:
+    """Of widths and of the scan. Zero rows of minima are counted as those of trained
+    students are."""
+    replace = dataclasses.replace
+    zero = {"zero_row": setting["zero_row"]}
+    widths = [
+        replace(cell, source=replace(cell.source, **zero))
+        for cell in students.cells(setting)
+    ]
     scan = {"m": setting["fixed_m"], "m_over_k": None, "source": "gd"}
-    return students.cells({**setting, **scan, "lr_times_m": setting["scan"]})
+    return widths, students.cells(setting | scan | {"lr_times_m": setting["scan"]})
 
 
 def cells(setting: Values) -> list[Cell]:
@@ -90,7 +91,7 @@ def cells(setting: Values) -> list[Cell]:
     Raises:
       Refusal: for what the prediction does not hold for.
     """
-    first = by_width(setting)
+    first, scan = grids(setting)
     if len({cell.k for cell in first}) > 1:
         raise Refusal(f"--k={setting['k']}: give one teacher width here")
     if setting["optimizer"] != "sgd":
@@ -100,7 +101,7 @@ def cells(setting: Values) -> list[Cell]:
         )
     if not any(isinstance(cell.source, Descent) for cell in first):
         raise Refusal("--source: give gd or sgd, with uniform for comparison")
-    grid = [*first, *by_rate(setting)]
+    grid = [*first, *scan]
     if min(cell.m for cell in grid) < grid[0].k:
         raise Refusal(
             "global minima exist for m >= k only: give larger --m and --fixed_m"
@@ -111,16 +112,10 @@ def cells(setting: Values) -> list[Cell]:
 def rows(measured: Measured) -> Rows:
     setting, records = measured.setting, measured.records
     found = [described(record) for record in records]
-    own = len(by_width(setting))
+    own = len(grids(setting)[0])
     widths, rates = found[:own], found[own:]
     barriers = sparse_barriers.claims(records[own:], rates, setting["barrier"])
     return Rows(widths, rates, barriers)
-
-
-def _same_threshold(cell: Cell, setting: Values) -> Cell:
-    """Zero rows of minima are counted as those of trained students are."""
-    source = dataclasses.replace(cell.source, zero_row=setting["zero_row"])
-    return dataclasses.replace(cell, source=source)
 
 
 def described(record: store.Record) -> dict[str, Any]:
@@ -147,22 +142,14 @@ def described(record: store.Record) -> dict[str, Any]:
         "pqi_rows": arrays["pqi_rows"][ended],
         "zero_fraction": arrays["zero_rows"][ended] / m,
     }
-    stacked = np.stack(list(values.values()), axis=1)
-    found = mean_interval(stacked, resamples=RESAMPLES)
-    for name, interval in zip(values, found, strict=True):
-        row |= named(name, interval)
-    return row
+    return row | means(values)
 
 
 def table(rows: Rows) -> list[dict]:
     """One row a point of the scan over rates."""
-    names = ("m", "lr_times_m", "runs", "converged", "diverged")
-    return [
-        {name: row[name] for name in names}
-        | {"zero rows": with_interval(row, "zero_fraction")}
-        | {name: row.get(name, np.nan) for name in ("predicted", "edge", "unstable")}
-        for row in rows.rates
-    ]
+    edge = {"edge": np.nan, "unstable": 0}  # where no run reached the tolerance
+    names = "m lr_times_m runs converged diverged zero_fraction predicted edge unstable"
+    return columns([edge | row for row in rows.rates], names)
 
 
 # --- figures -------------------------------------------------------------------------
@@ -171,41 +158,30 @@ def table(rows: Rows) -> list[dict]:
 def draw_widths(rows: Rows):
     """Each measure against m, a curve a learning rate, uniform minima beside them."""
     groups = _curves(rows.widths)
-    rates = [label for label in groups if label != UNIFORM]
-    colors = dict(zip(rates, plot.shades(len(rates)), strict=True))
+    styles = plot.ordered(label for label in groups if label != UNIFORM)
+    styles[UNIFORM] = curves.MODEL | {"linestyle": "--"}
     figure, axes = plot.grid(1, len(MEASURES))
     for panel, (name, label) in zip(axes[0], MEASURES.items(), strict=True):
-        for i, (rate, curve) in enumerate(groups.items()):
-            plot.points(
-                panel,
-                [row["m"] for row in curve],
-                *curves.columns(curve, name),
-                **_look(i, rate, colors),
-                label=rate,
-            )
+        for rate, curve in groups.items():
+            style = {"markerfacecolor": "none", "label": rate} | styles[rate]
+            curves.points(panel, curve, name, **style)
         plot.log_axis(panel)
         panel.set(xlabel="student width m", ylabel=label)
     plot.legend(figure, axes)
     return figure
 
 
-def _look(i: int, rate: str, colors: dict) -> dict:
-    if rate == UNIFORM:
-        return curves.MODEL | {"linestyle": "--"}
-    marker = plot.MARKERS[i % 7]
-    return {"color": colors[rate], "marker": marker, "markerfacecolor": "none"}
-
-
-def _label(row: dict) -> str:
-    uniform = row["source"] == "uniform"
-    return UNIFORM if uniform else f"η = {row['lr_times_m']:.6g}/m"
-
-
 def _curves(rows: Sequence[dict]) -> dict[str, list[dict]]:
-    groups: dict[str, list[dict]] = {}
-    for row in sorted(rows, key=lambda row: row["m"]):
-        groups.setdefault(_label(row), []).append(row)
-    return groups
+    """Against m, by learning rate."""
+    labelled = [
+        {"curve": UNIFORM if row["source"] == "uniform" else _rate(row)} | row
+        for row in rows
+    ]
+    return {name: curve for (name,), curve in curves.group(labelled, "curve").items()}
+
+
+def _rate(row: dict) -> str:
+    return f"η = {row['lr_times_m']:.6g}/m"
 
 
 def draw_rates(rows: Rows):
@@ -213,33 +189,28 @@ def draw_rates(rows: Rows):
 
     In the last column the share of runs that did not converge.
     """
-    widths = sorted({row["m"] for row in rows.rates})
-    figure, axes = plot.grid(len(widths), len(MEASURES) + 1, height=1.7, share="col")
-    for line, m in zip(axes, widths, strict=True):
-        curve = sorted(
-            (row for row in rows.rates if row["m"] == m),
-            key=lambda row: row["lr_times_m"],
-        )
-        k = curve[0]["k"]
+    in_order = sorted(rows.rates, key=lambda row: (row["m"], row["lr_times_m"]))
+    groups = curves.group(in_order, "k", "m")
+    titles = (*MEASURES.values(), "share of runs")
+    figure, axes = plot.grid(len(groups), len(titles), height=1.7, share="col")
+    own: Any = {"color": curves.COLORS["gd"], "marker": "o", "linestyle": ""}
+    grey = {"color": "0.4", "linewidth": 1}
+    for line, ((k, m), curve) in zip(axes, groups.items(), strict=True):
         rates = [row["lr_times_m"] for row in curve]
-        threshold, room = rate_threshold(m, k), (max(rates) - min(rates)) / 20 or 1
+        room = (rates[-1] - rates[0]) / 20 or 1
         for panel, name in zip(line, MEASURES, strict=False):
-            ends = curves.columns(curve, name)
-            style: Any = {"color": curves.COLORS["gd"], "marker": "o", "linestyle": ""}
-            plot.points(panel, rates, *ends, **style, label="GD, converged runs")
+            style = own | {"label": "GD, converged runs"}
+            curves.points(panel, curve, name, "lr_times_m", **style)
         _draw_prediction(line[2], rates, m, k)
         failed = [1 - row["converged"] for row in curve]
-        gray = {"color": "0.4", "linewidth": 1}
-        line[3].plot(rates, failed, ":", **gray, label="runs not converged")
+        line[3].plot(rates, failed, ":", **grey, label="runs not converged")
         diverged = [row["diverged"] for row in curve]
-        line[3].plot(rates, diverged, "-", **gray, label="of them diverged")
+        line[3].plot(rates, diverged, "-", **grey, label="of them diverged")
         for panel in line:
-            plot.mark(panel, threshold, "predicted threshold η*m")
-            panel.set(xlabel="ηm", xlim=(min(rates) - room, max(rates) + room))
+            plot.mark(panel, rate_threshold(m, k), "predicted threshold η*m")
+            panel.set(xlabel="ηm", xlim=(rates[0] - room, rates[-1] + room))
         line[0].set_ylabel(f"k = {k}, m = {m}")
-    for panel, title in zip(
-        axes[0], (*MEASURES.values(), "share of runs"), strict=True
-    ):
+    for panel, title in zip(axes[0], titles, strict=True):
         panel.set_title(title)
     plot.legend(figure, axes)
     return figure
@@ -258,13 +229,12 @@ def _draw_prediction(panel, rates: Sequence[float], m: int, k: int) -> None:
 
 
 def width_caption(rows: Rows, setting: Values) -> str:
-    said = caption(rows.widths, setting)
-    if any(row["source"] == "uniform" for row in rows.widths):
-        said += (
-            " Neurons of uniform minima are counted too where they are so short: their "
-            "curve shows how many living ones are."
-        )
-    return said
+    counted = (
+        " Neurons of uniform minima are counted too where they are so short: their "
+        "curve shows how many living ones are."
+    )
+    sampled = any(row["source"] == "uniform" for row in rows.widths)
+    return caption(rows.widths, setting) + counted * sampled
 
 
 def rate_caption(rows: Rows, setting: Values) -> str:
@@ -277,24 +247,17 @@ def rate_caption(rows: Rows, setting: Values) -> str:
 
 def caption(rows: Sequence[dict], setting: Values) -> str:
     trained = [row for row in rows if row["source"] != "uniform"]
-    some = [row["runs"] for row in trained if 0 < row["converged"] < 1]
-    every = sum(row["converged"] == 1 for row in trained)
-    none = len(trained) - every - len(some)
-    numbers = f"all at {every} of {len(trained)} trained points"
-    if some:
-        numbers += f", {min(some)} to {max(some)} at {len(some)}"
-    if none:
-        numbers += f"; {none} points, where no run did, are left out"
     return (
         f"PQI p = {setting['pqi_p']:g}, q = {setting['pqi_q']:g}; zero rows: norm <= "
-        f"{setting['zero_row']:g}; "
-        f"{students.CONVENTION}. Means over those of {2 * setting['pairs']} "
-        f"independent runs of a point that reached loss < {setting['tol']:g} within "
-        f"{setting['steps']} steps, {setting['hold']} looks in a row "
-        f"{setting['check_every']} steps apart: {numbers}; 95% bootstrap intervals. "
+        f"{setting['zero_row']:g}; {students.CONVENTION}. Means over those of "
+        f"{2 * setting['pairs']} independent runs of a point that reached loss < "
+        f"{setting['tol']:g} within {setting['steps']} steps, {setting['hold']} looks "
+        f"in a row {setting['check_every']} steps apart: "
+        f"{curves.sizes(trained, 'runs')}, none where no point is drawn; 95% bootstrap "
+        "intervals. "
         f"{students.trained_by(setting)}, k = {setting['k']}, d = {setting['d']}, seed "
-        f"{setting['seed']}. "
-        f"Initial scale, dimension and learning rates {students.LOST}."
+        f"{setting['seed']}. Initial scale, dimension and learning rates "
+        f"{students.LOST}."
     )
 
 

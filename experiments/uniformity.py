@@ -170,7 +170,13 @@ def draw(parts: Parts):
     styles = _styles([*types, *ones, *wide])
     _draw_types(axes[0, 0], types, styles)
     _draw_norms(axes[0, 1], axes[1, 0], ones, styles)
-    _draw_dispersion(axes[1, 1], wide, styles)
+    last = axes[1, 1]
+    for name, curve in conditions(wide).items():
+        curves.points(last, curve, "value", **styles[name], label=name)
+    last.axhline(1, color=plot.BLACK, linewidth=0.9, label="Assumption 3")
+    plot.log_axis(last)
+    last.set(xlabel="student width m", ylabel="dispersion index", yscale="log")
+    last.set_title(f"variance of type counts, k = {wide[0]['k']}")
     plot.legend(figure, axes, columns=3)
     return figure
 
@@ -179,29 +185,26 @@ def _styles(rows: Sequence[dict]) -> dict[str, dict]:
     """Looks of the conditions: a colour for each σ, a marker for each η."""
     own = [row for row in rows if trained(row)]
     rates, stds = (
-        list(dict.fromkeys(row[name] for row in own)) for name in ("η/η*", "σ")
+        plot.ordered(dict.fromkeys(row[name] for row in own)) for name in ("η/η*", "σ")
     )
-    colors = dict(zip(stds, plot.shades(len(stds)), strict=True))
-    styles = {"uniform model": curves.MODEL}
-    for row in own:
-        marker = plot.MARKERS[rates.index(row["η/η*"]) % 7]
-        look = {"color": colors[row["σ"]], "marker": marker, "markerfacecolor": "none"}
-        styles[label(row)] = look
-    return styles
+    hollow = {"markerfacecolor": "none"}
+    return {"uniform model": curves.MODEL} | {
+        label(row): stds[row["σ"]] | {"marker": rates[row["η/η*"]]["marker"]} | hollow
+        for row in own
+    }
 
 
 def _draw_types(axes, rows: Sequence[dict], styles: dict) -> None:
     k = rows[0]["k"]
     for i, row in enumerate(rows):
         shift = 0.6 * ((i + 0.5) / len(rows) - 0.5)
-        tests = [
-            scipy.stats.binomtest(int(n), max(row["runs"], 1)) for n in row["often"]
-        ]
+        runs = max(row["runs"], 1)
+        tests = [scipy.stats.binomtest(int(n), runs) for n in row["often"]]
         ends = [test.proportion_ci(method="wilson") for test in tests]
         x = [kind + shift for kind in range(1, k + 1)]
         share, low = [t.statistic for t in tests], [end.low for end in ends]
-        look = styles[label(row)] | {"linestyle": "none"}
-        plot.points(axes, x, share, low, [end.high for end in ends], **look)
+        style = styles[label(row)] | {"linestyle": "none"}
+        plot.points(axes, x, share, low, [end.high for end in ends], **style)
     axes.axhline(1 / k, color=plot.BLACK, linewidth=0.9)
     axes.set(xticks=range(1, k + 1), xlabel="type", ylabel="share of runs")
     axes.set(ylim=(0, 2 / k), title=f"doubled type, k = {k}, m = {k + 1}")
@@ -211,12 +214,11 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
     m = rows[0]["m"]
     expected = m * theory.spacing_order_statistics(m)
     for i, row in enumerate(rows):
-        look = styles[label(row)] | {"linestyle": "none"}
+        style = styles[label(row)] | {"linestyle": "none"}
         if row["runs"]:
-            each = [mean_interval(rank, resamples=400) for rank in m * row["shares"].T]
-            values = zip(*each, strict=True)
-            plot.points(ranked, expected, *values, **look, label=label(row))
-        plot.points(distances, [i], *curves.columns([row], "value"), **look)
+            values = mean_interval(m * row["shares"], resamples=400).T
+            plot.points(ranked, expected, *values, **style, label=label(row))
+        plot.points(distances, [i], *curves.columns([row], "value"), **style)
     ranked.axline((0, 0), slope=1, color=plot.BLACK, linewidth=0.9)
     ranked.set(xlabel="m × expected order statistic, normalised Exp(1)")
     ranked.set(ylabel="m × sorted weight", title=f"k = 1, m = {m}: quantiles")
@@ -225,16 +227,6 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
     distances.axhline(top, color=plot.BLACK, linestyle="--", label=text)
     distances.set(ylabel="KS distance", title=f"k = 1, m = {m}: distance to the model")
     distances.set(xticks=[], ylim=(0, None), xlim=(-0.5, len(rows) - 0.5))
-
-
-def _draw_dispersion(axes, rows: Sequence[dict], styles: dict) -> None:
-    for name, curve in conditions(rows).items():
-        values = curves.columns(curve, "value")
-        plot.points(axes, [r["m"] for r in curve], *values, **styles[name], label=name)
-    axes.axhline(1, color=plot.BLACK, linewidth=0.9, label="Assumption 3")
-    plot.log_axis(axes)
-    axes.set(xlabel="student width m", ylabel="dispersion index", yscale="log")
-    axes.set_title(f"variance of type counts, k = {rows[0]['k']}")
 
 
 # --- words ---------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 from experiments.claims import finer_paths
 from experiments.claims.why_gd_differs import claims, conditions, factor
 from experiments.lib import curves, plot, projected, students
-from experiments.lib.claims import Claim
+from experiments.lib.claims import Claim, ends
 from experiments.lib.lists import Refusal, integers, numbers, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
@@ -46,13 +46,13 @@ MIXES = {
     "uniform/trained": MODEL | {"marker": "^"},
     "uniform/uniform": MODEL | HOLLOW | {"marker": "D"},
 }
+TRAINED = GD | {"marker": "*", "markersize": 6, "linestyle": ":"}
 EFFECTS = {
     "by counts": {"color": plot.BLACK, "marker": "v"},
     "by norms": {"color": plot.WINE, "marker": "P"},
     "within types": {"color": plot.TEAL, "marker": "X", "linestyle": ":"},
     "between types": {"color": plot.GREY, "marker": "<", "linestyle": ":"},
 }
-MOST = 1000  # repeats
 
 
 class Split(NamedTuple):
@@ -65,10 +65,8 @@ class Split(NamedTuple):
 def cells(setting: Values) -> list[Cell]:
     words(setting["source"], "source", ("gd", "sgd"))
     known = [f"types_{leftovers}" for leftovers in ("index", "sorted", "opposed")]
-    if setting["matching"] not in known or not 1 <= setting["repeats"] <= MOST:
-        raise Refusal(
-            f"give one --matching of {', '.join(known)}, and --repeats of 1 to {MOST}"
-        )
+    if setting["matching"] not in known or setting["repeats"] < 1:
+        raise Refusal(f"give one --matching of {', '.join(known)}, and --repeats >= 1")
     if min(integers(setting["k"], "k")) < 2:
         raise Refusal("with k = 1 there is one type: give --k of at least 2")
     stds = numbers(setting["init_std"], "init_std")
@@ -155,10 +153,7 @@ def effects(found: np.ndarray, seed: int = 0) -> dict:
     logs = {"total": model - own, "by counts": counts, "by norms": norms}
     logs |= {"within types": trained - exchanged, "between types": exchanged - own}
     logs["more"] = _beyond(logs)
-    intervals: dict[str, Any] = {
-        name: (float(values[0]), *map(float, np.quantile(values[1:], [0.025, 0.975])))
-        for name, values in logs.items()
-    }
+    intervals: dict[str, Any] = {name: ends(values) for name, values in logs.items()}
     return intervals | {"resampled": logs | {"as trained": own}}
 
 
@@ -198,15 +193,12 @@ def draw(rows: Split):
     groups = conditions(rows.cells)
     figure, axes = plot.grid(2, len(groups), height=2.2, share="row")
     for panels, (key, curve) in zip(axes.T, groups.items(), strict=True):
-        looks = {
-            "as trained": GD | {"marker": "*", "markersize": 6, "linestyle": ":"}
-        } | MIXES
-        for name, look in looks.items():
+        for name, style in ({"as trained": TRAINED} | MIXES).items():
             heights = [row["barriers"][name] for row in curve]
-            _points(panels[0], curve, heights, look | {"label": _label(name)})
-        for name, look in EFFECTS.items():
-            heights = [tuple(np.exp(row[name])) for row in curve]
-            _points(panels[1], curve, heights, look | {"label": f"factor {name}"})
+            _points(panels[0], curve, heights, style | {"label": _label(name)})
+        for name, style in EFFECTS.items():
+            factors = np.exp([row[name] for row in curve])
+            _points(panels[1], curve, factors, style | {"label": f"factor {name}"})
         panels[0].set_title("k = {}, η = {:g}/m, σ = {:g}".format(*key))
         panels[1].axhline(1, color=plot.BLACK, linewidth=0.9)
     axes[0, 0].set_ylabel("permuted barrier")
@@ -224,9 +216,8 @@ def _label(name: str) -> str:
     return f"counts of {counts}, norms of {norms}"
 
 
-def _points(axes, curve: Sequence[dict], values: Sequence[tuple], look: dict) -> None:
-    mean, low, high = zip(*values, strict=True)
-    plot.points(axes, [row["m"] for row in curve], mean, low, high, **look)
+def _points(axes, curve: Sequence[dict], intervals: Any, style: dict) -> None:
+    plot.points(axes, [row["m"] for row in curve], *np.transpose(intervals), **style)
     plot.log_axis(axes)
     axes.set(yscale="log", xlabel="student width m")
 
@@ -239,15 +230,13 @@ def caption(rows: Split, setting: Values) -> str:
         f"{students.convention(setting, curves.sizes(rows.cells))} Matching "
         f"{PATHS[setting['matching']].label}; {setting['source'].upper()}, d = "
         f"{setting['d'] or 'k'}, from N(0, σ²) weights to loss < {setting['tol']:g}. "
-        "Above: students put together from type counts and norms of GD or of uniform "
-        "minima. Norms of GD are drawn from all neurons of the cell, relative to their "
-        "type's mean, and scaled to sum 1 a type. As trained: the students themselves, "
-        "put on their axes, which takes off the contribution of the residual loss. "
-        "Below: factors on the barrier from GD to uniform minima; their product is the "
-        "whole. By counts: the counts of uniform minima for those of GD, the mean of "
-        "both orders. By norms: likewise the norms, drawn one by one. Within types: "
-        "norms drawn one by one for all norms of another type of as many neurons. "
-        "Between types: those of another type for a type's own. "
+        "Above: students put together from type counts and norms of GD, drawn from all "
+        "neurons of the cell, or of uniform minima. As trained: the students "
+        "themselves, put on their axes, without the residual loss. Below: factors on "
+        "the barrier from GD to uniform minima; their product is the whole. By counts, "
+        "by norms: those of uniform minima for those of GD, the mean of both orders. "
+        "Within types: norms drawn one by one for all norms of another type of as many "
+        "neurons. Between types: those of another type for a type's own. "
         f"{setting['repeats']} draws a trained pair; "
         f"{sum(row['left out'] for row in rows.cells)} pairs without convergence or "
         f"with a norm <= {setting['zero_row']:g} left out. η, σ and d {students.LOST}."

@@ -4,14 +4,52 @@ from collections.abc import Sequence
 
 from experiments.lib import claims as judge
 from experiments.lib import curves
-from experiments.lib.claims import Claim, below
+from experiments.lib.claims import Claim, Statement, below
 from experiments.lib.table import at, with_interval
 from lmc_jax.matching import PATHS
 
-LOWER = "permutation lowers the barrier several times over"
-PEAK = "the permuted barrier is largest near m = 2k to 3k"
-PEAK_SEEN = "the permuted barrier is largest at some k < m <= 3k, and then falls"
-FALL = "beyond its peak the permuted barrier falls towards 0"
+LOWER = Statement(
+    "permutation lowers the barrier several times over",
+    "at every m > k the interval of permuted/direct lies below 1/3",
+)
+PEAK = Statement(
+    "the permuted barrier is largest near m = 2k to 3k",
+    "some width in 2k ... 3k has an interval that meets the interval of the largest "
+    "mean beyond m = k; judged of widths up to 5k or more",
+)
+PEAK_SEEN = Statement(
+    "the permuted barrier is largest at some k < m <= 3k, and then falls",
+    "the largest mean beyond m = k is at m <= 3k, and the interval at the largest m, "
+    "at least 5k, lies below its interval; it fails where the interval of a largest "
+    "mean at m > 3k lies above all those at m <= 3k; not judged where intervals meet",
+    corrects=PEAK.text,
+)
+FALL = Statement(
+    "beyond its peak the permuted barrier falls towards 0",
+    "the mean at the largest m is under a quarter of the largest; judged from m = 8k "
+    "on",
+)
+BELOW = Statement(
+    "at large m the permuted barrier of {} lies below that of uniform minima",
+    "at the largest m, 5k or more, the intervals do not meet, and it is lower",
+)
+ALIKE = Statement(
+    "the permuted barriers of {} and of uniform minima are very similar",
+    "at no width is either more than twice the other by its whole interval",
+)
+GROWS = Statement(
+    "at large m permutation helps more the larger k",
+    "at the largest m/k of both, within 10%, the interval of the largest k lies below "
+    "that of the smallest k",
+    "Figure 3",
+)
+SHARPENS = Statement(
+    "the peak of permuted/direct is sharper the larger k",
+    "the least factor of the largest k, from the ends of both intervals, exceeds the "
+    "largest factor of the smallest k",
+    "Figure 3",
+)
+NOTHING = "too few pairs, no barrier, or widths that end too soon"
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
@@ -20,13 +58,18 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
     several = len({row["rate"] for row in rows if row["rate"]}) > 1
     paper = "Figures 10-13" if several else "Figure 2"
     judged = []
-    for key, curve in curves.group(rows, "k", "source", "rate", "matching").items():
-        k, source, rate, matching = key
+    groups = curves.group(rows, "k", "source", "rate", "matching")
+    for (k, *names), curve in groups.items():
         wide = [row for row in curve if row["m"] > k]
-        if wide and not PATHS[matching].baseline:
-            case = f"k = {k}, {_curve(source, rate, matching)}"
+        if wide and not PATHS[names[-1]].baseline:
+            case = f"k = {k}, {_curve(*names)}"
             judged += [_lowered(paper, case, wide), *_peaked(paper, case, wide, k)]
-    return judged + _against_uniform(paper, rows)
+    for (k, source, rate, matching), curve in groups.items():
+        reference = groups.get((k, "uniform", "", matching))
+        if source in ("gd", "sgd") and reference and not PATHS[matching].baseline:
+            case = f"k = {k}, {rate}, {PATHS[matching].label}"
+            judged += _against_uniform(paper, case, curve, reference)
+    return judged
 
 
 def normalized_claims(rows: Sequence[dict]) -> list[Claim]:
@@ -44,8 +87,7 @@ def normalized_claims(rows: Sequence[dict]) -> list[Claim]:
             for curve in (teachers[0], teachers[-1])
         )
         if min(c[-1]["m"] / c[-1]["k"] for c in (first, last)) >= 0.9 * common:
-            case = _curve(*key)
-            judged += [_benefit_grows(case, first, last), _sharpens(case, first, last)]
+            judged += _by_teacher(_curve(*key), first, last)
     return judged
 
 
@@ -53,197 +95,117 @@ def _curve(source: str, rate: str, matching: str) -> str:
     return f"{curves.NAMES[source]} {rate}".rstrip() + f", {PATHS[matching].label}"
 
 
-def highest(curve: Sequence[dict]) -> dict:
-    """The peak. At m = k global minima have none, and runs that got stuck may."""
-    return judge.highest([row for row in curve if row["m"] > row["k"]] or curve)
-
-
 # --- Figure 3 ------------------------------------------------------------------------
 
 
-def _benefit_grows(case: str, first: Sequence[dict], last: Sequence[dict]) -> Claim:
-    small, large = first[-1], last[-1]
-    ends = (
-        f"{with_interval(row, 'normalized')} at k = {row['k']}, m = {row['m']}"
-        for row in (large, small)
-    )
-    return Claim(
-        paper="Figure 3",
-        text="at large m permutation helps more the larger k",
-        case=case,
-        measured=f"permuted/direct {' against '.join(ends)}",
-        rule="at the largest m/k of both, within 10%, the interval of the largest k "
-        "lies below that of the smallest k",
-        n=large["pairs"],
-        holds=below(large, small, "normalized"),
-    )
+def _by_teacher(case: str, first: Sequence[dict], last: Sequence[dict]) -> list[Claim]:
+    """Of curves of the smallest and the largest k.
 
-
-def _sharpens(case: str, first: Sequence[dict], last: Sequence[dict]) -> Claim:
-    """The fall from the peak to the last width, from the worst ends of intervals."""
+    The fall is that from the peak to the last width, least and most from the worst ends
+    of the intervals.
+    """
 
     def fall(curve, peak_end, last_end):
         peak = judge.highest(curve, "normalized")
         bottom = curve[-1][f"normalized_{last_end}"]
         return peak[f"normalized_{peak_end}"] / bottom if bottom > 0 else float("nan")
 
-    large, small = (fall(curve, "mean", "mean") for curve in (last, first))
+    small, large = first[-1], last[-1]
+    ends = " against ".join(at(row, "normalized", "k", "m") for row in (large, small))
+    factors = [fall(curve, "mean", "mean") for curve in (last, first)]
     least, most = fall(last, "low", "high"), fall(first, "high", "low")
-    return Claim(
-        paper="Figure 3",
-        text="the peak of permuted/direct is sharper the larger k",
-        case=case,
-        measured=f"from the peak to the largest m it falls by a factor {large:.3g} "
-        f"(at least {least:.3g}) at k = {last[0]['k']} and {small:.3g} (at most "
-        f"{most:.3g}) at k = {first[0]['k']}",
-        rule="the least factor of the largest k, from the ends of both intervals, "
-        "exceeds the largest factor of the smallest k",
-        n=last[-1]["pairs"],
-        holds=bool(least > most) if least == least and most == most else None,
+    shown = (
+        f"from the peak to the largest m it falls by a factor {factors[0]:.3g} (at "
+        f"least {least:.3g}) at k = {large['k']} and {factors[1]:.3g} (at most "
+        f"{most:.3g}) at k = {small['k']}"
     )
+    grows = below(large, small, "normalized")
+    sharpens = least > most if least == least and most == most else None
+    return [
+        GROWS.judged(case, f"permuted/direct {ends}", large["pairs"], grows),
+        SHARPENS.judged(case, shown, large["pairs"], sharpens),
+    ]
 
 
 # --- Figures 2 and 10-13 -------------------------------------------------------------
 
 
-def _not_tested(paper: str, case: str, text: str, corrects: str = "") -> Claim:
-    rule = "needs two pairs, barriers above 0 and widths up to 5k"
-    return Claim(
-        text,
-        "too few pairs, no barrier, or widths that end too soon",
-        rule,
-        0,
-        None,
-        paper,
-        case,
-        corrects,
-    )
-
-
 def _lowered(paper: str, case: str, wide: Sequence[dict]) -> Claim:
-    wide = [row for row in wide if row["normalized_high"] == row["normalized_high"]]
-    if not wide:
-        return _not_tested(paper, case, LOWER)
-    worst = judge.highest(wide, "normalized")
-    return Claim(
-        paper=paper,
-        text=LOWER,
-        case=case,
-        measured="permuted/direct at most "
-        f"{with_interval(worst, 'normalized')}, at m = {worst['m']}",
-        rule="at every m > k the interval of permuted/direct lies below 1/3",
-        n=worst["pairs"],
-        holds=bool(max(row["normalized_high"] for row in wide) < 1 / 3),
-    )
+    known = [row for row in wide if row["normalized_high"] == row["normalized_high"]]
+    measured, n, holds = NOTHING, 0, None
+    if known:
+        worst = judge.highest(known, "normalized")
+        measured = f"permuted/direct at most {at(worst, 'normalized')}"
+        n, holds = worst["pairs"], max(r["normalized_high"] for r in known) < 1 / 3
+    return LOWER._replace(paper=paper).judged(case, measured, n, holds)
 
 
 def _peaked(paper: str, case: str, curve: Sequence[dict], k: int) -> list[Claim]:
     """Where the peak is, as the paper says and as is seen, and the fall after it."""
-    peak, last = highest(curve), curve[-1]
-    if not peak["barrier_low"] > 1e-9 or last["m"] < 5 * k:
-        return [
-            _not_tested(paper, case, PEAK),
-            _not_tested("", case, PEAK_SEEN, corrects=PEAK),
-            _not_tested(paper, case, FALL),
-        ]
-    near = [row for row in curve if 2 * k <= row["m"] <= 3 * k]
-    reached = any(row["barrier_high"] >= peak["barrier_low"] for row in near)
-    fallen = last["barrier_mean"] / peak["barrier_mean"]
-    measured = (
-        f"peak {at(peak, 'barrier')} = {peak['m'] / k:.3g}k; at m = {last['m']} it is "
-        f"{fallen:.2g} of that"
-    )
-
-    def claim(text: str, rule: str, holds: bool | None, corrects: str = "") -> Claim:
-        place = "" if corrects else paper
-        n = peak["pairs"]
-        return Claim(text, measured, rule, n, holds, place, case, corrects)
-
+    peak, last = judge.highest(curve), curve[-1]
+    measured, n = NOTHING, 0
+    verdicts: tuple[bool | None, ...] = (None, None, None)
+    if peak["barrier_low"] > 1e-9 and last["m"] >= 5 * k:
+        near = [row for row in curve if 2 * k <= row["m"] <= 3 * k]
+        meets = any(row["barrier_high"] >= peak["barrier_low"] for row in near)
+        fallen = last["barrier_mean"] / peak["barrier_mean"]
+        measured, n = (
+            f"peak {at(peak, 'barrier')} = {peak['m'] / k:.3g}k; at m = {last['m']} it "
+            f"is {fallen:.2g} of that",
+            peak["pairs"],
+        )
+        falls = fallen < 0.25 if last["m"] >= 8 * k else None
+        verdicts = meets if near else None, _inside(curve, k), falls
+    statements = PEAK._replace(paper=paper), PEAK_SEEN, FALL._replace(paper=paper)
     return [
-        claim(
-            PEAK,
-            "some width in 2k ... 3k has an interval that meets the interval of the "
-            "largest mean beyond m = k",
-            bool(reached) if near else None,
-        ),
-        claim(
-            PEAK_SEEN,
-            "the largest mean beyond m = k is at m <= 3k, and the interval at the "
-            "largest m, at least 5k, lies below its interval; it fails where the "
-            "interval of a largest mean at m > 3k lies above all those at m <= 3k; "
-            "not judged where intervals meet",
-            _inside(curve, k),
-            corrects=PEAK,
-        ),
-        claim(
-            FALL,
-            "the mean at the largest m is under a quarter of the largest; judged from "
-            "m = 8k on",
-            bool(fallen < 0.25) if last["m"] >= 8 * k else None,
-        ),
+        statement.judged(case, measured, n, holds)
+        for statement, holds in zip(statements, verdicts, strict=True)
     ]
 
 
 def _inside(curve: Sequence[dict], k: int) -> bool | None:
     """Whether the peak is at m <= 3k; None where intervals do not tell."""
-    peak, last = highest(curve), curve[-1]
+    peak, last = judge.highest(curve), curve[-1]
     if peak["m"] <= 3 * k:
         return below(last, peak, "barrier") or None
     others = [row["barrier_high"] for row in curve if row["m"] <= 3 * k]
     return False if peak["barrier_low"] > max(others, default=0) else None
 
 
-def _against_uniform(paper: str, rows: Sequence[dict]) -> list[Claim]:
-    """Curves of trained minima beside that of uniform ones."""
-    judged = []
-    groups = curves.group(rows, "k", "source", "rate", "matching")
-    for (k, source, rate, matching), curve in groups.items():
-        reference = groups.get((k, "uniform", "", matching))
-        if source in ("gd", "sgd") and reference and not PATHS[matching].baseline:
-            case = f"k = {k}, {rate}, {PATHS[matching].label}"
-            judged.append(_below(paper, source, case, curve[-1], reference[-1]))
-            judged.append(_alike(paper, source, case, curve, reference))
-    return judged
-
-
-def _below(paper: str, source: str, case: str, ours: dict, uniform: dict) -> Claim:
-    return Claim(
-        paper=paper,
-        text=f"at large m the permuted barrier of {source.upper()} lies below that of "
-        "uniform minima",
-        case=case,
-        measured=f"at m = {ours['m']}: {with_interval(ours, 'barrier')} "
-        f"against {with_interval(uniform, 'barrier')}",
-        rule="at the largest m, 5k or more, the intervals do not meet, and it is lower",
-        n=ours["pairs"],
-        holds=below(ours, uniform, "barrier") if ours["m"] >= 5 * ours["k"] else None,
+def _against_uniform(
+    paper: str, case: str, curve: Sequence[dict], reference: Sequence[dict]
+) -> list[Claim]:
+    """Of trained minima beside uniform ones."""
+    ours, uniform, source = curve[-1], reference[-1], curve[0]["source"].upper()
+    last = (
+        f"at m = {ours['m']}: {with_interval(ours, 'barrier')} against "
+        f"{with_interval(uniform, 'barrier')}"
     )
-
-
-def _alike(
-    paper: str, source: str, case: str, curve: Sequence[dict], reference: Sequence[dict]
-) -> Claim:
+    lower = below(ours, uniform, "barrier") if ours["m"] >= 5 * ours["k"] else None
     beside = {row["m"]: row for row in reference if row["barrier_low"] > 1e-9}
     both = [
         (row, beside[row["m"]])
         for row in curve
         if row["m"] in beside and row["barrier_low"] > 1e-9
     ]
-    ratios = {row["m"]: row["barrier_mean"] / m["barrier_mean"] for row, m in both}
-    shown = ", ".join(f"{ratio:.2g} at m = {m}" for m, ratio in ratios.items())
-    apart = [
-        row["m"]
+    ratios = ", ".join(
+        f"{row['barrier_mean'] / model['barrier_mean']:.2g} at m = {row['m']}"
         for row, model in both
-        if row["barrier_low"] > 2 * model["barrier_high"]
-        or row["barrier_high"] < model["barrier_low"] / 2
-    ]
-    return Claim(
-        paper=paper,
-        text=f"the permuted barriers of {source.upper()} and of uniform minima are "
-        "very similar",
-        case=case,
-        measured=f"ratio of means {shown or 'not defined'}",
-        rule="at no width is either more than twice the other by its whole interval",
-        n=min((row["pairs"] for row, _ in both), default=0),
-        holds=not apart if both else None,
     )
+    similar = all(
+        row["barrier_low"] <= 2 * model["barrier_high"]
+        and row["barrier_high"] >= model["barrier_low"] / 2
+        for row, model in both
+    )
+    shown = f"ratio of means {ratios or 'not defined'}"
+    n = min((row["pairs"] for row, _ in both), default=0)
+    judged = (
+        (BELOW, last, ours["pairs"], lower),
+        (ALIKE, shown, n, similar if both else None),
+    )
+    return [
+        one._replace(text=one.text.format(source), paper=paper).judged(
+            case, measured, n, holds
+        )
+        for one, measured, n, holds in judged
+    ]

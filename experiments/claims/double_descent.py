@@ -5,11 +5,33 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.lib import curves
-from experiments.lib.claims import Claim, below, highest, lowest
-from experiments.lib.table import at
+from experiments.lib.claims import Claim, Statement, below, highest, lowest
+from experiments.lib.table import at, interval
 from lmc_jax.matching import PATHS
 
 SOLVED = 1e-4  # a loss below this counts as fitted
+FIT = Statement(
+    "students of width m >= 1.5k fit the teacher",
+    "at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4, diverged "
+    "ones among those that do not",
+)
+APART = "the two intervals do not meet:"
+FALL = Statement(
+    "the barrier first falls as m grows towards k",
+    f"{APART} the largest mean below k, and the smallest after it up to m = k",
+    "Figure 4",
+)
+RISE = Statement(
+    "beyond k it rises to a peak",
+    f"{APART} the largest mean after the trough, the smallest for k < m <= 1.5k, and "
+    "it",
+    "Figure 4",
+)
+SECOND_FALL = Statement(
+    "then it falls a second time",
+    f"{APART} that largest mean, and the largest width",
+    "Figure 4",
+)
 
 
 def by_teacher(rows: Sequence[dict]) -> list[tuple[int, str, dict[str, list[dict]]]]:
@@ -24,22 +46,22 @@ def stay(above: np.ndarray) -> str:
     """Median and range of the losses of the runs that did not fit."""
     if not len(above):
         return "-"
-    return f"{np.median(above):.2g} [{above.min():.2g}, {above.max():.2g}]"
+    return interval((np.median(above), above.min(), above.max()), ".2g")
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
     """How many runs fit, and the three legs of the double descent by matching."""
     judged = []
     for k, rate, group in by_teacher(rows):
-        judged.append(_fitted(k, rate, group["direct"]))
+        case = f"k = {k}, η = {rate}"
+        judged.append(_fitted(k, case, group["direct"]))
         for matching, curve in group.items():
             if not PATHS[matching].baseline:
-                case = f"k = {k}, η = {rate}, {PATHS[matching].label}"
-                judged += _legs(k, case, curve)
+                judged += _legs(k, f"{case}, {PATHS[matching].label}", curve)
     return judged
 
 
-def _fitted(k: int, rate: str, curve: Sequence[dict]) -> Claim:
+def _fitted(k: int, case: str, curve: Sequence[dict]) -> Claim:
     wide = [row for row in curve if row["m"] >= 1.5 * k]
     least = min((row["solved"] for row in wide), default=0.0)
     shown = f"at least {least:.0%} of the runs below {SOLVED:g}" if wide else "no width"
@@ -47,16 +69,12 @@ def _fitted(k: int, rate: str, curve: Sequence[dict]) -> Claim:
         row["m"]: f"{row['solved']:.0%}" for row in curve if k <= row["m"] < 1.5 * k
     }
     stuck = {row["m"]: stay(row["above"]) for row in curve if len(row["above"])}
-    return Claim(
-        text="students of width m >= 1.5k fit the teacher",
-        case=f"k = {k}, η = {rate}",
-        measured=f"{shown}; for k <= m < 1.5k: {narrow}; the others stay, median "
-        f"and range by m, at {stuck or 'no loss: there are none'}",
-        rule="at every m >= 1.5k at least 95% of the runs reach a loss below 1e-4, "
-        "diverged ones among those that do not",
-        n=2 * min((row["pairs"] for row in wide), default=0),
-        holds=bool(least >= 0.95) if wide else None,
+    measured = (
+        f"{shown}; for k <= m < 1.5k: {narrow}; the others stay, median and range by "
+        f"m, at {stuck or 'no loss: there are none'}"
     )
+    n = 2 * min((row["pairs"] for row in wide), default=0)
+    return FIT.judged(case, measured, n, least >= 0.95 if wide else None)
 
 
 def _legs(k: int, case: str, curve: Sequence[dict]) -> list[Claim]:
@@ -69,28 +87,14 @@ def _legs(k: int, case: str, curve: Sequence[dict]) -> list[Claim]:
     after = [row for row in curve if first["m"] < row["m"] <= k]
     trough = min(beyond[:-1], key=lambda row: (row["m"] > 1.5 * k, row["barrier_mean"]))
     peak = highest([row for row in beyond if row["m"] > trough["m"]])
-
-    def leg(text: str, high: dict, low: dict, picked: str) -> Claim:
-        return Claim(
-            paper="Figure 4",
-            text=text,
-            case=case,
-            measured=f"{at(high, 'barrier')} against {at(low, 'barrier')}",
-            rule=f"the two intervals do not meet: {picked}",
-            n=high["pairs"],
-            holds=below(low, high, "barrier"),
+    legs = [(FALL, first, lowest(after))] if after else []
+    legs += [(RISE, peak, trough), (SECOND_FALL, peak, curve[-1])]
+    return [
+        statement.judged(
+            case,
+            f"{at(high, 'barrier')} against {at(low, 'barrier')}",
+            high["pairs"],
+            below(low, high, "barrier"),
         )
-
-    rise = "the largest mean after the trough, the smallest for k < m <= 1.5k, and it"
-    legs = [
-        leg("beyond k it rises to a peak", peak, trough, rise),
-        leg(
-            *("then it falls a second time", peak, curve[-1]),
-            "that largest mean, and the largest width",
-        ),
+        for statement, high, low in legs
     ]
-    if after:
-        picked = "the largest mean below k, and the smallest after it up to m = k"
-        text = "the barrier first falls as m grows towards k"
-        legs.insert(0, leg(text, first, lowest(after), picked))
-    return legs

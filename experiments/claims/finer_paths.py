@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.lib import curves, projected
-from experiments.lib.claims import Claim
+from experiments.lib.claims import Claim, Statement
 from lmc_jax import paths
 from lmc_jax.matching import PATHS
 from lmc_jax.results import store
@@ -15,6 +15,11 @@ from lmc_jax.theory import uniform_model
 
 FINER = 10
 LIMIT = 0.05  # of a mean barrier, whose interval is several times as wide
+ENOUGH = Statement(
+    "steps of 1/{} along a path are sufficient",
+    f"the mean barrier misses at most {LIMIT:.0%} of that with a tenth of the step",
+    "Section 2",
+)
 
 
 def claims(record: store.Record, matching: str, definition: str) -> list[Claim]:
@@ -34,36 +39,26 @@ def claims(record: store.Record, matching: str, definition: str) -> list[Claim]:
     points = FINER * (cell["points"] - 1) + 1
     judged = []
     for source, students in ((name, trained), ("uniform", uniform)):
-        losses = projected.losses(students, [matching], points)
-        for path, along in zip(
-            ("direct", matching), losses.swapaxes(0, 1), strict=True
-        ):
-            label = (
-                f"k = {k}, m = {cell['m']}, {curves.NAMES[source]}, {PATHS[path].label}"
-            )
-            judged.append(_claim(label, along, definition))
+        losses = projected.losses(students, [matching], points).swapaxes(0, 1)
+        for path, along in zip(("direct", matching), losses, strict=True):
+            label = f"{curves.NAMES[source]}, {PATHS[path].label}"
+            case = f"k = {k}, m = {cell['m']}, {label}"
+            judged.append(judge(case, along, definition))
     return judged
 
 
-def _claim(label: str, losses: np.ndarray, definition: str) -> Claim:
+def judge(case: str, losses: np.ndarray, definition: str) -> Claim:
     """By how much steps are too large, from losses ``[n, points]`` of small ones."""
-    fine, coarse = (_heights(losses[:, ::step], definition) for step in (1, FINER))
-    means = fine.mean(), coarse.mean()
-    missed = 1 - means[1] / means[0] if means[0] > 0 else 0.0
-    steps = (losses.shape[1] - 1) // FINER
-    return Claim(
-        paper="Section 2",
-        text=f"steps of 1/{steps} along a path are sufficient",
-        case=label,
-        measured=f"mean barrier {means[1]:.4g} with these steps, {means[0]:.4g} "
-        f"with steps of 1/{FINER * steps}: {missed:.2%} are missed",
-        rule=f"the mean barrier misses at most {LIMIT:.0%} of that with a tenth of "
-        "the step",
-        n=len(losses),
-        holds=bool(missed <= LIMIT),
+    fine, coarse = (
+        float(np.mean(paths.barrier(jnp.asarray(along), ts, definition)))
+        for along in (losses, losses[:, ::FINER])
+        for ts in [paths.times(along.shape[1])]
     )
-
-
-def _heights(losses: np.ndarray, definition: str) -> np.ndarray:
-    ts = paths.times(losses.shape[1])
-    return np.asarray(paths.barrier(jnp.asarray(losses), ts, definition))
+    missed = 1 - coarse / fine if fine > 0 else 0.0
+    steps = (losses.shape[1] - 1) // FINER
+    measured = (
+        f"mean barrier {coarse:.4g} with these steps, {fine:.4g} with steps of "
+        f"1/{FINER * steps}: {missed:.2%} are missed"
+    )
+    statement = ENOUGH._replace(text=ENOUGH.text.format(steps))
+    return statement.judged(case, measured, len(losses), missed <= LIMIT)

@@ -3,18 +3,68 @@
 Rows are those of ``sgd_threshold``.
 """
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from experiments.lib import curves
-from experiments.lib.claims import Claim, below
+from experiments.lib.claims import Claim, Interval, Statement, below
 from experiments.lib.restarts import SPARSE, STARTS, Path
 from experiments.lib.table import with_interval
 
 ENOUGH = 0.5  # of the runs
+FALLS = (
+    "the share of such runs falls through one half (interpolated) within one step of "
+    "the grid of rates of η*(B)m; not judged where it is below one half at the lowest "
+    "rate, or above at the highest"
+)
+DENSE = Statement(
+    "runs end at minima without zero rows up to the learning rate η*(B) at which these "
+    "lose mean-square stability",
+    FALLS,
+)
+ANY = Statement(
+    "SGD ends at minima, of whatever kind, up to η*(B) and not beyond", FALLS
+)
+SPARSER = Statement(
+    "at large learning rates SGD finds sparser solutions, with zero neurons",
+    "at some rate above η*(B) at least half of the runs end at minima with a zero row, "
+    "and the interval of the zero fraction lies above that at the lowest rate",
+    "Section 5",
+)
+DIVERGES = Statement(
+    "above η*(B) SGD diverges before it becomes sparser",
+    "the paper's sentence does not hold, and at some rate above η*(B) at least half of "
+    "the runs diverge",
+    corrects=SPARSER.text,
+)
+SGD_STAYS = Statement(
+    "SGD stays at sparse minima stable in mean square if their zero rows are exactly "
+    "0, and diverges if these are moved by 1e-6",
+    "all runs do, with every B",
+)
+GD_STAYS = Statement(
+    "GD stays at the sparse minima that linear stability allows, if their zero rows "
+    "are exactly 0",
+    "all runs at all rates do",
+)
+SAME = Statement(
+    "GD diverges from one learning rate on, from small weights, from dense minima and "
+    "from stable sparse minima whose zero rows are moved by 1e-6 alike",
+    "the first rates at which more than half of the runs diverge are at most one step "
+    "of the grid apart; not judged unless there is one from every start",
+)
+RAY = Statement(
+    "GD diverges with all neurons on one ray, where λ_max = m/2",
+    "it is above 0.99 in every diverged run; on a ray it is 1, all gates are equal, "
+    "and a step multiplies Σ wᵢ by 1 - ηm/2, far from the teacher",
+)
+EARLY = Statement(
+    "from small weights GD that diverges is lost in its first steps, far from every "
+    "minimum",
+    "every run does, and none had less than a hundredth of its first loss",
+)
 
 
 def batches(rows: Sequence[dict]) -> dict[float, list[dict]]:
@@ -24,25 +74,26 @@ def batches(rows: Sequence[dict]) -> dict[float, list[dict]]:
     return {size: [row for row in ordered if row["B"] == size] for size in sizes}
 
 
-def crossing(
-    curve: Sequence[dict], share: str = "dense"
-) -> tuple[float, float, float] | None:
+def crossing(curve: Sequence[dict], share: str = "dense") -> Interval | None:
     """Where a share of the runs first falls through one half.
 
-    The rate ηm below, the place between by interpolation, the rate above; None where
-    it does not, or is below one half at the lowest rate.
+    The place by interpolation, the rates ηm below and above; None where it does not
+    fall, or is below one half at the lowest rate.
     """
-    rates = [row["lr_times_m"] for row in curve]
     shares = [row[f"{share}_mean"] for row in curve]
-    if shares[0] < ENOUGH:
+    lost = next((i for i, one in enumerate(shares) if one < ENOUGH), 0)
+    if not lost:
         return None
-    for low, high, one, other in zip(
-        rates[:-1], rates[1:], shares[:-1], shares[1:], strict=True
-    ):
-        if one >= ENOUGH > other:
-            part = (one - ENOUGH) / (one - other)
-            return low, low + part * (high - low), high
-    return None
+    low, high = (curve[i]["lr_times_m"] for i in (lost - 1, lost))
+    part = (shares[lost - 1] - ENOUGH) / (shares[lost - 1] - shares[lost])
+    return low + part * (high - low), low, high
+
+
+def _runs(rows: Sequence[dict]) -> int:
+    return sum(row["runs"] for row in rows)
+
+
+# --- GD and SGD from small weights ---------------------------------------------------
 
 
 def sgd(rows: Sequence[dict]) -> list[Claim]:
@@ -52,47 +103,29 @@ def sgd(rows: Sequence[dict]) -> list[Claim]:
         for batch, curve in batches(found).items():
             name = "GD" if batch == np.inf else f"SGD, B = {batch:g}"
             case = f"k = {k}, m = {m}, {name}"
-            judged.append(_threshold(case, curve, "dense", DENSE))
+            judged.append(_threshold(DENSE, case, curve, "dense"))
             if batch < np.inf:
-                judged.append(_threshold(case, curve, "converged", ANY))
+                judged.append(_threshold(ANY, case, curve, "converged"))
                 judged += _sparse(case, curve)
     return judged
 
 
-DENSE = (
-    "runs end at minima without zero rows up to the learning rate η*(B) at which these "
-    "lose mean-square stability"
-)
-ANY = "SGD ends at minima, of whatever kind, up to η*(B) and not beyond"
-
-
-def _threshold(case: str, curve: Sequence[dict], share: str, text: str) -> Claim:
-    predicted, found = curve[0]["threshold"], crossing(curve, share)
-    first = curve[0][f"{share}_mean"]
-    measured = (
-        f"the share is {first:.0%} at the lowest rate and does not cross one half"
+def _threshold(
+    statement: Statement, case: str, curve: Sequence[dict], share: str
+) -> Claim:
+    measured, holds = (
+        f"the share is {curve[0][f'{share}_mean']:.0%} at the lowest rate and does not "
+        "cross one half",
+        None,
     )
-    holds = None
-    if found is not None:
-        low, place, high = found
-        holds = bool(abs(place - predicted) <= high - low)
+    if (found := crossing(curve, share)) is not None:
+        (place, low, high), predicted = found, curve[0]["threshold"]
+        holds = abs(place - predicted) <= high - low
         measured = (
             f"it falls through one half at ηm = {place:.3g}, between {low:.4g} and "
             f"{high:.4g}; predicted {predicted:.4g}"
         )
-    return Claim(
-        text=text,
-        case=case,
-        measured=measured,
-        rule="the share of such runs falls through one half (interpolated) within one "
-        "step of the grid of rates of η*(B)m; not judged where it is below one half at "
-        "the lowest rate, or above at the highest",
-        n=sum(row["runs"] for row in curve),
-        holds=holds,
-    )
-
-
-SENTENCE = "at large learning rates SGD finds sparser solutions, with zero neurons"
+    return statement.judged(case, measured, _runs(curve), holds)
 
 
 def _sparse(case: str, curve: Sequence[dict]) -> list[Claim]:
@@ -100,38 +133,18 @@ def _sparse(case: str, curve: Sequence[dict]) -> list[Claim]:
     above = [row for row in curve if row["lr_times_m"] > row["threshold"]]
     if not above:
         return []
-    found = [
-        row
-        for row in above
-        if row["converged_mean"] - row["dense_mean"] >= ENOUGH
-        and below(curve[0], row, "zero_fraction")
-    ]
-    most = max(row["converged_mean"] - row["dense_mean"] for row in above)
-    shown = f"at most {most:.0%} of the runs at one rate end at minima with zero rows"
-    judged = Claim(
-        paper="Section 5",
-        text=SENTENCE,
-        case=case,
-        measured="; ".join([shown, *map(_shown, [curve[0], *above[:3]])]),
-        rule="at some rate above η*(B) at least half of the runs end at minima with a "
-        "zero row, and the interval of the zero fraction lies above that at the lowest "
-        "rate",
-        n=sum(row["runs"] for row in above),
-        holds=bool(found),
+    sparse = [row["converged_mean"] - row["dense_mean"] for row in above]
+    found = any(
+        share >= ENOUGH and below(curve[0], row, "zero_fraction")
+        for share, row in zip(sparse, above, strict=True)
     )
-    if judged.holds:
-        return [judged]
-    lost = any(row["diverged_mean"] >= ENOUGH for row in above)
-    instead = dataclasses.replace(
-        judged,
-        paper="",
-        text="above η*(B) SGD diverges before it becomes sparser",
-        rule="the paper's sentence does not hold, and at some rate above η*(B) at "
-        "least half of the runs diverge",
-        holds=lost or None,
-        corrects=SENTENCE,
-    )
-    return [judged, instead]
+    most = f"at most {max(sparse):.0%} of the runs at one rate end at minima with zero"
+    measured = "; ".join([f"{most} rows", *map(_shown, [curve[0], *above[:3]])])
+    judged = [SPARSER.judged(case, measured, _runs(above), found)]
+    if not found:
+        lost = any(row["diverged_mean"] >= ENOUGH for row in above)
+        judged.append(DIVERGES.judged(case, measured, _runs(above), lost or None))
+    return judged
 
 
 def _shown(row: dict) -> str:
@@ -140,6 +153,31 @@ def _shown(row: dict) -> str:
         f"ηm = {row['lr_times_m']:.3g}: {row['converged_mean']:.0%} at minima, "
         f"{row['diverged_mean']:.0%} diverged{zeros if row['ended'] else ''}"
     )
+
+
+# --- from other starts ---------------------------------------------------------------
+
+
+def noisy(rows: Sequence[dict]) -> list[Claim]:
+    """That it is the same with SGD: what it lacks above η*(B) is not a minimum."""
+    judged = []
+    for (k, m), found in curves.group(rows, "k", "m").items():
+        exact, touched = (_from(found, start) for start in SPARSE)
+        kept = min(row["converged"] for row in exact)
+        lost = min(row["diverged"] for row in touched)
+        sizes = ", ".join(f"{row['B']:g}" for row in exact)
+        case = f"k = {k}, m = {m}, B = {sizes}"
+        measured = (
+            "halfway between η*(B) of dense minima and that of the sparsest, at least "
+            f"{kept:.0%} of the runs from near these end at a minimum, and at least "
+            f"{lost:.0%} diverge"
+        )
+        judged.append(SGD_STAYS.judged(case, measured, _runs(found), kept == lost == 1))
+    return judged
+
+
+def _from(rows: Sequence[dict], start: str) -> list[dict]:
+    return [row for row in rows if row["start"] == start]
 
 
 def gd(fates: Sequence[dict], paths: Sequence[Path]) -> list[Claim]:
@@ -153,49 +191,16 @@ def gd(fates: Sequence[dict], paths: Sequence[Path]) -> list[Claim]:
     return judged
 
 
-def noisy(rows: Sequence[dict]) -> list[Claim]:
-    """That it is the same with SGD: what it lacks above η*(B) is not a minimum."""
-    judged = []
-    for (k, m), found in curves.group(rows, "k", "m").items():
-        exact, touched = (_from(found, start) for start in SPARSE)
-        kept = min(row["converged"] for row in exact)
-        lost = min(row["diverged"] for row in touched)
-        sizes = ", ".join(f"{row['B']:g}" for row in exact)
-        judged.append(
-            Claim(
-                text="SGD stays at sparse minima stable in mean square if their zero "
-                "rows are exactly 0, and diverges if these are moved by 1e-6",
-                case=f"k = {k}, m = {m}, B = {sizes}",
-                measured="halfway between η*(B) of dense minima and that of the "
-                f"sparsest, at least {kept:.0%} of the runs from near these end at a "
-                f"minimum, and at least {lost:.0%} diverge",
-                rule="all runs do, with every B",
-                n=sum(row["runs"] for row in found),
-                holds=bool(kept == lost == 1),
-            )
-        )
-    return judged
-
-
-def _from(rows: Sequence[dict], start: str) -> list[dict]:
-    return [row for row in rows if row["start"] == start]
-
-
 def _kept(case: str, rows: Sequence[dict]) -> Claim:
     exact = _from(rows, "exact")
     rates = [row["lr_times_m"] for row in exact]
     least = min(row["converged"] for row in exact)
-    return Claim(
-        text="GD stays at the sparse minima that linear stability allows, if their "
-        "zero rows are exactly 0",
-        case=case,
-        measured=f"at {len(exact)} rates from ηm = {min(rates):.4g} to "
-        f"{max(rates):.4g} at least {least:.0%} of the runs that start near them end "
-        f"at a minimum; the sparsest is stable up to {exact[0]['sparsest']:.4g}",
-        rule="all runs at all rates do",
-        n=sum(row["runs"] for row in exact),
-        holds=bool(least == 1),
+    measured = (
+        f"at {len(exact)} rates from ηm = {min(rates):.4g} to {max(rates):.4g} at "
+        f"least {least:.0%} of the runs that start near them end at a minimum; the "
+        f"sparsest is stable up to {exact[0]['sparsest']:.4g}"
     )
+    return GD_STAYS.judged(case, measured, _runs(exact), least == 1)
 
 
 def _same(case: str, rows: Sequence[dict]) -> Claim:
@@ -208,33 +213,22 @@ def _same(case: str, rows: Sequence[dict]) -> Claim:
         if any(lost):
             first[start] = lost.index(True)
     shown = [f"{grid[i]:.4g} ({STARTS[start]})" for start, i in first.items()]
-    everywhere = len(first) == len(others)
-    spread = max(first.values(), default=0) - min(first.values(), default=0)
-    return Claim(
-        text="GD diverges from one learning rate on, from small weights, from dense "
-        "minima and from stable sparse minima whose zero rows are moved by 1e-6 alike",
-        case=case,
-        measured=f"most runs diverge from ηm = {', '.join(shown) or 'none'}",
-        rule="the first rates at which more than half of the runs diverge are at most "
-        "one step of the grid apart; not judged unless there is one from every start",
-        n=sum(row["runs"] for row in rows if row["start"] in others),
-        holds=spread <= 1 if everywhere else None,
-    )
+    measured = f"most runs diverge from ηm = {', '.join(shown) or 'none'}"
+    n = sum(row["runs"] for row in rows if row["start"] in others)
+    together = max(first.values(), default=0) - min(first.values(), default=0) <= 1
+    holds = together if len(first) == len(others) else None
+    return SAME.judged(case, measured, n, holds)
 
 
 def _ray(case: str, rows: Sequence[dict]) -> Claim:
     lost = [row for row in rows if row["diverged"]]
     aligned = min((row["aligned"] for row in lost), default=math.nan)
-    return Claim(
-        text="GD diverges with all neurons on one ray, where λ_max = m/2",
-        case=case,
-        measured=f"|Σ wᵢ| / Σ |wᵢ| is at least {aligned:.6f} in the last weights of "
-        "diverged runs",
-        rule="it is above 0.99 in every diverged run; on a ray it is 1, all gates are "
-        "equal, and a step multiplies Σ wᵢ by 1 - ηm/2, far from the teacher",
-        n=round(sum(row["diverged"] * row["runs"] for row in lost)),
-        holds=bool(aligned > 0.99) if lost else None,
+    measured = (
+        f"|Σ wᵢ| / Σ |wᵢ| is at least {aligned:.6f} in the last weights of diverged "
+        "runs"
     )
+    n = round(sum(row["diverged"] * row["runs"] for row in lost))
+    return RAY.judged(case, measured, n, aligned > 0.99 if lost else None)
 
 
 def _early(case: str, path: Path, m: int) -> Claim:
@@ -242,15 +236,11 @@ def _early(case: str, path: Path, m: int) -> Claim:
     collapsed = path.edges > 0.99 * path.lr * m / 2
     settled = len(path.edges) - np.argmin(collapsed[::-1], axis=0)
     lost = collapsed[-1]
-    return Claim(
-        text="from small weights GD that diverges is lost in its first steps, far from "
-        "every minimum",
-        case=case,
-        measured=f"{lost.sum()} of {lost.size} runs have λ_max within 1% of m/2 to the "
-        f"end of {len(path.edges) - 1} steps, from step "
-        f"{np.median(settled[lost]) if lost.any() else math.nan:g} on in the median; "
-        f"the least loss is {(least / start).min():.2g} times a run's first",
-        rule="every run does, and none had less than a hundredth of its first loss",
-        n=lost.size,
-        holds=bool(lost.all() and (least > start / 100).all()),
+    since = np.median(settled[lost]) if lost.any() else math.nan
+    measured = (
+        f"{lost.sum()} of {lost.size} runs have λ_max within 1% of m/2 to the end of "
+        f"{len(path.edges) - 1} steps, from step {since:g} on in the median; the least "
+        f"loss is {(least / start).min():.2g} times a run's first"
     )
+    holds = lost.all() and (least > start / 100).all()
+    return EARLY.judged(case, measured, lost.size, holds)

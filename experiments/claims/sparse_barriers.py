@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.claims.sparsity import dense, sparse
 from experiments.lib import projected, students
-from experiments.lib.claims import Claim, below
+from experiments.lib.claims import Claim, Statement, below
 from experiments.lib.table import with_interval
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
@@ -19,6 +19,13 @@ from lmc_jax.theory import uniform_model
 
 MATCHING = "types_opposed"
 POINTS = 11
+LOWER = Statement(
+    "zero rows lower the permuted barrier, at equal width and start",
+    "of the rates with zero rows, more than half a one a student by the whole "
+    "interval, the one with most converged runs, against the largest rate with less "
+    "than half a one: its interval lies below",
+    "Section 5",
+)
 
 
 def claims(
@@ -29,12 +36,24 @@ def claims(
     for m in sorted({row["m"] for row in rows}):
         scan = [i for i, row in enumerate(rows) if row["m"] == m and row["runs"]]
         scan.sort(key=lambda i: rows[i]["lr_times_m"])
-        below, above = ([i for i in scan if kind(rows[i])] for kind in (dense, sparse))
-        if below and above:
-            most = max(above, key=lambda i: (rows[i]["runs"], i))
-            ends = (below[-1], most)
-            found = ((rows[i], _barriers(records[i], definition)) for i in ends)
-            judged.append(_claim(*found))
+        before, after = ([i for i in scan if kind(rows[i])] for kind in (dense, sparse))
+        if not before or not after:
+            continue
+        ends = before[-1], max(after, key=lambda i: (rows[i]["runs"], i))
+        heights = [_barriers(records[i], definition) for i in ends]
+        low, high = (
+            rows[i] | named("barrier", mean_interval(values))
+            for i, values in zip(ends, heights, strict=True)
+        )
+        measured = ", against ".join(
+            f"{with_interval(row, 'barrier')} at ηm = {row['lr_times_m']:.4g}, zero "
+            f"fraction {row['zero_fraction_mean']:.2g}"
+            for row in (low, high)
+        )
+        n = min(map(len, heights))
+        judged.append(
+            LOWER.judged(f"m = {m}", measured, n, below(high, low, "barrier"))
+        )
     return judged
 
 
@@ -49,27 +68,3 @@ def _barriers(record: store.Record, definition: str) -> np.ndarray:
     sizes = np.where(living, along.max(axis=-1), 0)
     minima = uniform_model.minimum(along.argmax(axis=-1), sizes, cell["k"])
     return projected.heights(minima, [MATCHING], POINTS, definition)[:, 0]
-
-
-def _claim(first: tuple[dict, np.ndarray], last: tuple[dict, np.ndarray]) -> Claim:
-    (low, before), (high, after) = first, last
-    ends = [
-        row | named("barrier", mean_interval(values))
-        for row, values in ((low, before), (high, after))
-    ]
-    shown = [
-        f"{with_interval(row, 'barrier')} at ηm = {row['lr_times_m']:.4g}, zero "
-        f"fraction {row['zero_fraction_mean']:.2g}"
-        for row in ends
-    ]
-    return Claim(
-        paper="Section 5",
-        text="zero rows lower the permuted barrier, at equal width and start",
-        case=f"m = {low['m']}",
-        measured=f"{shown[0]}, against {shown[1]}",
-        rule="of the rates with zero rows, more than half a one a student by the "
-        "whole interval, the one with most converged runs, against the largest rate "
-        "with less than half a one: its interval lies below",
-        n=min(len(before), len(after)),
-        holds=below(ends[1], ends[0], "barrier"),
-    )

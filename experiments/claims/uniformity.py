@@ -1,16 +1,55 @@
 """Assumption 3 of the uniform model, judged by the rows of ``uniformity``."""
 
-import itertools
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import scipy  # its parts load when first used
 
 from experiments.lib import curves
-from experiments.lib.claims import Claim, below
+from experiments.lib.claims import Claim, Statement, below, highest, lowest
 from experiments.lib.table import at, with_interval
 
 LEVEL = 0.01  # of the tests
+EQUAL = Statement(
+    "every type is equally likely to be the doubled one",
+    f"the chi-square test of equal chances has p > {LEVEL}",
+    "Figure 9",
+)
+MARGINAL = (
+    "the KS distance of all weights to Beta(1, m-1), their marginal on the simplex, is "
+    f"one that at least {LEVEL:.0%} of uniform samples exceed"
+)
+EXPONENTIAL = Statement(
+    "weights are distributed as normalised Exp(1) draws", MARGINAL, "Figure 9"
+)
+UNIFORM = Statement(
+    "points drawn uniformly on the simplex are distributed as normalised Exp(1) draws",
+    MARGINAL,
+    "Lemma 8",
+)
+TENDS = Statement(
+    "n times a coordinate of a uniform point of the simplex tends to Exp(1) in "
+    "distribution",
+    "it falls at least fivefold from each n to the next; computed without sampling, "
+    "from the coordinate's Beta(1, n-1)",
+    "Lemma 8",
+)
+MOVES = Statement(
+    "the distribution of weights at k = 1 is not stable against learning rate and "
+    "initial scale",
+    "the intervals of the least and the largest distance do not meet",
+    "Appendix B.2",
+)
+HOLDS_ONE = f"the {1 - LEVEL / 10:.1%} interval of the index holds 1 at every m"
+DISPERSED = Statement(
+    "type counts of trained students vary as the multinomial of Assumption 3",
+    HOLDS_ONE,
+    "Assumption 3",
+)
+MODEL = Statement(
+    "type counts of sampled students vary as the multinomial of Assumption 3", HOLDS_ONE
+)
 
 
 def conditions(rows: Sequence[dict]) -> dict[str, list[dict]]:
@@ -41,33 +80,24 @@ def claims(
 
 
 def _equal_types(row: dict) -> Claim:
-    return Claim(
-        paper="Figure 9",
-        text="every type is equally likely to be the doubled one",
-        case=f"k = {row['k']}, m = {row['m']}, {label(row)}",
-        measured=f"{row['often'].tolist()} of {row['runs']} runs, chi-square p = "
-        f"{row['value_mean']:.2g}; {row['left out']} runs left out",
-        rule=f"the chi-square test of equal chances has p > {LEVEL}",
-        n=row["runs"],
-        holds=bool(row["value_mean"] > LEVEL) if row["runs"] else None,
+    case = f"k = {row['k']}, m = {row['m']}, {label(row)}"
+    measured = (
+        f"{row['often'].tolist()} of {row['runs']} runs, chi-square p = "
+        f"{row['value_mean']:.2g}; {row['left out']} runs left out"
     )
+    holds = row["value_mean"] > LEVEL if row["runs"] else None
+    return EQUAL.judged(case, measured, row["runs"], holds)
 
 
 def _exponential(row: dict) -> Claim:
-    own = trained(row)
-    return Claim(
-        paper="Figure 9" if own else "Lemma 8",
-        text=("weights are" if own else "points drawn uniformly on the simplex are")
-        + " distributed as normalised Exp(1) draws",
-        case=f"k = 1, m = {row['m']}, {label(row)}",
-        measured=f"KS distance {with_interval(row, 'value')}; {LEVEL:.0%} of uniform "
-        f"samples of this size exceed {row['limit']:.3g}; {row['left out']} runs left "
-        "out",
-        rule="the KS distance of all weights to Beta(1, m-1), their marginal on the "
-        f"simplex, is one that at least {LEVEL:.0%} of uniform samples exceed",
-        n=row["runs"],
-        holds=bool(row["value_mean"] <= row["limit"]) if row["runs"] else None,
+    measured = (
+        f"KS distance {with_interval(row, 'value')}; {LEVEL:.0%} of uniform samples of "
+        f"this size exceed {row['limit']:.3g}; {row['left out']} runs left out"
     )
+    statement = EXPONENTIAL if trained(row) else UNIFORM
+    holds = row["value_mean"] <= row["limit"] if row["runs"] else None
+    case = f"k = 1, m = {row['m']}, {label(row)}"
+    return statement.judged(case, measured, row["runs"], holds)
 
 
 def _tends_to_exponential() -> Claim:
@@ -76,45 +106,25 @@ def _tends_to_exponential() -> Claim:
         float(np.max(np.abs(scipy.stats.beta.sf(x / n, 1, n - 1) - np.exp(-x))))
         for n in sizes
     ]
-    return Claim(
-        paper="Lemma 8",
-        text="n times a coordinate of a uniform point of the simplex tends to Exp(1) "
-        "in distribution",
-        measured="largest difference of both distribution functions "
-        + ", ".join(f"{g:.2g} at n = {n}" for g, n in zip(gaps, sizes, strict=True)),
-        rule="it falls at least fivefold from each n to the next; computed without "
-        "sampling, from the coordinate's Beta(1, n-1)",
-        n=0,
-        holds=all(5 * b <= a for a, b in itertools.pairwise(gaps)),
-    )
+    shown = ", ".join(f"{g:.2g} at n = {n}" for g, n in zip(gaps, sizes, strict=True))
+    measured = f"largest difference of both distribution functions {shown}"
+    return TENDS.judged("", measured, 0, all(5 * b <= a for a, b in pairwise(gaps)))
 
 
 def _moving(rows: Sequence[dict]) -> Claim:
-    least, *_, most = sorted(rows, key=lambda row: row["value_mean"])
-    return Claim(
-        paper="Appendix B.2",
-        text="the distribution of weights at k = 1 is not stable against learning rate "
-        "and initial scale",
-        measured=f"KS distance from {with_interval(least, 'value')} at {label(least)} "
-        f"to {with_interval(most, 'value')} at {label(most)}",
-        rule="the intervals of the least and the largest distance do not meet",
-        n=min(row["runs"] for row in rows),
-        holds=below(least, most, "value"),
-    )
+    ends = least, most = lowest(rows, "value"), highest(rows, "value")
+    shown = (f"{with_interval(row, 'value')} at {label(row)}" for row in ends)
+    measured = f"KS distance from {' to '.join(shown)}"
+    n = min(row["runs"] for row in rows)
+    return MOVES.judged("", measured, n, below(least, most, "value"))
 
 
 def _dispersed(name: str, curve: Sequence[dict]) -> Claim:
     kept = [row for row in curve if row["runs"] > 1]
-    found = [at(row, "value") for row in kept]
+    found = "; ".join(at(row, "value") for row in kept)
+    n = min((row["runs"] for row in kept), default=0)
+    holds = all(r["least"] <= 1 <= r["most"] for r in kept) if kept else None
     # What is sampled from the model says nothing of the paper's assumption.
-    model = name == "uniform model"
-    return Claim(
-        paper="" if model else "Assumption 3",
-        text=f"type counts of {'sampled' if model else 'trained'} students vary as the "
-        "multinomial of Assumption 3",
-        case=f"k = {curve[0]['k']}, {name}",
-        measured=f"dispersion index {'; '.join(found)}",
-        rule=f"the {1 - LEVEL / 10:.1%} interval of the index holds 1 at every m",
-        n=min((row["runs"] for row in kept), default=0),
-        holds=all(r["least"] <= 1 <= r["most"] for r in kept) if kept else None,
-    )
+    statement = DISPERSED if trained(curve[0]) else MODEL
+    case = f"k = {curve[0]['k']}, {name}"
+    return statement.judged(case, f"dispersion index {found}", n, holds)

@@ -1,95 +1,88 @@
 """What holds of the paths between uniform minima, judged by whole small students."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.lib.claims import Claim
+from experiments.lib.claims import Claim, Statement, within
+from experiments.lib.table import interval
 from experiments.lib.whole import Whole
 from lmc_jax.matching import MATCHINGS
 
 ROUNDING = 1e-12
+MINIMA = Statement(
+    "every point of the set that Lemma 2 describes is a global minimum",
+    "no loss of a point drawn from the set exceeds 1e-12",
+    "Lemma 2",
+)
+COINCIDING = Statement(
+    "two global minima whose types match have no barrier",
+    "none exceeds 1e-12, m > k > 1",
+    "Section 3",
+)
+UNMATCHED = Statement(
+    "the losses on a path are those of its unmatched pairs", "none exceeds 1e-12"
+)
+DIMENSION = Statement(  # no curse of dimensionality
+    "the rate does not depend on the input dimension",
+    "no loss changes by more than 1e-12",
+    "Section 1",
+)
+LEAST = Statement(
+    "Algorithm 1 with opposed leftovers has the least barrier known",
+    "its ratio's interval lies below 1.05; it fails where it lies above, and is not "
+    "judged where it reaches across",
+)
 
 
 def claims(found: Sequence[Whole]) -> list[Claim]:
     if not found:
         return []
-    judged = [_minima, _coinciding, _unmatched, _dimension]
-    return [*(judge(found) for judge in judged), *map(_best, found)]
-
-
-def _pairs(found: Sequence[Whole]) -> int:
-    return sum(one.pairs for one in found)
-
-
-def _widths(found: Sequence[Whole]) -> str:
-    return ", ".join(f"m = {one.m} of k = {one.k}" for one in found)
-
-
-def _minima(found: Sequence[Whole]) -> Claim:
-    top = max(one.ends for one in found)
-    return Claim(
-        paper="Lemma 2",
-        text="every point of the set that Lemma 2 describes is a global minimum",
-        measured=f"largest loss of a sampled point {top:.1e}",
-        rule="no loss of a point drawn from the set exceeds 1e-12",
-        n=2 * _pairs(found),
-        holds=bool(top <= ROUNDING),
-    )
-
-
-def _coinciding(found: Sequence[Whole]) -> Claim:
+    pairs = sum(one.pairs for one in found)
+    widths = ", ".join(f"m = {one.m} of k = {one.k}" for one in found)
     heights = np.concatenate([one.alike for one in found])
-    top = heights.max(initial=0)
-    return Claim(
-        paper="Section 3",
-        text="two global minima whose types match have no barrier",
-        measured=f"largest barrier of {len(heights)} paths between minima with equally "
-        f"many neurons of each type, matched by type, {top:.1e}",
-        rule="none exceeds 1e-12, m > k > 1",
-        n=len(heights),
-        holds=bool(top <= ROUNDING) if len(heights) else None,
+    alike = heights.max(initial=0)
+    ends, unmatched, dimension = (
+        max(getattr(one, name) for one in found)
+        for name in ("ends", "unmatched", "dimension")
     )
+    return [
+        MINIMA.judged(
+            "",
+            f"largest loss of a sampled point {ends:.1e}",
+            2 * pairs,
+            ends <= ROUNDING,
+        ),
+        COINCIDING.judged(
+            "",
+            f"largest barrier of {len(heights)} paths between minima with equally many "
+            f"neurons of each type, matched by type, {alike:.1e}",
+            len(heights),
+            alike <= ROUNDING if len(heights) else None,
+        ),
+        UNMATCHED.judged(
+            "",
+            f"largest difference {unmatched:.1e}, every matching, at {widths}",
+            pairs,
+            unmatched <= ROUNDING,
+        ),
+        DIMENSION.judged(
+            "",
+            "unmatched pairs have no d; the losses of whole students on their paths "
+            f"change by {dimension:.1e} at most from d = k to d = 10 k",
+            pairs,
+            dimension <= ROUNDING,
+        ),
+        *map(_least, found),
+    ]
 
 
-def _unmatched(found: Sequence[Whole]) -> Claim:
-    top = max(one.unmatched for one in found)
-    return Claim(
-        text="the losses on a path are those of its unmatched pairs",
-        measured=f"largest difference {top:.1e}, every matching, at {_widths(found)}",
-        rule="none exceeds 1e-12",
-        n=_pairs(found),
-        holds=bool(top <= ROUNDING),
-    )
-
-
-def _dimension(found: Sequence[Whole]) -> Claim:
-    """Section 1: no curse of dimensionality."""
-    top = max(one.dimension for one in found)
-    return Claim(
-        paper="Section 1",
-        text="the rate does not depend on the input dimension",
-        measured="unmatched pairs have no d; the losses of whole students on their "
-        f"paths change by {top:.1e} at most from d = k to d = 10 k",
-        rule="no loss changes by more than 1e-12",
-        n=_pairs(found),
-        holds=bool(top <= ROUNDING),
-    )
-
-
-def _best(one: Whole) -> Claim:
-    _, low, high = one.best["types_opposed"]
-    ratios = (
-        "{}: {:.3f} [{:.3f}, {:.3f}]".format(MATCHINGS[name].label, *ratio)
+def _least(one: Whole) -> Claim:
+    ratios = "; ".join(
+        f"{MATCHINGS[name].label}: {interval(ratio, '.3f')}"
         for name, ratio in one.best.items()
     )
-    return Claim(
-        text="Algorithm 1 with opposed leftovers has the least barrier known",
-        case=f"k = {one.k}, m = {one.m}",
-        measured="ratios to swap descent on the barrier, the best permutation known: "
-        + "; ".join(ratios),
-        rule="its ratio's interval lies below 1.05; it fails where it lies above, and "
-        "is not judged where it reaches across",
-        n=one.pairs,
-        holds=True if high < 1.05 else False if low > 1.05 else None,
-    )
+    measured = f"ratios to swap descent on the barrier, the best known: {ratios}"
+    holds = within(one.best["types_opposed"], -math.inf, 1.05)
+    return LEAST.judged(f"k = {one.k}, m = {one.m}", measured, one.pairs, holds)

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from lmc_jax.results import files
 
 VERDICTS = {True: "holds", False: "does not hold", None: "not tested"}
+Interval = tuple[float, float, float]  # value, low, high
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,29 @@ class Claim:
     over_settings: bool = False
 
 
+class Statement(NamedTuple):
+    """What claims of one kind share: the fields of ``Claim`` of the same names.
+
+    >>> falls = Statement("it falls", "the last mean is below the first", "Figure 1")
+    >>> falls.judged("k = 5", "from 2 to 1", 40, 1 < 2).holds
+    True
+    """
+
+    text: str
+    rule: str
+    paper: str = ""
+    corrects: str = ""
+
+    def judged(self, case: str, measured: str, n: int, holds: Any) -> Claim:
+        """The claim of one case."""
+        verdict = None if holds is None else bool(holds)
+        shared = self.paper, case, self.corrects
+        return Claim(self.text, measured, self.rule, n, verdict, *shared)
+
+
+# --- rules ---------------------------------------------------------------------------
+
+
 def below(
     lower: Mapping[str, Any], upper: Mapping[str, Any], value: str
 ) -> bool | None:
@@ -46,6 +72,14 @@ def below(
     return bool(gap > 0) if gap == gap else None
 
 
+def within(interval: Iterable[float], least: float, most: float) -> bool | None:
+    """Whether an interval lies inside bounds; None where it reaches across one."""
+    _, low, high = interval
+    if least <= low and high <= most:
+        return True
+    return False if high < least or low > most else None
+
+
 def highest(rows: Sequence[dict], value: str = "barrier") -> dict:
     """The row with the largest mean of a value."""
     return max(rows, key=lambda row: row[f"{value}_mean"])
@@ -54,6 +88,15 @@ def highest(rows: Sequence[dict], value: str = "barrier") -> dict:
 def lowest(rows: Sequence[dict], value: str = "barrier") -> dict:
     """The row with the least mean of a value."""
     return min(rows, key=lambda row: row[f"{value}_mean"])
+
+
+def ends(values: np.ndarray) -> Interval:
+    """A value, which comes first, with the 95% interval of its resamples."""
+    low, high = np.quantile(values[1:], [0.025, 0.975])
+    return float(values[0]), float(low), float(high)
+
+
+# --- files and words -----------------------------------------------------------------
 
 
 def write(

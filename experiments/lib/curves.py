@@ -1,10 +1,10 @@
 """Rows of the summary as curves: grouping, names, one look for every figure."""
 
-from collections import namedtuple
 from collections.abc import Sequence
+from typing import Any
 
 from experiments.lib import plot
-from lmc_jax.matching import MATCHINGS, PATHS
+from lmc_jax.matching import MATCHINGS, PATHS, Matching
 
 COLORS = {
     "gd": plot.BLUE,
@@ -21,21 +21,32 @@ NAMES = {
     "equal": "minima of equal norms",
     "gaussian": "Gaussian students",
 }
-Look = namedtuple("Look", "label color marker linestyle")
-WEIGHTS, ACTIVATIONS = (MATCHINGS[n].color for n in ("weights", "activations"))
-LOOKS = {  # of the paths of networks
-    "direct": Look("direct", plot.BLACK, "x", "--"),
-    "weights": Look("weight matching", WEIGHTS, "D", "-"),
-    "activations": Look("activation matching", ACTIVATIONS, "v", "-"),
-    "weights_repaired": Look("weight matching, REPAIR", WEIGHTS, "D", ":"),
-    "activations_repaired": Look("activation matching, REPAIR", ACTIVATIONS, "v", ":"),
-}
 NONE = 1e-9  # a mean up to it is zero up to rounding
 CONVERGED = 0.95
 # Of uniform minima where markers tell learning rates apart.
 MODEL = {
     **{"color": COLORS["uniform"], "marker": "*", "markersize": 6},
     "markerfacecolor": "none",
+}
+
+
+def style(matching: Matching, linestyle: str = "-", **other: Any) -> dict[str, Any]:
+    """Of curves where colours tell matchings apart."""
+    shared = {"color": matching.color, "marker": matching.marker}
+    return shared | {"linestyle": linestyle, "label": matching.label} | other
+
+
+# Of the paths of networks, which are matched group by group, not by one assignment.
+WEIGHTS = style(MATCHINGS["weights"], label="weight matching")
+ACTIVATIONS = style(MATCHINGS["activations"], label="activation matching")
+NETWORKS = {
+    "direct": style(PATHS["direct"], "--"),
+    "weights": WEIGHTS,
+    "activations": ACTIVATIONS,
+    **{
+        f"{name}_repaired": own | {"linestyle": ":", "label": f"{own['label']}, REPAIR"}
+        for name, own in (("weights", WEIGHTS), ("activations", ACTIVATIONS))
+    },
 }
 
 
@@ -47,31 +58,32 @@ def group(rows: Sequence[dict], *names: str) -> dict[tuple, list[dict]]:
     return {key: sorted(rows, key=lambda row: row["m"]) for key, rows in groups.items()}
 
 
-def draw(axes, curve: Sequence[dict], value: str = "barrier") -> None:
-    """One curve against m with its intervals, in the look of its source and matching.
+def points(axes, curve: Sequence[dict], value: str, x: str = "m", **style: Any) -> None:
+    """A value along a curve with its intervals, against a column or against "m/k".
 
-    ``value`` names the columns ``*_mean``, ``*_low`` and ``*_high``. On a logarithmic
-    axis zeros are marked at its lower edge. Markers are hollow: of curves that coincide
-    both are seen.
+    ``value`` names the columns ``*_mean``, ``*_low`` and ``*_high``.
+    """
+    places = [row["m"] / row["k"] if x == "m/k" else row[x] for row in curve]
+    plot.points(axes, places, *columns(curve, value), **style)
+
+
+def draw(axes, curve: Sequence[dict]) -> None:
+    """Barriers against m in the style of their source and matching.
+
+    On a logarithmic axis zeros are marked at its lower edge. Markers are hollow: of
+    curves that coincide both are seen.
     """
     source, matching = curve[0]["source"], PATHS[curve[0]["matching"]]
     color, kept = COLORS[source], curve
     lost = all(row["pairs"] == 0 for row in curve)
     if axes.get_yscale() == "log":
-        kept = [row for row in curve if not row[f"{value}_mean"] <= NONE]
-        none = [row["m"] for row in curve if row[f"{value}_mean"] <= NONE]
+        kept = [row for row in curve if not row["barrier_mean"] <= NONE]
+        none = [row["m"] for row in curve if row["barrier_mean"] <= NONE]
         plot.zeros(axes, none, color, list(COLORS).index(source))
     if kept:
-        plot.points(
-            axes,
-            [row["m"] for row in kept],
-            *columns(kept, value),
-            color=color,
-            marker=matching.marker,
-            linestyle=matching.linestyle,
-            markerfacecolor="none",
-            label=f"{NAMES[source]}, {matching.label}" + ", all diverged" * lost,
-        )
+        label = f"{NAMES[source]}, {matching.label}" + ", all diverged" * lost
+        own = style(matching, matching.linestyle, markerfacecolor="none", label=label)
+        points(axes, kept, "barrier", **own | {"color": color})
 
 
 def shade(axes, rows: Sequence[dict]) -> None:

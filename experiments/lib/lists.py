@@ -23,7 +23,7 @@ def refusing() -> Iterator[None]:
 
 MOST_CELLS = 20_000  # of a grid
 MOST_VALUES = 10_000  # of one list
-MOST = 2**53  # of a geometric range: floats hold every integer up to it
+EXACT = 2**53  # of a geometric range: floats hold every integer up to it
 
 
 def integers(text: str, name: str) -> list[int]:
@@ -36,17 +36,13 @@ def integers(text: str, name: str) -> list[int]:
     """
     right = (
         "a number like 5, a range like 5:9 or 5:100:5 (in steps of 5), or a geometric "
-        "range like 5:400:x25, "
-        "ends in rising order"
+        "range like 5:400:x25, ends in rising order"
     )
     return _listed(text, name, right, _widths)
 
 
 def multiples(text: str, name: str, k: int) -> list[int]:
-    """Widths in units of k: ``1,1.5,2``, ``1:8:0.5`` or ``1:64:x12``.
-
-    Each is rounded to a whole neuron, and doubles are dropped: a narrow teacher may
-    have fewer widths than a wide one.
+    """Widths in units of k, rounded: ``1,1.5,2``, ``1:8:0.5`` or ``1:64:x12``.
 
     Raises:
       Refusal: for anything else, saying what is right.
@@ -119,7 +115,7 @@ def _widths(part: str) -> list[int]:
     low, high, stride, count = _range(part, int)
     if count is None:
         return list(range(low, high + 1, stride))
-    if low < 1 or high > MOST or count > high - low + 1:
+    if low < 1 or high > EXACT or count > high - low + 1:
         raise ValueError
     values = [low]
     for left in range(count - 1, 0, -1):

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.lib import classifiers, curves, plot
-from experiments.lib.claims import Claim, below, highest, lowest
-from experiments.lib.curves import LOOKS
+from experiments.lib.claims import Claim, Statement, below, highest, lowest
+from experiments.lib.curves import NETWORKS
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured
 from experiments.lib.table import at, with_interval
@@ -52,20 +52,16 @@ def figures(name: str, paper: str, **of_paper: Any) -> tuple[Figure, Figure]:
     def of_paths(cells: Cells) -> list[Claim]:
         return benefit_claims(cells.table, shown(cells, "Figure 8"))
 
-    def said(cells: Cells, setting: Values) -> str:
-        return f"{caption(cells, setting)} {numbers(cells.table)}"
-
     return (
-        Figure(name, draw_barriers, said, of_widths),
-        Figure(f"{name}_paths", draw_paths, said, of_paths),
+        Figure(name, draw_barriers, caption, of_widths),
+        Figure(f"{name}_paths", draw_paths, caption, of_paths),
     )
 
 
 def table(cells: Cells) -> list[dict]:
     """One row a cell for the terminal: accuracy, and test NLL barriers by path."""
     shown = []
-    wanted = {"path": "direct", "sample": "test", "metric": "error"}
-    for first in classifiers.select(cells.table, **wanted):
+    for first in curve(cells.table, "direct", metric="error"):
         same = {"cell": first["cell"], "sample": "test", "metric": "nll"}
         paths = classifiers.select(cells.table, **same)
         shown.append(
@@ -85,11 +81,8 @@ def draw_barriers(cells: Cells):
     for line, sample in zip(axes, reversed(classifiers.SAMPLES), strict=True):
         for panel, (metric, words) in zip(line, WORDS.items(), strict=True):
             for path in ["direct", *permuted(cells.table)]:
-                wanted = {"path": path, "sample": sample, "metric": metric}
-                own = classifiers.select(cells.table, **wanted)
-                ends = curves.columns(own, "barrier")
-                widths = [row["width"] for row in own]
-                plot.points(panel, widths, *ends, **LOOKS[path]._asdict())
+                own = curve(cells.table, path, sample, metric)
+                curves.points(panel, own, "barrier", "width", **NETWORKS[path])
             images = "training" if sample == "train" else "test"
             panel.set(xlabel="width", title=f"{words}, {images} images")
             plot.log_axis(panel)
@@ -109,13 +102,19 @@ def draw_paths(cells: Cells):
         losses = classifiers.kept(record)[..., sample, metric]  # [pairs, orders, T]
         ts = np.linspace(0, 1, losses.shape[2])
         for i, path in enumerate(classifiers.orders(record.parameters)):
-            ends = zip(*map(mean_interval, losses[:, i].T), strict=True)
-            plot.points(panel, list(ts), *ends, **LOOKS[path]._asdict())
+            plot.points(panel, ts, *mean_interval(losses[:, i]).T, **NETWORKS[path])
         title = f"width {record.parameters['width']}"
         panel.set(xlabel="position t on the path", title=title)
     axes[0, 0].set_ylabel("test NLL [nats]")
     plot.legend(figure, axes, columns=3)
     return figure
+
+
+def curve(
+    rows: Sequence[dict], path: str, sample: str = "test", metric: str = "nll"
+) -> list[dict]:
+    """Rows of one path, in order of width."""
+    return classifiers.select(rows, path=path, sample=sample, metric=metric)
 
 
 def permuted(rows: Sequence[dict]) -> list[str]:
@@ -140,12 +139,10 @@ def caption(cells: Cells, setting: Values) -> str:
             (cell["data"], cell["train_images"], cell["test_images"]) for cell in own
         )
     )
-    wanted = {"path": "direct", "sample": "test", "metric": "error"}
-    ends = [row["end_mean"] for row in classifiers.select(rows, **wanted)]
+    ends = [row["end_mean"] for row in curve(rows, "direct", metric="error")]
     kind = KINDS[first["architecture"]]
     norm = "" if first["norm"] == "none" else f", {first['norm']} normalisation"
-    *depths, deepest = dict.fromkeys(str(cell["layers"]) for cell in own)
-    layers = f"{', '.join(depths)} and {deepest}" if depths else deepest
+    layers = ", ".join(dict.fromkeys(str(cell["layers"]) for cell in own))
     return (
         f"Barrier ({setting['barrier']}, {first['points']} points) of mean negative "
         f"log-likelihood in nats and of error, float64. Means over n = "
@@ -158,130 +155,107 @@ def caption(cells: Cells, setting: Values) -> str:
     )
 
 
-def numbers(rows: Sequence[dict]) -> str:
-    """Mean test NLL barriers of every path, and training NLL, at every width."""
-    said = []
-    for path in ["direct", *permuted(rows)]:
-        curve = classifiers.select(rows, path=path, sample="test", metric="nll")
-        means = ", ".join(f"{row['barrier_mean']:.3g}" for row in curve)
-        said.append(f"{LOOKS[path].label} {means}")
-    widths = ", ".join(str(row["width"]) for row in curve)
-    own = classifiers.select(rows, path="direct", sample="train", metric="nll")
-    ends = ", ".join(f"{row['end_mean']:.3g}" for row in own)
-    return (
-        f"Test NLL barriers at widths {widths}: {'; '.join(said)}; training NLL of the "
-        f"networks {ends}."
-    )
+# --- verdicts ------------------------------------------------------------------------
+
+# Of networks, which the text names: those of other networks are other statements.
+SOME_PAIRS = f"at least {FEWEST_PAIRS} pairs"
+SOME_WIDTHS = f"at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs"
+HALF = float(np.log(10) / 2)
+PEAKS = Statement(
+    "the permuted {metric} barrier of {networks} rises with width, peaks and falls",
+    "the interval of the largest mean lies above those of the first and the last "
+    f"width; {SOME_WIDTHS}",
+)
+PLACED = Statement(
+    "the permuted NLL barrier of {networks} peaks at a width of "
+    f"{PAPER_WIDTHS[0]} to {PAPER_WIDTHS[1]}",
+    "the largest mean is at such a width, and neither the least nor the largest width "
+    f"tried; {SOME_WIDTHS}",
+)
+DIRECT = Statement(
+    "the direct NLL barrier of {networks} is large at every width",
+    f"every interval lies above half of ln 10, {HALF:.3g}: half of what guessing "
+    f"costs; of MLPs from width {PAPER_WIDTHS[0]} on, where the paper begins, or at "
+    f"all widths if none is so large; {SOME_PAIRS}",
+)
+GAINS = Statement(
+    "what permutation gains for {networks} depends on the width",
+    "the intervals of the smallest and the largest ratio do not meet; " + SOME_PAIRS,
+)
+
+
+def _of(statement: Statement, row: dict, paper: str) -> Statement:
+    """The statement about the networks of a row."""
+    kind, data = row["architecture"].upper(), classifiers.data_name(row["data"])
+    networks, metric = f"{row['layers']}-layer {kind}s on {data}", row["metric"]
+    metric = "NLL" if metric == "nll" else metric
+    text = statement.text.format(metric=metric, networks=networks)
+    return statement._replace(text=text, paper=paper)
+
+
+def _case(row: dict) -> str:
+    return f"{row['sample']}, {NETWORKS[row['path']]['label']}"
+
+
+def _enough(rows: Sequence[dict], widths: int = 1) -> bool:
+    """Widths, and pairs at each, for a verdict."""
+    return len(rows) >= widths and min(row["kept"] for row in rows) >= FEWEST_PAIRS
 
 
 def peak_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
     """Whether each permuted barrier rises, peaks and falls with the width."""
     judged = []
     for path in permuted(rows):
-        test, train, error = (
-            classifiers.select(rows, path=path, sample=sample, metric=metric)
-            for sample, metric in (("test", "nll"), ("train", "nll"), ("test", "error"))
-        )
-        judged += [_peaked(test, paper), _peaked(train, paper), _peaked(error, "")]
+        test, train = curve(rows, path), curve(rows, path, "train")
+        judged += [_peaked(test, paper), _peaked(train, paper)]
+        judged.append(_peaked(curve(rows, path, metric="error"), ""))
         if paper == "Figure 7":
             judged.append(_placed(test, paper))
     return judged
 
 
-def _peaked(curve: Sequence[dict], paper: str) -> Claim:
-    peak, ends = highest(curve), (curve[0], curve[-1])
-    shown = [at(row, "barrier", "width") for row in (ends[0], peak, ends[1])]
-    above = all(below(row, peak, "barrier") for row in ends)
-    metric = "NLL" if peak["metric"] == "nll" else "error"
-    return Claim(
-        paper=paper,
-        text=f"the permuted {metric} barrier of {_networks(peak)} rises with "
-        "width, peaks and falls",
-        case=f"{peak['sample']}, {LOOKS[peak['path']].label}",
-        measured=f"first, largest, last: {', '.join(shown)}",
-        rule="the interval of the largest mean lies above those of the first and "
-        f"the last width; at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs",
-        n=peak["kept"],
-        holds=above if _enough(curve) else None,
-    )
+def _peaked(rows: Sequence[dict], paper: str) -> Claim:
+    first, last, peak = rows[0], rows[-1], highest(rows)
+    shown = ", ".join(at(row, "barrier", "width") for row in (first, peak, last))
+    above = all(below(row, peak, "barrier") for row in (first, last))
+    holds = above if _enough(rows, FEWEST_WIDTHS) else None
+    measured = f"first, largest, last: {shown}"
+    return _of(PEAKS, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
 
 
-def _placed(curve: Sequence[dict], paper: str) -> Claim:
-    peak = highest(curve)
-    least, most = PAPER_WIDTHS
-    inner = [row["width"] for row in curve[1:-1]]
+def _placed(rows: Sequence[dict], paper: str) -> Claim:
+    peak, (least, most) = highest(rows), PAPER_WIDTHS
+    inner = [row["width"] for row in rows[1:-1]]
     inside = peak["width"] in inner and least <= peak["width"] <= most
-    return Claim(
-        paper=paper,
-        text=f"the permuted NLL barrier of {_networks(peak)} peaks at a "
-        f"width of {least} to {most}",
-        case=f"test, {LOOKS[peak['path']].label}",
-        measured=f"largest, {with_interval(peak, 'barrier')}, at width "
-        f"{peak['width']} of {', '.join(str(row['width']) for row in curve)}",
-        rule="the largest mean is at such a width, and neither the least nor the "
-        f"largest width tried; at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs",
-        n=peak["kept"],
-        holds=inside if _enough(curve) else None,
-    )
+    measured = f"largest, {at(peak, 'barrier', 'width')} of {_widths(rows)}"
+    holds = inside if _enough(rows, FEWEST_WIDTHS) else None
+    return _of(PLACED, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
 
 
-def _enough(curve: Sequence[dict]) -> bool:
-    fewest = min(row["kept"] for row in curve)
-    return len(curve) >= FEWEST_WIDTHS and fewest >= FEWEST_PAIRS
-
-
-def _networks(row: dict) -> str:
-    """What a statement is about: those of other networks are other statements."""
-    data = classifiers.data_name(row["data"])
-    return f"{row['layers']}-layer {row['architecture'].upper()}s on {data}"
+def _widths(rows: Sequence[dict]) -> str:
+    return ", ".join(str(row["width"]) for row in rows)
 
 
 def direct_claim(rows: Sequence[dict], paper: str) -> Claim:
     """Whether the direct barrier is large at every width that the paper shows."""
-    curve = classifiers.select(rows, path="direct", sample="test", metric="nll")
-    begins = ""
-    if curve[0]["architecture"] == "mlp":
-        begin = PAPER_WIDTHS[0]
-        curve = [row for row in curve if row["width"] >= begin] or curve
-        begins = f"; from width {begin} on, where the paper begins, or at all "
-        begins += "widths if none is so large"
-    least = min(curve, key=lambda row: row["barrier_low"])
-    half = float(np.log(10) / 2)
-    enough = min(row["kept"] for row in curve) >= FEWEST_PAIRS
-    return Claim(
-        paper=paper,
-        text=f"the direct NLL barrier of {_networks(least)} is large at every width",
-        case="test",
-        measured=f"least {with_interval(least, 'barrier')}, at width "
-        f"{least['width']} of {', '.join(str(row['width']) for row in curve)}",
-        rule=f"every interval lies above half of ln 10, {half:.3g}: half of what "
-        f"guessing costs{begins}; at least {FEWEST_PAIRS} pairs",
-        n=least["kept"],
-        holds=bool(least["barrier_low"] > half) if enough else None,
-    )
+    own = curve(rows, "direct")
+    if own[0]["architecture"] == "mlp":
+        own = [row for row in own if row["width"] >= PAPER_WIDTHS[0]] or own
+    least = min(own, key=lambda row: row["barrier_low"])
+    measured = f"least {at(least, 'barrier', 'width')} of {_widths(own)}"
+    holds = least["barrier_low"] > HALF if _enough(own) else None
+    return _of(DIRECT, least, paper).judged("test", measured, least["kept"], holds)
 
 
 def benefit_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
     """Whether what permutation gains depends on the width."""
-    return [
-        _benefit(
-            classifiers.select(rows, path=path, sample="test", metric="nll"), paper
-        )
-        for path in permuted(rows)
-    ]
-
-
-def _benefit(curve: Sequence[dict], paper: str) -> Claim:
-    low, high = (pick(curve, "normalized") for pick in (lowest, highest))
-    enough = len(curve) > 1 and min(row["kept"] for row in curve) >= FEWEST_PAIRS
-    return Claim(
-        paper=paper,
-        text=f"what permutation gains for {_networks(low)} depends on the width",
-        case=f"test NLL, {LOOKS[low['path']].label}",
-        measured=f"permuted/direct {at(low, 'normalized', 'width')}, "
-        f"{at(high, 'normalized', 'width')}",
-        rule="the intervals of the smallest and the largest ratio do not meet; at "
-        f"least {FEWEST_PAIRS} pairs",
-        n=low["kept"],
-        holds=below(low, high, "normalized") if enough else None,
-    )
+    judged = []
+    for path in permuted(rows):
+        own = curve(rows, path)
+        low, high = (pick(own, "normalized") for pick in (lowest, highest))
+        shown = (at(row, "normalized", "width") for row in (low, high))
+        measured = f"permuted/direct {', '.join(shown)}"
+        case = f"test NLL, {NETWORKS[path]['label']}"
+        holds = below(low, high, "normalized") if _enough(own, 2) else None
+        judged.append(_of(GAINS, low, paper).judged(case, measured, low["kept"], holds))
+    return judged

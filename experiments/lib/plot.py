@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +19,14 @@ from lmc_jax.results.files import write_atomic
 if TYPE_CHECKING:  # Matplotlib loads with the first figure: no flag waits for it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
 # Okabe & Ito: told apart under every common colour blindness, and in grey by marker.
 # Those of sources are in curves.py, those of matchings in the registry.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#F0E442",
-    "#000000",
-)
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 # Of neither a source nor a matching.
-WINE, SAND, TEAL, BROWN, GREY = "#882255", "#DDCC77", "#44AA99", "#8C510A", "0.5"
+WINE, TEAL, BROWN, GREY = "#882255", "#44AA99", "#8C510A", "0.5"
 CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -82,21 +75,29 @@ def grid(rows: int, columns: int, *, height: float = 2.0, share: Any = False):
     return figure, figure.subplots(rows, columns, squeeze=False, sharey=share)
 
 
-def shades(count: int) -> list[Any]:
-    """Colours of an ordered quantity, from dark to light: teacher widths, rates."""
+def panels(count: int, columns: int = 3, **options: Any):
+    """A ``grid`` of so many panels, row by row; ``axes`` beyond them are hidden."""
+    columns = min(columns, count)
+    figure, axes = grid(-(-count // columns), columns, **options)
+    for panel in axes.flat[count:]:
+        panel.set_visible(False)
+    return figure, axes
+
+
+def ordered(values: Iterable[Any]) -> dict[Any, dict[str, Any]]:
+    """Styles of an ordered quantity, teacher widths or rates: from dark to light."""
     import matplotlib
 
-    colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, count))
-    return list(map(tuple, colors))
+    values = list(values)
+    colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(values)))
+    return {
+        value: {"color": tuple(color), "marker": MARKERS[i % len(MARKERS)]}
+        for i, (value, color) in enumerate(zip(values, colors, strict=True))
+    }
 
 
 def points(
-    axes: Axes,
-    x: Sequence[float],
-    mean: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
-    **style,
+    axes: Axes, x: ArrayLike, mean: ArrayLike, low: ArrayLike, high: ArrayLike, **style
 ) -> None:
     """A curve through means with their intervals as error bars.
 

@@ -76,8 +76,8 @@ class Case(NamedTuple):
         return VERDICTS[self.claim.holds]
 
 
-class Statement(NamedTuple):
-    """A claim in all its cases, and in those of its corrected form where it has one."""
+class Judgement(NamedTuple):
+    """A statement in all its cases, and in those of its corrected form."""
 
     text: str
     cases: list[Case]
@@ -144,15 +144,15 @@ def figures(folder: Path) -> list[Figure]:
     ]
 
 
-def statements(found: Iterable[Figure]) -> list[Statement]:
+def statements(found: Iterable[Figure]) -> list[Judgement]:
     """Claims that differ in their case only, put together, in order of appearance."""
-    groups: dict[str, Statement] = {}
+    groups: dict[str, Judgement] = {}
     for figure in found:
         for claim in figure.claims:
             case = Case(claim, figure)
             if claim.corrects:
                 groups[claim.corrects].corrections.append(case)
-            statement = Statement(claim.text, [], [])
+            statement = Judgement(claim.text, [], [])
             groups.setdefault(claim.text, statement).cases.append(case)
     return list(groups.values())
 

@@ -29,7 +29,12 @@ from lmc_jax.sweep.estimate import planned
 from lmc_jax.sweep.run import sweep
 
 TRAINED = ("gd", "sgd")
-SOURCES = (*TRAINED, "uniform", "dirichlet", "equal")
+ALPHAS: dict[str, float | str] = {
+    "uniform": 1.0,
+    "dirichlet": 0.5,
+    "equal": "equal",
+}  # of minima
+SOURCES = (*TRAINED, *ALPHAS)
 CONVENTION = "L = ½E[(f-f*)²], x ~ N(0, I)"
 LOST = "are ours; the text of the paper that we have omits them"
 
@@ -63,7 +68,6 @@ SETTINGS = {
     "zero_row": Setting(float, "Norm up to which a trained neuron is zero.", 1e-6),
     "optimizer": Setting(str, f"One of {', '.join(OPTIMIZERS)}.", "sgd"),
     "batch": Setting(int, "Fresh inputs a step of the source sgd.", 256),
-    "alpha": Setting(float, "Dirichlet concentration, source dirichlet.", 0.5),
     "precision": Setting(str, "Of the training: float32 or float64.", "float32"),
     "points": Setting(int, "Positions along a path, ends included.", 11),
     "pqi_p": Setting(float, "Exponent p of the PQ index, 0 < p < q.", 1.0),
@@ -75,7 +79,6 @@ SETTINGS = {
 
 # The sources that a setting is for, where it is not for all.
 USED_BY = {
-    "alpha": ("dirichlet",),
     "batch": ("sgd",),
     **dict.fromkeys(
         (
@@ -133,9 +136,8 @@ def widths(k: int, setting: Values) -> list[int]:
 
 
 def _sources(name: str, m: int, setting: Values) -> list[Descent | Minima]:
-    alphas = {"uniform": 1.0, "equal": "equal", "dirichlet": setting["alpha"]}
-    if name in alphas:
-        return [Minima(alphas[name])]
+    if name in ALPHAS:
+        return [Minima(ALPHAS[name])]
     if setting["lr_times_m"] is None:
         rates = numbers(setting["lr"], "lr")
     else:

@@ -57,13 +57,13 @@ class Figure(NamedTuple):
     """One picture of a study, from the rows of the study.
 
     name: of its files. draw: rows to a Matplotlib figure. caption: rows and settings to
-    its words. claims: rows to what is stated of it, judged; by default nothing.
+    its words. claims: rows to what is stated of it, judged.
     """
 
     name: str
     draw: Callable[[Any], Any]
     caption: Callable[[Any, Values], str]
-    claims: Callable[[Any], Sequence[Claim]] = lambda rows: ()
+    claims: Callable[[Any], Sequence[Claim]]
 
 
 class Result(NamedTuple):
@@ -143,7 +143,7 @@ class Study:
           Refusal: in one line.
         """
         values = self._read(texts, variants)
-        setting, _, _ = self._named(variants, values)._asked(values)
+        setting, *_ = self._named(variants, values)._asked(values)
         compute.opened(Path(setting["out"]))
 
     def _read(
@@ -186,25 +186,16 @@ class Study:
         self, values: flags.FlagValues, variants: Sequence["Study"] = ()
     ) -> None:
         """Its flags, and one for each of its variants."""
-        for one in variants:
-            text = f"{one.paper} in place of {self.paper}."
-            flags.DEFINE_bool(one._flag, False, text, flag_values=values)
-        flags.DEFINE_enum(
-            *("preset", "quick", list(self.presets), "Set of defaults."),
-            flag_values=values,
-        )
-        flags.DEFINE_string(
-            *("out", None, f"Folder of cells, table, figure. Default: {self._out}."),
-            flag_values=values,
-        )
-        flags.DEFINE_bool(
-            *("verbose", False, "Print all rows, and every case of a statement."),
-            flag_values=values,
-        )
-        flags.DEFINE_bool(
-            *("estimate", False, "Print what it would take, and store nothing."),
-            flag_values=values,
-        )
+        own: Any = {"flag_values": values}
+        names, out = list(self.presets), f"Default: {self._out}."
+        flags.DEFINE_enum("preset", "quick", names, "Set of defaults.", **own)
+        flags.DEFINE_string("out", None, f"Folder of all that it writes. {out}", **own)
+        switches = {
+            "verbose": "Print all rows, and every case of a statement.",
+            "estimate": "Print what it would take, and store nothing.",
+        } | {one._flag: f"{one.paper} in place of {self.paper}." for one in variants}
+        for name, words in switches.items():
+            flags.DEFINE_bool(name, False, words, **own)
         settings.define(machine.SETTINGS, values)
         if self.family.processes:
             settings.define(machine.PROCESSES, values)
@@ -221,11 +212,10 @@ class Study:
         place = machine.given(values)
         preset = {**self.shared, **self.presets[values.preset]}
         setting = settings.chosen(self.choices, preset, values)
-        setting |= {"preset": values.preset, "out": self._out}
-        if values.out is not None:
-            setting["out"] = values.out
-        if not setting["out"]:
+        out = self._out if values.out is None else values.out
+        if not out:
             raise Refusal("--out=: give a folder")
+        setting |= {"preset": values.preset, "out": out}
         setting["save_weights"] |= self.weights
         if not self.family.processes:
             machine.alone(place)

@@ -1,11 +1,15 @@
 """Rows as text: aligned tables, means with their intervals."""
 
+import functools
 import math
+import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from lmc_jax.statistics import RESAMPLES, mean_interval, named
 
 TERMINAL = 80  # columns
 
@@ -49,10 +53,42 @@ def with_interval(row: Mapping[str, Any], value: str) -> str:
     return f"{mean:.3g} [{low:.2g}, {high:.2g}]"
 
 
-def at(row: Mapping[str, Any], value: str, width: str = "m") -> str:
-    """``mean [low, high] at m = 5``; ``width`` is the column, and its name."""
-    name = "m =" if width == "m" else width
-    return f"{with_interval(row, value)} at {name} {row[width]}"
+def at(row: Mapping[str, Any], value: str, *names: str) -> str:
+    """``mean [low, high] at m = 5``; names: the columns of the place, by default m."""
+    place = ", ".join(f"{name} = {row[name]}" for name in names or ("m",))
+    return f"{with_interval(row, value)} at {place}"
+
+
+def interval(ends: Iterable[float], form: str = ".3g") -> str:
+    """``value [low, high]``, each in the same form.
+
+    >>> interval((0.5, 0.25, 0.75), ".2f")
+    '0.50 [0.25, 0.75]'
+    """
+    value, low, high = (format(end, form) for end in ends)
+    return f"{value} [{low}, {high}]"
+
+
+def means(values: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Columns of the means of values ``[n]``, with their intervals, by name."""
+    found = mean_interval(np.stack(list(values.values()), axis=1), resamples=RESAMPLES)
+    named_ends = (named(*one) for one in zip(values, found, strict=True))
+    return functools.reduce(operator.or_, named_ends)
+
+
+def columns(rows: Sequence[Mapping[str, Any]], names: str) -> list[dict[str, Any]]:
+    """Rows with the columns of these names; that of a mean has its interval.
+
+    >>> columns([{"k": 5, "b_mean": 0.5, "b_low": 0.4, "b_high": 0.6}], "k b")
+    [{'k': 5, 'b': '0.5 [0.4, 0.6]'}]
+    """
+    return [
+        {
+            name: with_interval(row, name) if f"{name}_mean" in row else row[name]
+            for name in names.split()
+        }
+        for row in rows
+    ]
 
 
 def _short(value: Any) -> str:

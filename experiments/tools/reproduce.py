@@ -98,7 +98,7 @@ def write(out: Path, found: Sequence[report.Figure], missing: dict[str, str]) ->
     return path
 
 
-def line(statement: report.Statement) -> dict[str, str]:
+def line(statement: report.Judgement) -> dict[str, str]:
     held, judged = sum(statement.judged), len(statement.judged)
     return {
         "paper": statement.paper or "-",

@@ -40,7 +40,7 @@ def number(figure: report.Figure) -> int:
     return min(map(int, re.findall(r"Figures? (\d+)", places)), default=99)
 
 
-def row(statement: report.Statement) -> list[str]:
+def row(statement: report.Judgement) -> list[str]:
     judged = statement.judged
     names = (f"[{figure.name}]({figure.name}.png)" for figure in statement.figures)
     commands = dict.fromkeys(f"`{figure.command}`" for figure in statement.figures)

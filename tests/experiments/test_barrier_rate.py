@@ -63,7 +63,7 @@ def curve(k, exponent, pairs=2000, law=None):
         values = mean * rng.gamma(9, 1 / 9, size=pairs)
         row = {"k": k, "m": m, "matching": "types_index", "pairs": pairs, "alike": 0}
         row |= {"values": values, "plain_mean": values.mean(), "violations": 0}
-        rows.append(row | {"bound_mean": 3 * mean})
+        rows.append(row | {"certificate": 3 * mean})
     return rows
 
 

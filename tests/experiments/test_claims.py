@@ -1,9 +1,7 @@
 """Claims and tables: what a command prints and leaves."""
 
-import math
-
 from experiments.lib import claims
-from experiments.lib.table import TERMINAL, narrow, table, with_interval
+from experiments.lib.table import TERMINAL, narrow, table
 
 CLAIM = claims.Claim("c ≥ 1", measured="2", rule="r", n=3, holds=None, case="m = 1")
 
@@ -18,11 +16,6 @@ def test_a_claim_is_printed_in_one_line():
     assert claims.line(CLAIM) == "   not tested  c ≥ 1 (m = 1): 2"
 
 
-def test_table_is_aligned_under_its_columns():
-    text = table([{"m": 5, "barrier": 0.012345}, {"m": 100, "barrier": math.nan}])
-    assert text.splitlines() == ["  m  barrier", "  5   0.0123", "100        -"]
-
-
 def test_a_table_wider_than_a_terminal_is_shown_without_intervals():
     row = {"m": 5} | {f"column {i}": "0.5 [0.25, 0.75]" for i in range(5)}
     assert narrow([row]).splitlines()[-1].startswith("means; ")
@@ -30,8 +23,3 @@ def test_a_table_wider_than_a_terminal_is_shown_without_intervals():
     assert max(map(len, narrow([row]).splitlines())) <= TERMINAL
     less = {name: row[name] for name in ("m", "column 0")}
     assert narrow([less]) == table([less])
-
-
-def test_means_are_shown_with_their_intervals():
-    row = {"barrier_mean": 0.5, "barrier_low": 0.25, "barrier_high": 0.75}
-    assert with_interval(row, "barrier") == "0.5 [0.25, 0.75]"

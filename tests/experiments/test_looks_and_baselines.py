@@ -4,8 +4,9 @@ import matplotlib.colors
 import pytest
 
 from experiments.claims.barrier_vs_width import claims, normalized_claims
-from experiments.lib import curves, matchers, plot
+from experiments.lib import curves, matchings, plot, students
 from lmc_jax.matching import MATCHINGS, PATHS
+from lmc_jax.networks.cell import ALIGNMENTS
 
 MEASURES = ("barrier", "normalized")
 
@@ -22,6 +23,12 @@ def judged(rows):
     """Labels of the matchings that claims are made of."""
     cases = [claim.case for claim in claims(rows) + normalized_claims(rows)]
     return {case.split(", ")[-1] for case in cases}
+
+
+def test_every_source_and_path_has_a_name_and_a_look():
+    assert curves.COLORS.keys() >= set(students.SOURCES) <= curves.NAMES.keys()
+    permuted = [f"{name}{end}" for name in ALIGNMENTS for end in ("", "_repaired")]
+    assert curves.NETWORKS.keys() == {"direct", *permuted}
 
 
 @pytest.mark.parametrize("name", MATCHINGS)
@@ -51,7 +58,7 @@ def test_curves_look_as_the_registry_says(name):
     assert by_source.get_legend_handles_labels()[1] == [
         f"uniform minima, {matching.label}"
     ]
-    (line,) = by_matching.plot([1, 2], [1, 2], **matchers.look(name))
+    (line,) = by_matching.plot([1, 2], [1, 2], **matchings.STYLES[name])
     assert matplotlib.colors.same_color(line.get_color(), matching.color)
     assert line.get_linestyle() == (":" if matching.baseline else "-")
 

@@ -11,7 +11,6 @@ from helpers import (
     BARRIER_VS_WIDTH,
     COLD,
     arrays,
-    command,
     files,
     run,
     same_arrays,

@@ -13,7 +13,7 @@ from lmc_jax.results import store
 # Of minima, which are drawn, not trained.
 UNUSED = (
     *("lr", "lr_times_m", "steps", "tol", "check_every", "hold", "init_std", "batch"),
-    *("zero_row", "optimizer", "precision", "alpha"),
+    *("zero_row", "optimizer", "precision"),
 )
 REFUSED = [
     ("--k=3 --d=2", "k=3 > d=2"),
@@ -38,7 +38,6 @@ REFUSED = [
     ("--k=1:20 --m_over_k=1:1500", "20000 cells"),
     ("--k=1:10000 --m=1:10000", "20000 cells"),
     ("--source=uniform --lr=abc --tol=nan", "is for gd and sgd, and changes nothing"),
-    ("--source=uniform,gd --alpha=2", "--alpha=2.0: is for dirichlet, and changes"),
     ("--source=gd --batch=8", "nothing of --source=gd"),
     *((f"--source=uniform --{name}=1", f"--{name}=1") for name in UNUSED),
     ("--m_over_k=1e308", "--m_over_k=1e308"),
@@ -58,7 +57,6 @@ REFUSED = [
     ("--source=sgd --batch=0", "batch=0"),
     ("--source=sgd --batch=99999999999999999999", "batch=9999"),
     ("--source=gd --check_every=99999999999999999999", "check_every=9999"),
-    ("--source=dirichlet --alpha=-1", "alpha=-1"),
     ("--points=10", "points=10"),
     ("--pqi_p=2 --pqi_q=2", "p=2"),
     ("--barrier=height", "height"),

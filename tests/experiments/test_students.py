@@ -45,14 +45,14 @@ def test_matchings_are_taken_in_order_and_may_be_none():
 
 
 def test_each_source_has_its_own_settings():
-    setting = GRID | {"source": ",".join(students.SOURCES), "alpha": 0.3, "batch": 32}
+    setting = GRID | {"source": ",".join(students.SOURCES), "batch": 32}
     sources = {cell.source.name: cell.source for cell in students.cells(setting)}
     assert list(sources) == list(students.SOURCES)
     assert sources.keys() <= curves.NAMES.keys() & curves.COLORS.keys()
     assert (sources["gd"].batch, sources["sgd"].batch) == (0, 32)
     assert sources["uniform"] == Minima(1.0)
     assert sources["equal"] == Minima("equal")
-    assert sources["dirichlet"] == Minima(0.3)
+    assert sources["dirichlet"] == Minima(0.5)
 
 
 def test_dimension_is_the_teacher_width_unless_given():

@@ -31,7 +31,7 @@ def test_cell_has_the_same_bits_at_every_batch_of_two_or_more(source, m, monkeyp
 def test_cells_of_other_rates_and_scales_share_programs_and_keep_their_bits():
     cells = [
         dataclasses.replace(
-            BASE, source=dataclasses.replace(GD64, lr=lr, init_std=init_std)
+            BASE, source=dataclasses.replace(BASE.source, lr=lr, init_std=init_std)
         )
         for lr in (0.5, 0.3)
         for init_std in (0.3, 0.03)

@@ -1,5 +1,6 @@
-"""Matchings of one cell against the best permutation and against what bounds it."""
+"""Matchings of a cell's pairs, against the best permutation and what bounds it."""
 
+import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.lib import projected
-from experiments.lib.matchers import matcher
+from experiments.lib import curves, plot, projected
 from experiments.lib.settings import Values
 from lmc_jax import matching, paths
+from lmc_jax.matching import PATHS, Matching, match_exhaustive, match_refine
 from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.results import store
 from lmc_jax.statistics import mean_interval, named, ratio_interval
@@ -19,6 +20,30 @@ from lmc_jax.sweep.cell import Cell, Minima
 from lmc_jax.sweep.run import measure
 
 ROUNDING = 1e-13  # of a loss: two ways to compute it may differ by less
+RESTARTS = 8  # of the descent that stands for the optimum beyond m = 9
+REFINED = functools.partial(match_refine, restarts=RESTARTS)
+# They take the barrier's definition and the points of a path as well.
+REFERENCES = {
+    "refine_barrier": Matching(
+        *("refine_barrier", "refined on the barrier", "X", plot.TEAL, REFINED),
+        linestyle=":",
+    ),
+    "exhaustive": Matching(
+        *("exhaustive", "all permutations", "*", plot.BROWN, match_exhaustive),
+        linestyle="-.",
+    ),
+}
+EVERY = PATHS | REFERENCES
+# Where colours tell matchings apart, dots mark baselines.
+STYLES = {
+    name: curves.style(one, ":" if one.baseline else "-") for name, one in PATHS.items()
+} | {name: curves.style(one, one.linestyle) for name, one in REFERENCES.items()}
+
+
+def matcher(name: str, k: int, definition: str, points: int) -> Callable:
+    """A matching or a reference: students to ``(perm, info)``."""
+    given = {"definition": definition, "points": points} if name in REFERENCES else {}
+    return functools.partial(EVERY[name].on_host, k=k, **given)
 
 
 def compared(record: store.Record, setting: Values) -> list[dict]:
@@ -93,7 +118,7 @@ def timed(match: Callable, W: np.ndarray) -> tuple[np.ndarray, Any, float]:
 
 
 def aligned(cell: Cell, W: np.ndarray, perms: np.ndarray) -> dict:
-    """Measures of the aligned pairs, one way for all matchings."""
+    """Measures of the aligned pairs ``[n, 2, m, k]``, one way for all matchings."""
     second = np.take_along_axis(W[:, 1], perms[..., None], axis=1)
     return measure(cell, np.stack([W[:, 0], second], axis=1))
 
@@ -101,7 +126,7 @@ def aligned(cell: Cell, W: np.ndarray, perms: np.ndarray) -> dict:
 def barriers(
     cell: Cell, W: np.ndarray, perms: np.ndarray, definition: str
 ) -> np.ndarray:
-    """Barriers ``[n]`` of pairs ``[n, 2, m, k]``."""
+    """Barriers ``[n]`` of the aligned pairs."""
     losses = jnp.asarray(aligned(cell, W, perms)["losses"][:, 0])
     return np.asarray(paths.barrier(losses, paths.times(cell.points), definition))
 
