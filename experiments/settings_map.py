@@ -8,7 +8,7 @@ what was measured, and where each statement holds.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -268,7 +268,7 @@ def draw_measures(rows: Sequence[dict]):
         norm = LogNorm(low, high) if low > 0 else Normalize(low, high)
         look = {"norm": norm, "cmap": "viridis" if name == "converged" else "PuOr_r"}
         for panel, own in zip(line, _maps(rows), strict=True):
-            drawn = _map(panel, own, lambda row, name=name: shown(row, name), **look)
+            drawn = _map(panel, own, [shown(row, name) for row in own], **look)
         ends = "neither" if name == "converged" else "both"
         bar = figure.colorbar(drawn, ax=list(line), extend=ends, ticks=[low, high])
         bar.set_ticklabels([f"{end:g}" for end in (low, high)])
@@ -286,10 +286,10 @@ def draw_statements(rows: Sequence[dict]):
     for line, name in zip(axes, STATEMENTS, strict=False):
         look = {"norm": Normalize(0, 1), "cmap": ListedColormap([*colors.values()])}
         for panel, own in zip(line, _maps(rows), strict=True):
-            _map(panel, own, lambda row, name=name: _number(row["holds"][name]), **look)
+            _map(panel, own, [_number(row["holds"][name]) for row in own], **look)
     count = {"norm": Normalize(0, len(STATEMENTS)), "cmap": "viridis"}
     for panel, own in zip(axes[-1], _maps(rows), strict=True):
-        drawn = _map(panel, own, judge.held, **count)
+        drawn = _map(panel, own, [judge.held(row) for row in own], **count)
     figure.colorbar(drawn, ax=list(axes[-1]), ticks=[0, len(STATEMENTS)])
     keys = [Patch(color=color, label=word) for word, color in colors.items()]
     keys.append(Patch(facecolor="0.9", label="not known"))
@@ -319,12 +319,12 @@ def _grid(rows: Sequence[dict], names: Sequence[str]):
     return figure, axes
 
 
-def _map(panel, rows: Sequence[dict], value: Callable[[dict], float], **look: Any):
+def _map(panel, rows: Sequence[dict], values: Sequence[float], **look: Any):
     """One map: σ to the right, η/η* upwards; grey where there is no value."""
     stds, rates = (sorted({row[name] for row in rows}) for name in ("σ", "η/η*"))
     image = np.full((len(rates), len(stds)), np.nan)
-    for row in rows:
-        image[rates.index(row["η/η*"]), stds.index(row["σ"])] = value(row)
+    for row, value in zip(rows, values, strict=True):
+        image[rates.index(row["η/η*"]), stds.index(row["σ"])] = value
     panel.set_facecolor("0.9")
     panel.grid(visible=False)
     drawn = panel.imshow(image, origin="lower", aspect="auto", **look)
@@ -382,7 +382,7 @@ STUDY = Study(
     table=table,
     tables={"settings_map.csv": every},
     figures=(
-        Figure("settings_map", draw_measures, measures_caption),
+        Figure("settings_map", draw_measures, measures_caption, lambda rows: ()),
         Figure("settings_statements", draw_statements, statements_caption, claims),
     ),
 )
