@@ -16,6 +16,7 @@ from experiments.lib.claims import VERDICTS, Claim
 
 HOLDS, FAILS, NOT_TESTED = (VERDICTS[holds] for holds in (True, False, None))
 CORRECTED = "holds once corrected"
+SOMEWHERE, NOWHERE = "holds at some settings", "holds at no setting tried"
 RULE = (
     "A statement is judged case by case (teacher, source, matching, ...), by the rule "
     "given with each case, and has one verdict from all its cases in all figures. "
@@ -23,9 +24,11 @@ RULE = (
     "corrected form, named below the statement and judged by its own rule in a row of "
     "its own, holds in every case where the statement fails, and fails in none. "
     f"“{FAILS}”: in some case neither it nor a corrected form holds; how many cases "
-    f"hold is said. “{NOT_TESTED}”: no case could be judged at these settings, or the "
-    "entrypoint left no result. An order that is claimed does not hold where intervals "
-    "meet, if the rule does not say otherwise."
+    f"hold is said. “{SOMEWHERE}”, “{NOWHERE}”: the paper leaves out settings that it "
+    "depends on, and it was judged over a map of them (settings_map); cases at one "
+    f"setting then do not decide. “{NOT_TESTED}”: no case could be judged at these "
+    "settings, or the entrypoint left no result. An order that is claimed does not "
+    "hold where intervals meet, if the rule does not say otherwise."
 )
 
 # What else the paper says, in words that no result can be held against.
@@ -102,6 +105,9 @@ class Judgement(NamedTuple):
     def verdict(self) -> str:
         if not self.judged:
             return NOT_TESTED
+        mapped = _judged([case for case in self.cases if case.claim.over_settings])
+        if mapped:
+            return SOMEWHERE if any(mapped) else NOWHERE
         if all(self.judged):
             return HOLDS
         failed = {_place(case) for case in self.cases if case.claim.holds is False}

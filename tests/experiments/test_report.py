@@ -69,6 +69,23 @@ def test_cases_add_up_to_one_verdict(tmp_path, cases, corrected, verdict):
     assert ("<b>Corrected:</b> it falls slowly" in page) == bool(corrected)
 
 
+@pytest.mark.parametrize(
+    ("mapped", "verdict"),
+    [
+        ([True, False], "holds at some settings"),
+        ([False, None], "holds at no setting tried"),
+        ([None, None], "does not hold"),  # by the case at one setting
+    ],
+)
+def test_a_map_of_settings_decides_over_cases_at_one_setting(tmp_path, mapped, verdict):
+    over = [
+        claim(f"it falls ({k})", m, over_settings=True) for k, m in enumerate(mapped)
+    ]
+    figure(tmp_path, "one", claim("it falls (σ = 1)", False), *over)
+    (statement,) = report.statements(report.figures(tmp_path))
+    assert statement.verdict == verdict
+
+
 def test_a_statement_has_one_verdict_from_all_its_figures(tmp_path):
     figure(tmp_path, "one", claim("it falls (a)", True), claim("it rises", True, ""))
     figure(tmp_path, "two", claim("it falls (b)", False, "Figure 3"))
