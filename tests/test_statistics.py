@@ -72,6 +72,7 @@ NONE = [np.nan] * 3
         ([1.0], [0.0], NONE),
         ([1.0] * 5, [0.0] * 5, NONE),
         ([0.0] * 5, [0.0] * 5, NONE),
+        ([1.0] * 3, [0.0, 0.0, 1.0], [3, np.nan, np.nan]),  # some resamples have none
         ([1.0, np.nan, 2.0], [1.0] * 3, NONE),
         (np.full(12, 3, np.int64), np.full(12, 6, np.int64), [0.5] * 3),
         (np.full(12, 3, np.float32), np.full(12, 6, np.float32), [0.5] * 3),

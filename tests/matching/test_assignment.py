@@ -61,3 +61,12 @@ def test_correlations_are_those_of_many_inputs():
         np.testing.assert_allclose(sampled[:6, :6], own[0], atol=error)
         np.testing.assert_allclose(sampled[6:, 6:], own[1], atol=error)
     np.testing.assert_array_equal(across[0, 2], 0)
+
+
+def test_neurons_alike_on_one_side_only_are_told_apart_by_distance():
+    """Any order has the same correlation; the least distance pairs by projections."""
+    distinct = np.array([[2.0, 0.5], [3.0, -2.0], [1.0, 1.0]])
+    parallel = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]])
+    students = np.array([[distinct, parallel], [parallel, distinct]])
+    perms, _ = match_activations(students)
+    assert perms.tolist() == [[1, 2, 0], [2, 0, 1]]

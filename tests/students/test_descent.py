@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -172,8 +173,8 @@ def test_runs_that_ended_are_left_as_they_are():
     )
     run = jax.jit(step)(begun())
     assert (int(run.step), int(run.status)) == (8, RUNNING)
-    for status in (CONVERGED, EXHAUSTED, DIVERGED):
-        ended = run._replace(status=jnp.asarray(status, jnp.int32))
+    for status, at in itertools.product((CONVERGED, EXHAUSTED, DIVERGED), (8, 100)):
+        ended = run._replace(status=jnp.int32(status), step=jnp.int32(at))
         after = jax.tree.leaves(jax.jit(step)(ended))
         for one, other in zip(after, jax.tree.leaves(ended), strict=True):
             np.testing.assert_array_equal(one, other)
