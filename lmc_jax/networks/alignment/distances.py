@@ -77,28 +77,31 @@ def of_group(
 
     Args:
       group: of the units.
-      paths: of the arrays that count; each runs over the group, by one axis.
+      paths: of the arrays that count; each runs over the group. Where one does by
+        several axes, units are compared by each of them, the others of B as ``perms``.
       ours: arrays of A by path.
       theirs: arrays of B.
       spec: permutation specification.
-      perms: permutations of B's units by group; those of other groups apply.
+      perms: permutations of B's units by group.
       in_order: false compares the sorted numbers of either unit, a lower bound of the
         distance in any order of other groups.
     """
     units = len(perms[group])
-    others = {name: perm for name, perm in perms.items() if name != group}
     total = np.zeros((units, units))
+    given = np.argsort(perms[group])
     for path in paths:
         entries = spec[path]
-        sides = (ours[path], reorder(theirs[path], entries, others))
-        parts = [
-            section.reshape(units, -1)
-            for array in sides
-            for axis, entry in enumerate(entries)
-            for section in sections(array, axis, entry, group, units)
-        ]
-        half = len(parts) // 2
-        first, second = (np.hstack(side) for side in (parts[:half], parts[half:]))
+        first, second = (
+            np.hstack(
+                [
+                    section.reshape(units, -1)
+                    for axis, entry in enumerate(entries)
+                    for section in sections(array, axis, entry, group, units)
+                ]
+            )
+            for array in (ours[path], reorder(theirs[path], entries, perms))
+        )
+        second = second[given]  # unit j of B as it was given
         if not in_order:
             first, second = np.sort(first), np.sort(second)
         total += squares(first, second, NEAR if in_order else 0)  # sorted: all near

@@ -5,6 +5,11 @@ distance between A and π(B): with all groups but one held, the objective is lin
 the permutation of that group, and a linear assignment finds its best. It is posed in
 distances, which tell short units and near copies apart where products round.
 
+An array that runs over a group twice, as the square kernels of residual and recurrent
+layers, makes the objective quadratic. One of its axes is then held while the other is
+assigned, and the permutation found is taken for both if that brings B nearer; if not,
+two units are exchanged.
+
 The descent starts from a first pass over the groups, each matched by those arrays alone
 that run over groups matched before: of all others only the sorted numbers say anything
 yet, and decide between units that are equal in the former. From the
@@ -18,13 +23,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmc_jax.matching.alike import improved
+from lmc_jax.matching.alike import ROUNDING, improved
 from lmc_jax.networks.alignment.distances import counted, distance, of_group, scaled
 from lmc_jax.networks.entries import groups_of, squared
 from lmc_jax.networks.permutations import Spec, group_sizes, reorder
 
 SORTED = 1e-6  # weight of sorted numbers in the first pass: they break ties
 SWEEPS = 200  # over all groups; a few dozen are needed, the distance only falls
+EXCHANGES = 100  # of two units, the most promising, that are tried after an assignment
 
 Order = dict[str, np.ndarray]  # permutations int32 [units] by group
 
@@ -46,12 +52,14 @@ class _Pair(NamedTuple):
     """Two networks A and B, their arrays with permuted axes by path.
 
     groups: by path, the groups that an array runs over.
+    twice: by path, those that it runs over twice.
     """
 
     ours: dict[str, np.ndarray]
     theirs: dict[str, np.ndarray]
     spec: Spec
     groups: dict[str, set[str]]
+    twice: dict[str, set[str]]
 
     def costs(self, group: str, paths: list[str], perms: Order, **options: Any):
         """``of_group`` in some arrays."""
@@ -76,7 +84,7 @@ def align_weights(
     Args:
       first: pytree of arrays, any float dtype.
       second: the same structure.
-      spec: its permutation specification; no array may run over a group twice.
+      spec: its permutation specification.
       leave_out: paths of arrays that do not count, such as running statistics.
 
     Returns:
@@ -98,13 +106,9 @@ def align_weights(
                 f"array {path!r} is {array.shape} in the first network and "
                 f"{theirs[path].shape} in the second: only equal shapes are aligned"
             )
-        if squared(spec[path]):
-            raise ValueError(
-                f"array {path!r} runs over a group twice: weight matching by "
-                "assignments needs each group once in an array"
-            )
     groups = {path: groups_of(spec[path]) for path in ours}
-    pair = _Pair(ours, theirs, spec, groups)
+    twice = {path: squared(spec[path]) for path in ours}
+    pair = _Pair(ours, theirs, spec, groups, twice)
     given = {group: np.arange(units, dtype=np.int32) for group, units in sizes.items()}
     start = _first_pass(pair, given)
     least = min(start, given, key=pair.distance)
@@ -131,13 +135,17 @@ def _first_pass(pair: _Pair, given: Order) -> Order:
 
 
 def _anchored(pair: _Pair, left: set[str]) -> Iterator[tuple[str, list[str]]]:
-    """Groups, and the arrays that run over one and over groups before it only.
+    """Groups, and the arrays that run over one, once, and over groups before it only.
 
     Next is always the group for which these arrays hold the most numbers.
     """
     while left:
         paths = {
-            group: [p for p, over in pair.groups.items() if over & left == {group}]
+            group: [
+                path
+                for path, over in pair.groups.items()
+                if over & left == {group} and group not in pair.twice[path]
+            ]
             for group in sorted(left)
         }
         group = max(paths, key=lambda name: sum(pair.ours[p].size for p in paths[name]))
@@ -148,13 +156,16 @@ def _anchored(pair: _Pair, left: set[str]) -> Iterator[tuple[str, list[str]]]:
 def _descended(pair: _Pair, start: Order) -> tuple[Order, list[float], bool]:
     """Where a descent over the groups ends, its objectives, whether it converged."""
     perms = dict(start)
-    known, moving, neighbours = {}, {}, {}
+    known, moving, neighbours, square = {}, {}, {}, set()
     for group in perms:
         paths = [path for path, over in pair.groups.items() if group in over]
-        alone = [path for path in paths if len(pair.groups[path]) == 1]
+        if any(group in pair.twice[path] for path in paths):
+            square.add(group)
+        alone = [p for p in paths if pair.groups[p] == {group} and not pair.twice[p]]
         known[group] = pair.costs(group, alone, perms)  # whatever the other groups do
         moving[group] = [path for path in paths if path not in alone]
-        neighbours[group] = set().union(*(pair.groups[p] for p in paths)) - {group}
+        neighbours[group] = set().union(*(pair.groups[p] for p in paths))
+        neighbours[group] -= {group} - square
     moved = {p: reorder(b, pair.spec[p], perms) for p, b in pair.theirs.items()}
     objective = [sum(float(np.vdot(a, moved[p])) for p, a in pair.ours.items())]
     rng = np.random.default_rng(0)
@@ -163,10 +174,48 @@ def _descended(pair: _Pair, start: Order) -> tuple[Order, list[float], bool]:
         for group in rng.permutation(sorted(unsettled)):
             unsettled.discard(group)
             costs = known[group] + pair.costs(group, moving[group], perms)
-            perms[group], fall = improved(costs, perms[group])
+            if group in square:
+                perms[group], fall = _nearer(pair, group, costs, perms)
+            else:
+                perms[group], fall = improved(costs, perms[group])
             if fall:
                 objective.append(objective[-1] + fall / 2)
                 unsettled |= neighbours[group]
         if not unsettled:
             break
     return perms, objective, not unsettled
+
+
+def _nearer(pair: _Pair, group: str, costs: np.ndarray, perms: Order):
+    """As ``improved``, of a group that arrays run over twice: the distance falls.
+
+    Args:
+      costs: with one of two axes held as ``perms``.
+    """
+    paths = [path for path, over in pair.groups.items() if group in over]
+    ours = {path: pair.ours[path] for path in paths}
+
+    def far(perm):
+        return distance(ours, pair.theirs, pair.spec, perms | {group: perm})
+
+    given = perms[group]
+    before = far(given)
+    for found in _candidates(costs, given):
+        fall = before - far(found)
+        if fall > ROUNDING * before:
+            return found, fall
+    return given, 0.0
+
+
+def _candidates(costs: np.ndarray, given: np.ndarray) -> Iterator[np.ndarray]:
+    """The best assignment, then exchanges of two units, the most promising first."""
+    yield improved(costs, given)[0]
+    costs = costs[:, given]
+    kept = np.diag(costs)
+    falls = np.add.outer(kept, kept) - costs - costs.T
+    first, second = np.triu_indices(len(given), 1)
+    order = np.argsort(-falls[first, second], kind="stable")[:EXCHANGES]
+    for i, j in zip(first[order], second[order], strict=True):
+        exchanged = given.copy()
+        exchanged[[i, j]] = given[[j, i]]
+        yield exchanged
