@@ -33,11 +33,11 @@ def repair(
     anew (``Network.reset``) does the same.
 
     Args:
-      hidden: weights and examples to what each group's activation function is applied
-        to, ``[n, ..., units]`` by group.
+      hidden: weights and examples to what activation functions are applied to, ``[n,
+        ..., units]`` by name. A unit of every head is one of its own here.
       spec: permutation specification.
-      affine: by group, in order from input to output, the paths of the arrays that
-        scale and shift its ``hidden``: kernel and bias, or scale and offset of a
+      affine: by the same names, in order from input to output, the paths of the arrays
+        that scale and shift a ``hidden``: kernel and bias, or scale and offset of a
         normalisation.
       first: pytree of weights, at t = 0.
       second: the same at t = 1, aligned.
@@ -50,14 +50,15 @@ def repair(
       size or of that at the ends, is shifted, not scaled.
     """
     ends = [_moments(hidden(weights, x)) for weights in (first, second)]
-    for group, (scale, shift) in affine.items():
+    for name, (scale, shift) in affine.items():
         weight = jnp.asarray(t, jnp.float64)
-        target = (1 - weight) * ends[0][group] + weight * ends[1][group]
-        own = _moments(hidden(between, x))[group]
+        target = (1 - weight) * ends[0][name] + weight * ends[1][name]
+        own = _moments(hidden(between, x))[name]
         largest = jnp.maximum(jnp.square(own).sum(0), jnp.square(target[1]))
         varies = jnp.square(own[1]) > CONSTANT * largest
         gain = jnp.where(varies, target[1] / jnp.where(varies, own[1], 1), 1)
-        axis = spec[scale].index(group)
+        # The last such axis: kernels end with what they give.
+        axis = max(i for i, e in enumerate(spec[scale]) if e == spec[shift][0])
         factors = {scale: _along(gain, axis, len(spec[scale])), shift: gain}
         shifts = {shift: target[0] - own[0] * gain}
         between = _affine(between, factors, shifts)

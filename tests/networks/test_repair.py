@@ -7,6 +7,7 @@ import pytest
 from cases import NETWORKS, network_weights
 
 from lmc_jax.networks import mlp
+from lmc_jax.networks.entries import Product
 from lmc_jax.networks.repair import repair
 from lmc_jax.paths import lerp
 
@@ -63,6 +64,27 @@ def test_repair_does_not_scale_what_varies_by_rounding_alone(precision):
         network.hidden(tree, x)[layer].mean(0) for tree in (first, second, mended)
     )
     np.testing.assert_allclose(found, (start + stop) / 2, atol=1e-5)
+
+
+def test_every_unit_of_every_head_is_repaired_on_its_own():
+    heads = Product(((2, "heads"), (3, "units")))
+    spec = {"kernel": (heads, heads), "bias": (heads,)}
+    rng = np.random.default_rng(16)
+    ends = [
+        {"kernel": rng.normal(size=(6, 6)), "bias": rng.normal(size=6)} for _ in "ab"
+    ]
+    x = rng.normal(size=(50, 6))
+
+    def hidden(weights, x):
+        return {"values": x @ weights["kernel"] + weights["bias"]}
+
+    between = lerp(*ends, jnp.float64(0.5))
+    affine = {"values": ("kernel", "bias")}
+    mended = repair(hidden, spec, affine, *ends, between, 0.5, x)
+    first, second, found = (hidden(w, x)["values"] for w in (*ends, mended))
+    for moment in (np.mean, np.std):
+        wanted = (moment(first, 0) + moment(second, 0)) / 2
+        np.testing.assert_allclose(moment(found, 0), wanted, atol=1e-9)
 
 
 def test_batch_statistics_taken_anew_standardise_every_unit():
