@@ -11,8 +11,11 @@ Role of Permutation Invariance in Linear Mode Connectivity, arXiv:2503.06001 (20
 Call `configure` first. A grid is made of `Cell`s, whose students are trained
 (`Descent`) or sampled (`Minima`); `simulate` computes it in memory, `load` reads one
 that an entrypoint left on disk. The matchings take students ``[pairs, 2, m, d]`` to
-``(perm, info)``. `infer_spec` finds the permutation symmetries of any network in JAX,
-`explain_spec` says why other axes stay, `check_spec` tries a specification.
+``(perm, info)``.
+
+`align` brings the hidden units of any two networks in JAX into one order, and
+`barrier_curve` compares them. `infer_spec` finds the permutation symmetries of a
+network, `explain_spec` says why other axes stay, `check_spec` tries a specification.
 """
 
 from lmc_jax.environment import configure
@@ -25,6 +28,7 @@ from lmc_jax.matching import (
     match_types,
     match_weights,
 )
+from lmc_jax.networks.own import align, barrier_curve
 from lmc_jax.networks.symmetry import check_spec, explain_spec, infer_spec
 from lmc_jax.results.summary import load
 from lmc_jax.simulation import simulate
@@ -34,6 +38,8 @@ __all__ = [
     "Cell",
     "Descent",
     "Minima",
+    "align",
+    "barrier_curve",
     "check_spec",
     "configure",
     "explain_spec",

@@ -3,9 +3,11 @@
 import helpers
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax import ShapeDtypeStruct as Shape
 
+from lmc_jax.networks.own import align, barrier_curve
 from lmc_jax.networks.symmetry import check_spec, explain_spec
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of the libraries
@@ -154,3 +156,61 @@ def test_all_groups_are_found_and_every_operation_is_known(name):
         assert (sorted(found.sizes.values()), found.unknown) == (sizes, [])
         assert found.unused == []
         assert check_spec(apply, weights, found.spec, x) < 1e-4
+
+
+@pytest.mark.parametrize("method", ["weights", "activations"])
+@pytest.mark.parametrize("name", CASES)
+def test_three_lines_align_two_networks(name, method):
+    make, sizes = CASES[name]
+    with helpers.promotion("standard"):
+        apply, weights, x = make()
+        rng = np.random.default_rng(0)
+        first, second = (
+            jax.tree.map(lambda a: _drawn(rng, a), weights) for _ in range(2)
+        )
+        numbers = rng.integers(0, 3, x.shape)  # tokens, or anything
+        x = jnp.asarray(numbers, x.dtype)
+        aligned, perms = align(first, second, apply, x, method=method)
+        assert jax.tree.structure(aligned) == jax.tree.structure(second)
+        assert sorted(map(len, perms.values())) == sizes
+        curve = barrier_curve(lambda w: (apply(w, x) ** 2).mean(), first, aligned)
+        ends = [(apply(w, x) ** 2).mean() for w in (first, second)]
+        np.testing.assert_allclose(curve.losses[::10], ends, rtol=1e-4)
+
+
+def _drawn(rng, array):
+    """Positive numbers, as variances are."""
+    return jnp.asarray(rng.uniform(0.1, 1, array.shape), array.dtype)
+
+
+def test_modules_of_equinox_and_nnx_are_taken_whole():
+    """With their activation functions, and the keys of their random numbers."""
+    eqx, nnx = pytest.importorskip("equinox"), pytest.importorskip("flax.nnx")
+
+    class Network(nnx.Module):
+        def __init__(self, rngs):
+            self.a = nnx.Linear(7, 9, rngs=rngs)
+            self.b = nnx.Linear(9, 3, rngs=rngs)
+
+        def __call__(self, x):
+            return self.b(nnx.relu(self.a(x)))
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(8, 7)), "float32")
+    with helpers.promotion("standard"):
+        for make, apply in (
+            (lambda i: Network(nnx.Rngs(i)), lambda model, x: model(x)),
+            (
+                lambda i: eqx.nn.MLP(7, 3, 9, 1, key=jax.random.key(i)),
+                lambda model, x: jax.vmap(model)(x),
+            ),
+        ):
+            first, second = make(0), make(1)
+            for method in ("weights", "activations"):
+                aligned, perms = align(first, second, apply, x, method=method)
+                assert [len(perm) for perm in perms.values()] == [9]
+                assert type(aligned) is type(second)
+                outputs = apply(aligned, x), apply(second, x)
+                np.testing.assert_allclose(*outputs, rtol=1e-4, atol=1e-5)
+            curve = barrier_curve(lambda m, f=apply: f(m, x).sum(), first, second)
+            losses = [apply(model, x).sum() for model in (first, second)]
+            np.testing.assert_allclose(curve.losses[::10], losses, rtol=1e-4)

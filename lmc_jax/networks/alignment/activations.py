@@ -21,7 +21,7 @@ from lmc_jax.networks.entries import groups_of, squared
 from lmc_jax.networks.permutations import Spec
 from lmc_jax.numerics import matmul
 
-Activations = Callable[[Any, Array], dict[str, Array]]
+Activations = Callable[[Any, Any], dict[str, Array]]
 """Weights and examples to activations ``[n, ..., units]`` by group."""
 
 CHUNK = 500  # examples a step: their activations stay in the cache
@@ -32,7 +32,7 @@ def align_activations(
     activations: Activations,
     first: Any,
     second: Any,
-    x: Array,
+    x: Any,
     *,
     spec: Spec | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -43,7 +43,7 @@ def align_activations(
         compiled once a function object.
       first: pytree of weights.
       second: the same structure.
-      x: examples ``[n, ...]``.
+      x: examples ``[n, ...]``, or a tuple of inputs, taken at once.
       spec: permutation specification of the same groups. With it units alike, whose
         activations are equal up to a factor or do not vary, are paired by the least
         distance of their weights (``alike.break_ties``), group after group until none
@@ -117,7 +117,7 @@ def _tell_apart(perms, gains, own, first, second, spec) -> None:
 
 
 def correlations(
-    activations: Activations, first: Any, second: Any, x: Array
+    activations: Activations, first: Any, second: Any, x: Any
 ) -> dict[str, np.ndarray]:
     """Pearson correlations ``[units of the first, units of the second]`` by group.
 
@@ -163,12 +163,13 @@ def _moments(activations, first, second, x):
         units = shape.shape[-1]
         sizes = ((units, units), (2, units), (2, units))
         total[group] = tuple(jnp.zeros(size, jnp.float64) for size in sizes)
-    whole = len(x) // CHUNK * CHUNK
+    at_once = isinstance(x, tuple)
+    whole = 0 if at_once else len(x) // CHUNK * CHUNK
     if whole:
         chunks = x[:whole].reshape(-1, CHUNK, *x.shape[1:])
         total, _ = jax.lax.scan(add, total, chunks)
     if whole < len(x):
-        total, _ = add(total, x[whole:])
+        total, _ = add(total, x if at_once else x[whole:])
     means = {}
     for group, shape in shapes.items():
         values = shape.size // shape.shape[-1]

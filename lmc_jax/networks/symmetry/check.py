@@ -46,25 +46,45 @@ def check_spec(
     inputs = jax.tree.map(lambda array: _drawn(array, rng), inputs)
     perms = {name: rng.permutation(n) for name, n in group_sizes(weights, spec).items()}
     function = jax.jit(apply)
-    before = jax.tree.leaves(function(weights, *inputs))
+    before = function(weights, *inputs)
 
-    def changes(some) -> list[tuple[float, float]]:
-        """Of each output, with what rounding explains, where some groups permute."""
-        after = jax.tree.leaves(function(permute(weights, spec, some), *inputs))
-        return [_change(*pair) for pair in zip(before, after, strict=True)]
+    def changed(some) -> tuple[float, bool]:
+        """Where some groups permute."""
+        return _changed(before, function(permute(weights, spec, some), *inputs))
 
-    def wrong(found) -> bool:
-        return not all(change <= most for change, most in found)  # NaN is wrong
-
-    found = changes(perms)
-    largest = max((change for change, _ in found), default=0.0)
-    if wrong(found):
-        alone = [name for name in perms if wrong(changes({name: perms[name]}))]
+    largest, wrong = changed(perms)
+    if wrong:
+        alone = [name for name in perms if changed({name: perms[name]})[1]]
         raise ValueError(
             f"outputs change by {largest:.1e} of their size where hidden units are "
             f"permuted: the specification is wrong about {', '.join(alone or perms)}"
         )
     return largest
+
+
+def require_unchanged(
+    apply: Callable, weights: Any, permuted: Any, *inputs: Any
+) -> None:
+    """Compares the outputs of a network with those of its units in another order.
+
+    Raises:
+      ValueError: if they differ by more than rounding, and as ``check_spec``.
+    """
+    function = jax.jit(apply)
+    change, wrong = _changed(function(weights, *inputs), function(permuted, *inputs))
+    if wrong:
+        raise ValueError(
+            f"outputs change by {change:.1e} of their size where units are permuted: "
+            "infer_spec missed what tells them apart; please report it"
+        )
+
+
+def _changed(before: Any, after: Any) -> tuple[float, bool]:
+    """The largest relative change of an output, and whether it is beyond rounding."""
+    pairs = zip(*map(jax.tree.leaves, (before, after)), strict=True)
+    found = [_change(*pair) for pair in pairs]
+    wrong = not all(change <= most for change, most in found)  # NaN is wrong
+    return max((change for change, _ in found), default=0.0), wrong
 
 
 def _moved(array: Any, rng: np.random.Generator) -> Any:

@@ -24,7 +24,7 @@ def call(op: Operation, *arrays: Value):
 @rule("scan")
 def scan(op: Operation, *arrays: Value):
     """Steps are told apart; what a step hands on is tied to what it was given."""
-    consts, carries = _counts(op.params)
+    consts, carries = counts(op.params)
     fixed, stacked = arrays[: consts + carries], arrays[consts + carries :]
     steps = op.fixed(op.params["length"])
     for array in stacked:
@@ -57,7 +57,7 @@ def branches(op: Operation, _: Value, *arrays: Value):
     return first
 
 
-def _counts(params) -> tuple[int, int]:
+def counts(params) -> tuple[int, int]:
     """How many arrays a scan is given that stay, and that its steps hand on."""
     if "ft_in" in params:  # since JAX 0.12
         consts, carry, _ = params["ft_in"].unpack()

@@ -206,22 +206,23 @@ def _numbered(module: str) -> Iterator[str]:
 
 def _entry(axis: Axis, names: dict[Axis, str], plain: set[str]) -> Entry:
     """What a specification says of an axis: ``Tiled`` if that says it all."""
-    found = _part(axis, names)
+    found = part(axis, names)
     if not isinstance(found, Product):
         return found
-    held = [i for i, (_, part) in enumerate(found.parts) if part is not None]
+    held = [i for i, (_, inner) in enumerate(found.parts) if inner is not None]
     group = found.parts[held[0]][1]
     if len(held) == 1 and isinstance(group, str) and group in plain:
         return Tiled(group, math.prod(size for size, _ in found.parts[held[0] + 1 :]))
     return found
 
 
-def _part(axis: Axis, names: dict[Axis, str]) -> Part:
+def part(axis: Axis, names: dict[Axis, str]) -> Part:
+    """What an axis runs over, in names of free atoms."""
     axis = find(axis)
     if axis.kind == ATOM:
         return names.get(axis)
-    parts = factors(axis) if axis.kind == PRODUCT else terms(axis)
-    found = tuple((part.size, _part(part, names)) for part in parts)
-    if all(part is None for _, part in found):
+    axes = factors(axis) if axis.kind == PRODUCT else terms(axis)
+    found = tuple((inner.size, part(inner, names)) for inner in axes)
+    if all(entry is None for _, entry in found):
         return None
     return Product(found) if axis.kind == PRODUCT else Concat(found)

@@ -9,7 +9,7 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from lmc_jax.networks.symmetry import control, indexing, layout, linear, pointwise
 from lmc_jax.networks.symmetry.axes import Axis, find
-from lmc_jax.networks.symmetry.registry import RULES, UNKNOWN, Operation, Value
+from lmc_jax.networks.symmetry.registry import RULES, UNKNOWN, Operation, Place, Value
 
 KINDS = (pointwise, linear, layout, indexing, control)  # which register their rules
 
@@ -18,12 +18,14 @@ class Program:
     """What is learnt on the way.
 
     arrays: axes of all arrays seen, with those of the loops around.
+    given: axes of what goes into each operation, by its place.
     used: paths of the weights that have an effect, in order of use.
     unknown: operations without a rule, each with its line.
     """
 
     def __init__(self) -> None:
         self.arrays: list[tuple[Axis, ...]] = []
+        self.given: dict[Place, list[Value]] = {}
         self.used: dict[str, None] = {}
         self.unknown: dict[str, None] = {}
 
@@ -47,9 +49,11 @@ class Program:
         def read(atom) -> Value:
             return constant(atom.val) if isinstance(atom, Literal) else values[atom]
 
-        for equation in _needed(jaxpr):
+        for i, equation in enumerate(needed(jaxpr)):
+            op = Operation(equation, caller, i)
             arrays = [read(atom) for atom in equation.invars]
-            results = self._equation(Operation(equation, caller), arrays, loops)
+            self.given[op.place] = arrays
+            results = self._equation(op, arrays, loops)
             for variable, value in zip(equation.outvars, results, strict=True):
                 sizes = tuple(find(axis).size for axis in value)
                 assert sizes == variable.aval.shape, (equation.primitive, sizes)
@@ -80,7 +84,7 @@ class Program:
         return [r if isinstance(r, Value) else Value(r) for r in results]
 
 
-def _needed(jaxpr) -> list[Any]:
+def needed(jaxpr) -> list[Any]:
     """The equations that the outputs depend on."""
     needed = {atom for atom in jaxpr.outvars if not isinstance(atom, Literal)}
     found = []

@@ -15,6 +15,10 @@ from jax.extend import source_info_util
 from lmc_jax.networks.symmetry import axes
 from lmc_jax.networks.symmetry.axes import Axis
 
+Place = tuple[
+    int, ...
+]  # of an operation: its number in its program, behind its caller's
+
 
 class Value(tuple[Axis, ...]):
     """The axes of an array. path: among the weights, for one of them."""
@@ -35,6 +39,7 @@ class Operation:
     name: of the primitive.
     params: its parameters.
     shapes: of the outputs.
+    place: where it is.
     run: interprets a sub-program: ``(jaxpr, values, loops)`` to values, ``loops`` the
       axes that it is repeated along.
     see: notes axes whose permutations depend on one another, beside those of arrays.
@@ -44,8 +49,9 @@ class Operation:
     run: Callable
     see: Callable
 
-    def __init__(self, equation: Any, caller: "Operation | None"):
+    def __init__(self, equation: Any, caller: "Operation | None", number: int):
         self._equation, self._caller = equation, caller
+        self.place: Place = (*(caller.place if caller else ()), number)
         self.name, self.params = equation.primitive.name, equation.params
         self.shapes = [variable.aval.shape for variable in equation.outvars]
 

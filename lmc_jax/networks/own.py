@@ -1,0 +1,136 @@
+"""Your own network: any JAX function of a pytree, aligned and compared in one call.
+
+Weights are pytrees of any library: variables of Flax, modules of Flax NNX or Equinox,
+parameters of Haiku. What in them is no array, as the activation functions of a module,
+stays as it is.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+
+from lmc_jax.networks.alignment import align_activations, align_weights
+from lmc_jax.networks.permutations import permute
+from lmc_jax.networks.symmetry import infer_spec
+from lmc_jax.networks.symmetry.activations import activations
+from lmc_jax.networks.symmetry.check import require_unchanged
+from lmc_jax.paths import barrier, path_losses, times
+
+METHODS = ("weights", "activations")
+ROUNDS = 20  # of pairing by activations: those of heads depend on the order of others
+
+
+class BarrierCurve(NamedTuple):
+    """Losses on the straight line between two networks.
+
+    times: positions, float64 ``[11]``.
+    losses: at these ``[11]``, in the dtype of the loss.
+    barrier: the largest excess of the loss over the chord, ``lerp`` of ``BARRIERS``.
+    """
+
+    times: Array
+    losses: Array
+    barrier: Array
+
+
+def align(
+    first: Any, second: Any, apply: Callable, *inputs: Any, method: str = "weights"
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """The second network, its hidden units in the order of the first's.
+
+    Its permutation symmetries are found (``infer_spec``), its units matched, and its
+    function is seen to be the same.
+
+    Args:
+      first: pytree of weights.
+      second: the same structure.
+      apply: weights and inputs to outputs: any function that JAX can trace, without
+        hidden activations among its outputs.
+      *inputs: pytrees of arrays, which stay in order. By activations they are the
+        examples that units are compared on, all at once: give some hundred.
+      method: ``weights`` for the nearest weights (Ainsworth et al. 2022), or
+        ``activations`` for the largest correlations of activations (Li et al. 2015),
+        from the order that weights give, again until no unit moves: those of a head are
+        compared head by head.
+
+    Returns:
+      ``(aligned, perms)``: the second network as the pytree that it was, whose straight
+      line from ``first`` is the one to look at; int32 ``[units]`` by group.
+
+    Raises:
+      ValueError: for an unknown method; for outputs that change; as ``align_weights``,
+        ``align_activations`` and ``activations``.
+
+    Warns:
+      UserWarning: as ``infer_spec``.
+
+    >>> from jax import numpy as jnp
+    >>> first = {"in": jnp.array([[1.0, 2.0, 3.0]]), "out": jnp.array([4.0, 5.0, 6.0])}
+    >>> second = {"in": jnp.array([[3.1, 2.1, 1.1]]), "out": jnp.array([6.0, 5.0, 4.0])}
+    >>> apply = lambda w, x: jnp.tanh(x @ w["in"]) @ w["out"]
+    >>> aligned, perms = align(first, second, apply, jnp.ones((2, 1)))
+    >>> perms["in"].tolist(), aligned["out"].tolist()
+    ([2, 1, 0], [4.0, 5.0, 6.0])
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}: one of {', '.join(METHODS)}")
+
+    def function(weights: Any, *inputs: Any) -> Any:
+        return apply(_with_arrays(second, weights), *inputs)
+
+    ours, theirs = _arrays(first), _arrays(second)
+    spec = infer_spec(function, theirs, *inputs)
+    perms, _ = align_weights(ours, theirs, spec)
+    aligned = permute(theirs, spec, perms)
+    if method == "activations":
+        fire = activations(function, theirs, *inputs)
+        for _ in range(ROUNDS):
+            more, _ = align_activations(fire, ours, aligned, inputs, spec=spec)
+            perms = {group: perm[more[group]] for group, perm in perms.items()}
+            aligned = permute(theirs, spec, perms)
+            if all((np.diff(perm) == 1).all() for perm in more.values()):
+                break
+    require_unchanged(function, theirs, aligned, *inputs)
+    return _with_arrays(second, aligned), perms
+
+
+def barrier_curve(
+    loss: Callable[[Any], Array], first: Any, second: Any
+) -> BarrierCurve:
+    """Losses on the straight line from one network to another, and their barrier.
+
+    Args:
+      loss: weights to a scalar, by operations of JAX.
+      first: pytree of weights, at t = 0.
+      second: the same structure, at t = 1.
+
+    >>> from jax import numpy as jnp
+    >>> first, second = {"w": jnp.array(-1.0)}, {"w": jnp.array(1.0)}
+    >>> barrier_curve(lambda w: (w["w"] ** 2 - 1) ** 2, first, second).barrier.item()
+    1.0
+    """
+    ts = times()
+    losses = jax.jit(
+        lambda start, end: path_losses(
+            lambda weights: loss(_with_arrays(first, weights)), start, end, ts
+        )
+    )(_arrays(first), _arrays(second))
+    return BarrierCurve(ts, losses, barrier(losses, ts))
+
+
+def _arrays(tree: Any) -> Any:
+    """The pytree with None for what is no array."""
+    return jax.tree.map(lambda leaf: leaf if hasattr(leaf, "dtype") else None, tree)
+
+
+def _with_arrays(tree: Any, arrays: Any) -> Any:
+    """The pytree with other arrays; the rest of it stays."""
+    return jax.tree.map(
+        lambda array, leaf: leaf if array is None else array,
+        arrays,
+        tree,
+        is_leaf=lambda node: node is None,
+    )
