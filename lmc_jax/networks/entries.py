@@ -2,7 +2,8 @@
 
 A group's name for its units in order, None for an axis that stays, ``Tiled`` for units
 several times over, ``Product`` for axes merged by a reshape, ``Concat`` for axes one
-after another.
+after another; ``Within`` for units whose order may differ along other axes, which are
+groups or ``Fixed``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,23 @@ class Tiled(NamedTuple):
 
     group: str
     inner: int = 1
+
+
+class Fixed(NamedTuple):
+    """An axis that stays, named because orders of units may differ along it."""
+
+    name: str
+
+
+class Within(NamedTuple):
+    """Units of a group, in an order of their own at each place of other axes.
+
+    outers: groups, or names of fixed axes, that the array runs over too: the units of
+      each head of each layer are ``Within("units", ("layers", "heads"))``.
+    """
+
+    group: str
+    outers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,18 +65,22 @@ class Concat:
     parts: tuple[tuple[int, "Part"], ...]
 
 
-Part = str | Product | Concat | None
+Part = str | Fixed | Within | Product | Concat | None
 Entry = Part | Tiled
-Perms = Mapping[str, Any]  # group: integers [units]; groups left out stay as they are
+Perms = Mapping[str, Any]
+"""Integers ``[units]`` by group, of units within others also ``[outers..., units]``.
+
+Groups left out stay as they are.
+"""
 
 
 def groups(entry: Entry) -> Iterator[str]:
     """The groups that an axis runs over, each as often as it is named."""
     if isinstance(entry, str):
         yield entry
-    elif isinstance(entry, Tiled):
+    elif isinstance(entry, Tiled | Within):
         yield entry.group
-    elif entry is not None:
+    elif isinstance(entry, Product | Concat):
         for _, part in entry.parts:
             yield from groups(part)
 
@@ -66,6 +88,34 @@ def groups(entry: Entry) -> Iterator[str]:
 def groups_of(entries: Iterable[Entry]) -> set[str]:
     """The groups that an array runs over, given the entries of its axes."""
     return {group for entry in entries for group in groups(entry)}
+
+
+def parts(entry: Entry) -> Iterator[Entry]:
+    """What an axis is made of, no products and concatenations."""
+    if isinstance(entry, Product | Concat):
+        for _, part in entry.parts:
+            yield from parts(part)
+    else:
+        yield entry
+
+
+def nests(spec: Mapping[str, Iterable[Entry]]) -> dict[str, tuple[str, ...]]:
+    """By group, the others that its units are within; the outermost groups first."""
+    found = {
+        part.group: part.outers
+        for entries in spec.values()
+        for entry in entries
+        for part in parts(entry)
+        if isinstance(part, Within)
+    }
+    return dict(sorted(found.items(), key=lambda item: len(item[1])))
+
+
+def label(entry: Entry) -> str | None:
+    """The group or fixed axis that an entry is, unless it is made of several."""
+    if isinstance(entry, Fixed | Within):
+        return entry[0]
+    return entry if isinstance(entry, str) else None
 
 
 def squared(entries: Sequence[Entry]) -> set[str]:
@@ -102,6 +152,8 @@ def index(entry: Entry, length: int, perms: Perms) -> Any:
     """
     if isinstance(entry, Tiled) and entry.group in perms:
         entry = parted(entry, length, len(perms[entry.group]))
+    if isinstance(entry, Within):
+        entry = entry.group
     if isinstance(entry, str) and entry in perms:
         perm = perms[entry]
         return (perm if hasattr(perm, "astype") else np.asarray(perm)).astype(np.int32)
@@ -120,6 +172,24 @@ def index(entry: Entry, length: int, perms: Perms) -> Any:
     return np.arange(length, dtype=np.int32)
 
 
+def places(entry: Entry, length: int, name: str) -> np.ndarray:
+    """Where the positions of an axis are along a group or a fixed axis, ``[length]``.
+
+    -1 for those that do not run over it.
+
+    >>> places(Product(((2, "heads"), (3, "units"))), 6, "heads")
+    array([0, 0, 0, 1, 1, 1])
+    """
+    if isinstance(entry, Product):
+        sizes = [size for size, _ in entry.parts]
+        along = np.unravel_index(np.arange(length), sizes)
+        found = [places(part, size, name) for size, part in entry.parts]
+        return np.max([f[i] for f, i in zip(found, along, strict=True)], axis=0)
+    if isinstance(entry, Concat):
+        return np.concatenate([places(part, size, name) for size, part in entry.parts])
+    return np.arange(length) if label(entry) == name else np.full(length, -1)
+
+
 def sections(
     array: Any, axis: int, entry: Entry, group: str, units: int
 ) -> Iterator[Any]:
@@ -131,6 +201,8 @@ def sections(
         if entry.group != group:
             return
         entry = parted(entry, array.shape[axis], units)
+    if isinstance(entry, Within):
+        entry = entry.group
     if entry == group:
         yield np.moveaxis(array, axis, 0)
     elif isinstance(entry, Product):

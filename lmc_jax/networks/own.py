@@ -13,6 +13,8 @@ import numpy as np
 from jax import Array
 
 from lmc_jax.networks.alignment import align_activations, align_weights
+from lmc_jax.networks.alignment.descent import Order
+from lmc_jax.networks.entries import nests
 from lmc_jax.networks.permutations import permute
 from lmc_jax.networks.symmetry import infer_spec
 from lmc_jax.networks.symmetry.activations import activations
@@ -38,7 +40,7 @@ class BarrierCurve(NamedTuple):
 
 def align(
     first: Any, second: Any, apply: Callable, *inputs: Any, method: str = "weights"
-) -> tuple[Any, dict[str, np.ndarray]]:
+) -> tuple[Any, Order]:
     """The second network, its hidden units in the order of the first's.
 
     Its permutation symmetries are found (``infer_spec``), its units matched, and its
@@ -53,12 +55,14 @@ def align(
         examples that units are compared on, all at once: give some hundred.
       method: ``weights`` for the nearest weights (Ainsworth et al. 2022), or
         ``activations`` for the largest correlations of activations (Li et al. 2015),
-        from the order that weights give, again until no unit moves: those of a head are
-        compared head by head.
+        from the order that weights give, again until no unit moves. Units within
+        others, as those of heads and of layers of a scan, keep the order that weights
+        give.
 
     Returns:
       ``(aligned, perms)``: the second network as the pytree that it was, whose straight
-      line from ``first`` is the one to look at; int32 ``[units]`` by group.
+      line from ``first`` is the one to look at; int32 ``[units]`` by group, or
+      ``[outers..., units]`` of units within others.
 
     Raises:
       ValueError: for an unknown method; for outputs that change; as ``align_weights``,
@@ -89,7 +93,7 @@ def align(
         fire = activations(function, theirs, *inputs)
         for _ in range(ROUNDS):
             more, _ = align_activations(fire, ours, aligned, inputs, spec=spec)
-            perms = {group: perm[more[group]] for group, perm in perms.items()}
+            perms = _after(perms, more, nests(spec))
             aligned = permute(theirs, spec, perms)
             if all((np.diff(perm) == 1).all() for perm in more.values()):
                 break
@@ -119,6 +123,16 @@ def barrier_curve(
         )
     )(_arrays(first), _arrays(second))
     return BarrierCurve(ts, losses, barrier(losses, ts))
+
+
+def _after(perms: Order, more: Order, within: dict[str, tuple[str, ...]]) -> Order:
+    """Permutations followed by more, of groups that are within no other."""
+    found = {}
+    for group, perm in perms.items():
+        for axis, outer in enumerate(within.get(group, ())):
+            perm = perm.take(more.get(outer, range(perm.shape[axis])), axis)
+        found[group] = perm[more[group]] if group in more else perm
+    return found
 
 
 def _arrays(tree: Any) -> Any:

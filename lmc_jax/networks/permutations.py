@@ -13,6 +13,7 @@ in ``entries``: ``Tiled`` behind a flattening, ``Product``, ``Concat``.
 A permutation ``perm`` maps unit i of the result to unit ``perm[i]`` of the input.
 """
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,7 +23,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr
 
-from lmc_jax.networks.entries import Concat, Entry, Perms, Product, Tiled, groups, index
+from lmc_jax.networks.entries import (
+    Concat,
+    Entry,
+    Perms,
+    Product,
+    Tiled,
+    Within,
+    groups,
+    index,
+    nests,
+    places,
+)
 
 Spec = Mapping[str, tuple[Entry, ...]]
 
@@ -99,8 +111,8 @@ def _units(entry: Entry, length: int, path: str) -> Iterator[tuple[str, int]]:
     Raises:
       ValueError: for a product or a sum of another length.
     """
-    if isinstance(entry, str):
-        yield entry, length
+    if isinstance(entry, str | Within):
+        yield from ((group, length) for group in groups(entry))
     elif isinstance(entry, Product | Concat):
         sizes = [size for size, _ in entry.parts]
         total = math.prod(sizes) if isinstance(entry, Product) else sum(sizes)
@@ -113,40 +125,68 @@ def _units(entry: Entry, length: int, path: str) -> Iterator[tuple[str, int]]:
             yield from _units(part, size, path)
 
 
+def perm_shapes(weights: Any, spec: Spec) -> dict[str, tuple[int, ...]]:
+    """By group, the shape of permutations that are as free as they may be.
+
+    ``[units]``, or ``[outers..., units]`` of units within others.
+
+    Raises:
+      ValueError: as ``group_sizes``.
+    """
+    sizes = group_sizes(weights, spec)
+    arrays, within = leaves(weights), nests(spec)
+    lengths = dict(sizes)  # with those of fixed axes
+    for outer in {outer for outers in within.values() for outer in outers} - set(sizes):
+        lengths[outer] = 1 + max(
+            places(entry, length, outer).max(initial=-1)
+            for path, entries in spec.items()
+            for entry, length in zip(entries, arrays[path].shape, strict=True)
+        )
+    return {
+        group: (*(int(lengths[outer]) for outer in within.get(group, ())), units)
+        for group, units in sizes.items()
+    }
+
+
 def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
     """The weights with their hidden units in another order: the same function.
 
     Args:
       weights: pytree of arrays, NumPy or JAX; may be traced.
       spec: its specification.
-      perms: integers ``[units]`` by group; groups left out keep their order.
+      perms: integers ``[units]`` by group; groups left out keep their order. Units
+        within others may have an order at each place, ``[outers..., units]``.
 
     Returns:
-      The same pytree: unit i of a group is unit ``perms[group][i]`` of ``weights``.
+      The same pytree: unit i of a group is unit ``perms[group][i]`` of ``weights``, at
+      places that are those of the result.
 
     Raises:
       ValueError: as ``group_sizes``, and for an unknown group, a wrong length, or units
         that occur twice (where ``perms`` are not traced).
     """
-    sizes = group_sizes(weights, spec)
+    shapes = perm_shapes(weights, spec)
     if not isinstance(perms, Mapping):
         raise ValueError(f"perms={perms!r}: give the permutations by group")
     for group, perm in perms.items():
-        if np.shape(perm) != (sizes.get(group),):
-            known = ", ".join(f"{name} ({units})" for name, units in sizes.items())
+        whole = shapes.get(group, ())
+        if not whole or np.shape(perm) not in (whole, whole[-1:]):
+            known = ", ".join(
+                f"{name} ({' × '.join(map(str, shape))})"
+                for name, shape in shapes.items()
+            )
             raise ValueError(
                 f"a permutation {list(np.shape(perm))} for group {group!r}: the groups "
                 f"are {known}"
             )
         if isinstance(perm, jax.core.Tracer):
             continue
-        units = perm.tolist() if hasattr(perm, "tolist") else perm
-        if sorted(units) != list(range(len(perm))) or not jnp.issubdtype(
-            jnp.asarray(perm).dtype, jnp.integer
+        if not jnp.issubdtype(jnp.asarray(perm).dtype, jnp.integer) or np.any(
+            np.sort(perm) != np.arange(whole[-1])
         ):
             raise ValueError(
                 f"perms[{group!r}] is not a permutation: give each of 0 ... "
-                f"{len(perm) - 1} once"
+                f"{whole[-1] - 1} once"
             )
 
     def move(path, array):
@@ -157,7 +197,44 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
 
 def reorder(array: Any, entries: tuple[Entry, ...], perms: Perms) -> Any:
     """One array of ``permute``, NumPy or JAX, given its entries; nothing is checked."""
+    apart = {group: perm for group, perm in perms.items() if np.ndim(perm) > 1}
+    plain = {group: perm for group, perm in perms.items() if group not in apart}
     for axis, entry in enumerate(entries):
-        if any(group in perms for group in groups(entry)):
-            array = array.take(index(entry, array.shape[axis], perms), axis)
+        if any(group in plain for group in groups(entry)):
+            array = array.take(index(entry, array.shape[axis], plain), axis)
+    for group, outers in nests({"": entries}).items():  # outermost first
+        for axis, entry in enumerate(entries):
+            if group in apart and group in groups(entry):
+                array = _reorder_within(
+                    array, entries, axis, group, outers, apart[group]
+                )
     return array
+
+
+def _reorder_within(array, entries, axis, group, outers, perm) -> Any:
+    """An array with the units along one axis in their order at each place of others.
+
+    Args:
+      perm: ``[outers..., units]``.
+    """
+
+    def along(i, values):
+        """Values of one axis, shaped to meet those of others."""
+        return values.reshape([-1 if i == j else 1 for j in range(array.ndim)])
+
+    row: Any = 0  # of the orders, at each position of the array
+    for outer, size in zip(outers, np.shape(perm), strict=False):
+        found = [
+            along(i, places(entry, length, outer))
+            for i, (entry, length) in enumerate(zip(entries, array.shape, strict=True))
+        ]
+        row = row * size + np.maximum(functools.reduce(np.maximum, found), 0)
+    length = array.shape[axis]
+    source = np.stack(
+        [
+            index(entries[axis], length, {group: order})
+            for order in np.reshape(perm, (-1, np.shape(perm)[-1]))
+        ]
+    )[row, along(axis, np.arange(length))]
+    xp = jnp if isinstance(array, jax.Array) else np
+    return xp.take_along_axis(array, xp.asarray(source), axis)

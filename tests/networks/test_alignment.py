@@ -11,8 +11,8 @@ from lmc_jax.networks import NORMS, cnn, mlp
 from lmc_jax.networks.alignment import align_activations, align_weights
 from lmc_jax.networks.alignment.activations import correlations
 from lmc_jax.networks.alignment.distances import squares
-from lmc_jax.networks.entries import Concat, Product
-from lmc_jax.networks.permutations import group_sizes, permute
+from lmc_jax.networks.entries import Concat, Fixed, Product, Within
+from lmc_jax.networks.permutations import group_sizes, perm_shapes, permute
 
 
 def planted(network, weights, seed):
@@ -315,6 +315,66 @@ def test_no_exchange_of_two_units_brings_a_square_nearer():
             other[[i, j]] = perm[[j, i]]
             moved = second["W"][np.ix_(other, other)]
             assert np.vdot(first["W"], moved) <= reached + 1e-9
+
+
+UNITS = Within("units", ("layers", "heads"))
+HEADS = Within("heads", ("layers",))
+NESTED = {  # and the shapes of arrays
+    "heads": (
+        {"in": ("stream", Product(((4, "heads"), (5, Within("units", ("heads",)))))),
+         "out": ("heads", Within("units", ("heads",)), "stream"), "gate": ("heads",)},
+        {"in": (9, 20), "out": (4, 5, 9), "gate": (4,)},
+    ),
+    "layers": (
+        {"in": (Fixed("layers"), "stream", Within("units", ("layers",))),
+         "out": (Fixed("layers"), Within("units", ("layers",)), "stream")},
+        {"in": (3, 9, 6), "out": (3, 6, 9)},
+    ),
+    "heads of layers": (
+        {"in": (Fixed("layers"), "stream", HEADS, Concat(((5, UNITS), (5, UNITS)))),
+         "out": (Fixed("layers"), HEADS, UNITS, "stream"), "read": ("stream", None)},
+        {"in": (3, 9, 4, 10), "out": (3, 4, 5, 9), "read": (9, 2)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("noise", [0, 0.05])
+@pytest.mark.parametrize("kind", NESTED)
+def test_copies_are_found_where_units_are_within_others(kind, noise):
+    spec, shapes = NESTED[kind]
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        weights = {path: rng.normal(size=shape) for path, shape in shapes.items()}
+        moved = permute(weights, spec, random_orders(rng, weights, spec))
+        noisy = jax.tree.map(lambda a: a + noise * rng.normal(size=a.shape), moved)
+        found, info = align_weights(weights, noisy, spec)
+        assert info.converged
+        back = permute(moved, spec, found)
+        jax.tree.map(np.testing.assert_array_equal, back, weights)
+
+
+def random_orders(rng, weights, spec):
+    return {
+        group: rng.permuted(np.broadcast_to(np.arange(shape[-1]), shape), axis=-1)
+        for group, shape in perm_shapes(weights, spec).items()
+    }
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_units_within_others_end_nearer_than_given(kind):
+    spec, shapes = NESTED[kind]
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        first, second = (
+            {path: rng.normal(size=shape) for path, shape in shapes.items()}
+            for _ in range(2)
+        )
+        perms, info = align_weights(first, second, spec)
+        given, found = (
+            inner(first, end, spec) for end in (second, permute(second, spec, perms))
+        )
+        np.testing.assert_allclose(info.objective[-1], found, rtol=1e-10)
+        assert found > given
 
 
 def test_distances_are_those_of_differences():

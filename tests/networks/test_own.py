@@ -9,7 +9,7 @@ from architectures import CASES
 from cases import NETWORKS, network_weights
 
 from lmc_jax.networks.own import align, barrier_curve
-from lmc_jax.networks.permutations import group_sizes, permute
+from lmc_jax.networks.permutations import perm_shapes, permute
 from lmc_jax.networks.symmetry import infer_spec
 from lmc_jax.networks.symmetry.activations import activations
 from lmc_jax.paths import lerp
@@ -31,8 +31,10 @@ def copies(name):
             if path != "var":
                 layer[path] = jax.tree.map(lambda a: rng.normal(size=a.shape), array)
     spec = infer_spec(apply, weights, *inputs)
-    sizes = group_sizes(weights, spec)
-    perms = {group: rng.permutation(units) for group, units in sizes.items()}
+    perms = {
+        group: rng.permuted(np.broadcast_to(np.arange(shape[-1]), shape), axis=-1)
+        for group, shape in perm_shapes(weights, spec).items()
+    }
     x = [rng.integers(0, 13, i.shape).astype(i.dtype) for i in inputs]
     x = [
         n if i.dtype == np.int32 else rng.normal(size=i.shape)
@@ -52,7 +54,7 @@ def test_exact_copies_are_recovered(method, name):
     first, second, apply, x = copies(name)
     aligned, perms = align(first, second, apply, *x, method=method)
     jax.tree.map(np.testing.assert_array_equal, aligned, first)
-    assert any((perm != np.arange(len(perm))).any() for perm in perms.values())
+    assert any((perm != np.arange(perm.shape[-1])).any() for perm in perms.values())
 
 
 def test_what_is_no_array_stays_and_the_merged_network_is_of_the_caller():

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmc_jax.networks import NORMS, cnn, mlp
-from lmc_jax.networks.entries import Concat, Product, Tiled
-from lmc_jax.networks.permutations import group_sizes, permute
+from lmc_jax.networks.entries import Concat, Fixed, Product, Tiled, Within
+from lmc_jax.networks.permutations import group_sizes, perm_shapes, permute
 
 PROPERTY = settings(max_examples=10, deadline=None, derandomize=True)
 widths = st.integers(1, 6)
@@ -89,6 +89,47 @@ def test_channels_first_images_flatten_with_an_inner_length():
     moved = permute(weights, spec, {"channel": np.array([2, 0, 1])})
     np.testing.assert_allclose(function(moved), function(weights), rtol=1e-12)
     assert (moved["conv"] == weights["conv"][[2, 0, 1]]).all()
+
+
+def test_units_within_others_are_in_an_order_of_their_own_at_each_place():
+    rng = np.random.default_rng(0)
+    weights = {
+        "apart": rng.normal(size=(2, 5, 3, 4)),
+        "merged": rng.normal(size=(2, 12, 5)),
+        "bias": rng.normal(size=(2, 2 * 12)),
+        "heads": rng.normal(size=(5, 3)),
+    }
+    units = Within("units", ("layers", "heads"))
+    layers, heads = Fixed("layers"), "heads"
+    both = Product(((3, heads), (4, units)))
+    spec = {
+        "apart": (layers, None, heads, units),
+        "merged": (layers, both, None),
+        "bias": (layers, Concat(((12, both), (12, both)))),
+        "heads": (None, heads),
+    }
+    assert perm_shapes(weights, spec) == {"heads": (3,), "units": (2, 3, 4)}
+    order = np.array([2, 0, 1])
+    perms = rng.permuted(np.broadcast_to(np.arange(4), (2, 3, 4)), axis=-1)
+    moved = permute(weights, spec, {"heads": order, "units": perms})
+    traced = jax.jit(lambda w: permute(w, spec, {"heads": order, "units": perms}))
+    jax.tree.map(np.testing.assert_array_equal, moved, traced(weights))
+    for layer, head in np.ndindex(2, 3):
+        perm = perms[layer, head]
+        expected = weights["apart"][layer, :, order[head]][:, perm]
+        np.testing.assert_array_equal(moved["apart"][layer, :, head], expected)
+        for name, copies in (("merged", 1), ("bias", 2)):
+            shape = (2, copies, 3, 4, -1)
+            after, before = moved[name].reshape(shape), weights[name].reshape(shape)
+            expected = before[layer, :, order[head]][:, perm]
+            np.testing.assert_array_equal(after[layer, :, head], expected)
+    np.testing.assert_array_equal(moved["heads"], weights["heads"][:, order])
+    together = permute(weights, spec, {"units": perms[0, 0]})
+    alike = np.broadcast_to(perms[0, 0], (2, 3, 4))
+    same = permute(weights, spec, {"units": alike})
+    jax.tree.map(np.testing.assert_array_equal, together, same)
+    with pytest.raises(ValueError, match=r"heads \(3\), units \(2 × 3 × 4\)"):
+        permute(weights, spec, {"units": perms[0]})
 
 
 def test_groups_left_out_keep_their_order_and_traced_permutations_do_the_same():

@@ -11,7 +11,7 @@ from jax import ShapeDtypeStruct as Shape
 from jax import lax
 
 from lmc_jax.networks import NORMS
-from lmc_jax.networks.entries import Concat, Product, Tiled
+from lmc_jax.networks.entries import Concat, Product, Tiled, Within
 from lmc_jax.networks.permutations import group_sizes
 from lmc_jax.networks.symmetry import check_spec, explain_spec, infer_spec
 
@@ -44,7 +44,8 @@ def test_entries_are_names_tiles_products_and_concatenations():
     spec = inferred("cnn_channels_first")[0].spec
     assert spec["c/kernel"] == (Tiled("b", 16), "c")
     spec = inferred("group_norm")[0].spec
-    assert spec["a/bias"] == (Product(((4, "a:0"), (3, "a:1"))),)
+    units = Within("a:1", ("a:0",))
+    assert spec["a/bias"] == (Product(((4, "a:0"), (3, units))),)
     spec = inferred("lstm")[0].spec
     assert spec["cell/bias"] == (Concat(((5, "cell"),) * 4),)
     spec = inferred("interleaved_gates")[0].spec
@@ -119,7 +120,7 @@ def test_an_explanation_is_printed_in_words():
     assert lines[-1].startswith("no rule for cholesky")
     found = inferred("llama_scanned")[0]
     assert "group layers:0: 2 units" in str(found)
-    assert "may permute apart for each of" in str(found)
+    assert "units of layers:0: in an order of their own along" in str(found)
 
 
 def test_units_of_a_head_and_of_a_scanned_layer_may_permute_apart():
@@ -140,11 +141,8 @@ def test_units_of_a_head_and_of_a_scanned_layer_may_permute_apart():
         return jnp.einsum("nah,aho->no", jnp.tanh(h), w["out"])
 
     x = Shape((4, 7), float)
-    assert explain_spec(heads, weights, x).nested == {
-        "in:0": ["in:1"],
-        "in:1": ["in:0"],
-    }
-    assert explain_spec(layers, weights, x).nested == {"in": ["a fixed axis of 3"]}
+    assert explain_spec(heads, weights, x).nested == {"in:1": ("in:0",)}
+    assert explain_spec(layers, weights, x).nested == {"in": ("in axis 0",)}
     assert explain_spec(mixed, weights, x).nested == {}
 
 

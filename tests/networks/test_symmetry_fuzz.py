@@ -9,7 +9,7 @@ import numpy as np
 import programs
 import pytest
 
-from lmc_jax.networks.permutations import permute
+from lmc_jax.networks.permutations import perm_shapes, permute
 from lmc_jax.networks.symmetry import explain_spec
 from lmc_jax.networks.symmetry.axes import ATOM, SUM, Axis, find
 from lmc_jax.networks.symmetry.infer import analysed
@@ -54,7 +54,10 @@ def change(seed):
     function, before, weights, x = prepared(seed)
     found = explain_spec(function, weights, x)
     rng = np.random.default_rng(seed)
-    perms = {name: rng.permutation(n) for name, n in found.sizes.items()}
+    perms = {
+        name: rng.permuted(np.broadcast_to(np.arange(shape[-1]), shape), axis=-1)
+        for name, shape in perm_shapes(weights, found.spec).items()
+    }
     after = np.array(function(permute(weights, found.spec, perms), x))
     return np.abs(after - before).max(), len(perms)
 

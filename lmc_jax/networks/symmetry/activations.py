@@ -16,6 +16,7 @@ from lmc_jax.networks.entries import groups, sections
 from lmc_jax.networks.symmetry import control
 from lmc_jax.networks.symmetry.axes import Axis
 from lmc_jax.networks.symmetry.infer import analysed, part
+from lmc_jax.networks.symmetry.nested import nested
 from lmc_jax.networks.symmetry.program import needed
 from lmc_jax.networks.symmetry.registry import Place, Value
 
@@ -34,8 +35,8 @@ def activations(
 
     Returns:
       Weights and a tuple of inputs, of the same shapes, to arrays ``[n, units]`` by
-      group of ``infer_spec``: n over examples, positions and the places where a unit is
-      read. To be jitted.
+      group of ``infer_spec``, but for units within others: n over examples, positions
+      and the places where a unit is read. To be jitted.
 
     Raises:
       ValueError: for groups that no product and no convolution reads; by the function.
@@ -45,7 +46,9 @@ def activations(
     >>> activations(apply, weights, x)(weights, (x,))["in"].shape
     (5, 8)
     """
-    _, names, program = analysed(apply, weights, *inputs)
+    _, every, program = analysed(apply, weights, *inputs)
+    within = nested(program.arrays, every)
+    names = {atom: name for atom, name in every.items() if atom not in within}
 
     def function(weights: Any, inputs: Sequence[Any]) -> dict[str, Array]:
         reader = _Reader(names, program.given)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lmc_jax.networks.permutations import Spec, group_sizes, permute
+from lmc_jax.networks.permutations import Spec, perm_shapes, permute
 
 
 def check_spec(
@@ -44,7 +44,10 @@ def check_spec(
     rng = np.random.default_rng(seed)
     weights = jax.tree.map(lambda array: _moved(array, rng), weights)
     inputs = jax.tree.map(lambda array: _drawn(array, rng), inputs)
-    perms = {name: rng.permutation(n) for name, n in group_sizes(weights, spec).items()}
+    perms = {
+        name: rng.permuted(np.broadcast_to(np.arange(shape[-1]), shape), axis=-1)
+        for name, shape in perm_shapes(weights, spec).items()
+    }
     function = jax.jit(apply)
     before = function(weights, *inputs)
 

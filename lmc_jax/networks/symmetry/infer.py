@@ -3,13 +3,22 @@
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lmc_jax.networks.entries import Concat, Entry, Part, Product, Tiled
+from lmc_jax.networks.entries import (
+    Concat,
+    Entry,
+    Fixed,
+    Part,
+    Product,
+    Tiled,
+    Within,
+    nests,
+)
 from lmc_jax.networks.permutations import Spec, leaves
 from lmc_jax.networks.symmetry.axes import (
     ATOM,
@@ -21,13 +30,16 @@ from lmc_jax.networks.symmetry.axes import (
     fix,
     terms,
 )
-from lmc_jax.networks.symmetry.nested import dependencies
+from lmc_jax.networks.symmetry.nested import nested
 from lmc_jax.networks.symmetry.program import Program
 from lmc_jax.networks.symmetry.registry import Value
 
 OUTPUT = (
     "output (if it is a hidden activation, leave it out of what the function returns)"
 )
+
+
+Known = Mapping[Axis, Part]
 
 
 class Explanation(NamedTuple):
@@ -37,9 +49,8 @@ class Explanation(NamedTuple):
     sizes: units by group.
     fixed: by ``(path, axis)``, for axes of more than one position that stay whole or
       in part: the operations that fixed them, with their lines.
-    nested: by group, the groups, and the lengths of fixed axes, that its permutation
-      may depend on, one at a time: units of one head, those of one layer of a scan.
-      ``permute`` takes one permutation for all of them.
+    nested: by group, the groups and fixed axes that its units are within: those of
+      each head, those of each layer of a scan, may be in an order of their own.
     unknown: operations without a rule, with their lines; they fix what they touch.
     unused: paths of arrays without effect on the outputs, which stay as they are.
     """
@@ -47,7 +58,7 @@ class Explanation(NamedTuple):
     spec: Spec
     sizes: dict[str, int]
     fixed: dict[tuple[str, int], str]
-    nested: dict[str, list[str]]
+    nested: dict[str, tuple[str, ...]]
     unknown: list[str]
     unused: list[str]
 
@@ -55,7 +66,7 @@ class Explanation(NamedTuple):
         lines = [f"group {name}: {size} units" for name, size in self.sizes.items()]
         lines += [f"{path} axis {i}: {why}" for (path, i), why in self.fixed.items()]
         for name, on in self.nested.items():
-            lines.append(f"units of {name} may permute apart for each of {on}")
+            lines.append(f"units of {name}: in an order of their own along {on}")
         lines += [f"no rule for {op}: all that it touches stays" for op in self.unknown]
         lines += [f"no effect: {path}: it stays as it is" for path in self.unused]
         return "\n".join(lines)
@@ -124,13 +135,9 @@ def explain_spec(apply: Callable, weights: Any, *inputs: Any) -> Explanation:
     'input'
     """
     values, names, program = analysed(apply, weights, *inputs)
-    whole = [find(axis) for value in values.values() for axis in value]
-    plain = {names[axis] for axis in whole if axis in names}
+    spec = _spec(values, names, nested(program.arrays, names))
     return Explanation(
-        spec={
-            path: tuple(_entry(axis, names, plain) for axis in value)
-            for path, value in values.items()
-        },
+        spec=spec,
         sizes={name: atom.size for atom, name in names.items()},
         fixed={
             (path, i): why
@@ -138,13 +145,7 @@ def explain_spec(apply: Callable, weights: Any, *inputs: Any) -> Explanation:
             for i, axis in enumerate(values[path])
             if (why := ", ".join(_reasons(axis)))
         },
-        nested={
-            names[atom]: sorted(
-                names.get(o, f"a fixed axis of {o.size}") for o in others
-            )
-            for atom, others in dependencies(program.arrays, names).items()
-            if others
-        },
+        nested=nests(spec),
         unknown=[*program.unknown],
         unused=[path for path in values if path not in program.used],
     )
@@ -204,9 +205,45 @@ def _numbered(module: str) -> Iterator[str]:
         number += 1
 
 
-def _entry(axis: Axis, names: dict[Axis, str], plain: set[str]) -> Entry:
+def _spec(
+    values: dict[str, Value], names: dict[Axis, str], within: dict[Axis, list[Axis]]
+) -> dict[str, tuple[Entry, ...]]:
+    """Entries by path, given the names of free atoms, and what some of them are within.
+
+    Fixed axes are named where units are within them.
+    """
+    whole = [find(axis) for value in values.values() for axis in value]
+    plain = {names[axis] for axis in whole if axis in names}
+    plain -= {names.get(outer, "") for own in within.values() for outer in own}
+    spec = {}
+    for path, value in values.items():
+        held = {atom for axis in value for atom in atoms(axis)}
+        known: dict[Axis, Part] = dict(names)
+        for atom in held & within.keys():
+            own = [names.get(o) or _place(o, values) for o in within[atom]]
+            known[atom] = Within(names[atom], tuple(own))
+            known |= {
+                outer: Fixed(name)
+                for outer, name in zip(within[atom], own, strict=True)
+                if outer not in names
+            }
+        spec[path] = tuple(_entry(axis, known, plain) for axis in value)
+    return spec
+
+
+def _place(atom: Axis, values: dict[str, Value]) -> str:
+    """The first axis of an array that holds an atom, as a name of it."""
+    return next(
+        f"{path} axis {i}"
+        for path, value in values.items()
+        for i, axis in enumerate(value)
+        if atom in atoms(axis)
+    )
+
+
+def _entry(axis: Axis, known: Known, plain: set[str]) -> Entry:
     """What a specification says of an axis: ``Tiled`` if that says it all."""
-    found = part(axis, names)
+    found = part(axis, known)
     if not isinstance(found, Product):
         return found
     held = [i for i, (_, inner) in enumerate(found.parts) if inner is not None]
@@ -216,13 +253,13 @@ def _entry(axis: Axis, names: dict[Axis, str], plain: set[str]) -> Entry:
     return found
 
 
-def part(axis: Axis, names: dict[Axis, str]) -> Part:
-    """What an axis runs over, in names of free atoms."""
+def part(axis: Axis, known: Known) -> Part:
+    """What an axis runs over, in entries of some atoms."""
     axis = find(axis)
     if axis.kind == ATOM:
-        return names.get(axis)
+        return known.get(axis)
     axes = factors(axis) if axis.kind == PRODUCT else terms(axis)
-    found = tuple((inner.size, part(inner, names)) for inner in axes)
+    found = tuple((inner.size, part(inner, known)) for inner in axes)
     if all(entry is None for _, entry in found):
         return None
     return Product(found) if axis.kind == PRODUCT else Concat(found)

@@ -36,6 +36,29 @@ def dependencies(
     return {atom: [o for o in others if not o.mixed] for atom, others in found.items()}
 
 
+def nested(
+    arrays: Iterable[tuple[Axis, ...]], free: Collection[Axis]
+) -> dict[Axis, list[Axis]]:
+    """By free atom, fixed and earlier free atoms that its permutation may depend on.
+
+    Of two that may depend on one another, as heads and the units of each, the later
+    one does. What its outer ones depend on, an atom depends on too.
+    """
+    found: dict[Axis, list[Axis]] = {}
+    all_of = dependencies(arrays, free)
+    order = {atom: i for i, atom in enumerate(free)}
+    for atom in free:
+        outers = [
+            other
+            for other in all_of.get(atom, ())
+            if order.get(other, -1) < order[atom]
+        ]
+        kept = [o for o in outers if set(found.get(o, ())) <= set(outers)]
+        if kept:
+            found[atom] = sorted(kept, key=lambda other: order.get(other, -1))
+    return found
+
+
 def _positions(axis: Axis) -> list[Counter]:
     """How often each atom is in a position of an axis, by term."""
     axis = find(axis)
