@@ -4,6 +4,7 @@ import itertools
 
 import jax
 import numpy as np
+import programs
 import pytest
 from cases import NETWORKS, network_weights
 
@@ -13,6 +14,7 @@ from lmc_jax.networks.alignment.activations import correlations
 from lmc_jax.networks.alignment.distances import squares
 from lmc_jax.networks.entries import Concat, Fixed, Product, Within
 from lmc_jax.networks.permutations import group_sizes, perm_shapes, permute
+from lmc_jax.networks.symmetry import explain_spec
 
 
 def planted(network, weights, seed):
@@ -351,6 +353,26 @@ def test_copies_are_found_where_units_are_within_others(kind, noise):
         assert info.converged
         back = permute(moved, spec, found)
         jax.tree.map(np.testing.assert_array_equal, back, weights)
+
+
+def assert_copies_of_programs_are_recovered(seeds):
+    for seed in seeds:
+        apply, weights, x = programs.program(seed)
+        spec = explain_spec(apply, weights, x).spec
+        orders = random_orders(np.random.default_rng(seed), weights, spec)
+        moved = permute(weights, spec, orders)
+        found, _ = align_weights(weights, moved, spec)
+        back = permute(moved, spec, found)
+        jax.tree.map(np.testing.assert_array_equal, back, weights)
+
+
+def test_copies_of_random_programs_are_recovered():
+    assert_copies_of_programs_are_recovered(range(10))
+
+
+@pytest.mark.slow
+def test_copies_of_500_random_programs_are_recovered():
+    assert_copies_of_programs_are_recovered(range(10, 500))
 
 
 def random_orders(rng, weights, spec):
