@@ -52,7 +52,8 @@ class Explanation(NamedTuple):
     nested: by group, the groups and fixed axes that its units are within: those of
       each head, those of each layer of a scan, may be in an order of their own.
     unknown: operations without a rule, with their lines; they fix what they touch.
-    unused: paths of arrays without effect on the outputs, which stay as they are.
+    unused: paths of arrays with axes and without effect on the outputs, which stay as
+      they are.
     """
 
     spec: Spec
@@ -147,7 +148,7 @@ def explain_spec(apply: Callable, weights: Any, *inputs: Any) -> Explanation:
         },
         nested=nests(spec),
         unknown=[*program.unknown],
-        unused=[path for path in values if path not in program.used],
+        unused=[p for p, value in values.items() if value and p not in program.used],
     )
 
 
