@@ -158,6 +158,7 @@ def test_all_groups_are_found_and_every_operation_is_known(name):
         assert check_spec(apply, weights, found.spec, x) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["weights", "activations"])
 @pytest.mark.parametrize("name", CASES)
 def test_three_lines_align_two_networks(name, method):
