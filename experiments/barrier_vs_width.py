@@ -5,17 +5,21 @@ rises from zero at m = k, peaks, and falls to zero as m grows.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from experiments.claims.barrier_vs_width import claims, normalized_claims
+import numpy as np
+
+from experiments.claims.barrier_vs_width import CURVE, claims, normalized_claims
 from experiments.lib import curves, plot, students
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
-from experiments.lib.study import Figure, Study
+from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
 from lmc_jax import theory
 from lmc_jax.matching import PATHS
+from lmc_jax.results import store, summary
+from lmc_jax.statistics import largest_shares, resampled_means, statistic_interval
 from lmc_jax.sweep.cell import Cell
 
 # The paper's algorithm, and the one that is best by matching_gap.
@@ -44,6 +48,43 @@ PANELS = {
     **{"lr_times_m": "2,4", "steps": 20_000, "tol": 1e-5, "batch": 64},
     "matching": "types_index",
 }
+
+
+def rows(measured: Measured) -> list[dict]:
+    """The table with what claims compare, by bootstrap over pairs.
+
+    "largest": the share of resamples in which a point has the largest mean of its curve
+    beyond m = k. "over_uniform": the ratio of means to that of uniform minima of the
+    same k, m and matching, with its interval, where both are above zero.
+    """
+    pairs = _pairs(measured)
+
+    def means(rows: Iterable[dict]) -> np.ndarray:
+        return resampled_means([pairs[row["cell"], row["matching"]] for row in rows])
+
+    for (k, *_), curve in curves.group(measured.table, *CURVE).items():
+        wide = [row for row in curve if row["m"] > k and row["pairs"]]
+        if wide:
+            for row, share in zip(wide, largest_shares(means(wide)), strict=True):
+                row["largest"] = share
+    for group in curves.group(measured.table, "k", "m", "matching").values():
+        above = [row for row in group if row["barrier_low"] > curves.NONE]
+        models = [row for row in above if row["source"] == "uniform"]
+        for row in above if models else ():
+            own, model = means([row, models[0]]).T
+            row["over_uniform"] = statistic_interval(own / model)
+    return measured.table
+
+
+def _pairs(measured: Measured) -> dict[tuple[str, str], np.ndarray]:
+    """Barriers of the kept pairs of every cell and matching."""
+    found = {}
+    for record in measured.records:
+        cell = record.parameters
+        heights = summary.barriers(record, measured.setting["barrier"])
+        for name, own in zip(["direct", *cell["matchings"]], heights.T, strict=True):
+            found[store.fingerprint(cell), name] = own
+    return found
 
 
 def table(rows: Sequence[dict]) -> list[dict]:
@@ -172,6 +213,7 @@ STUDY = Study(
     paper="Figure 2",
     shared=SHARED,
     presets=PRESETS,
+    rows=rows,
     table=table,
     figures=(Figure("barrier_vs_width", draw, caption, claims),),
 )

@@ -366,7 +366,7 @@ def measures_caption(rows: Sequence[dict], setting: Values) -> str:
 
 
 def statements_caption(rows: Sequence[dict], setting: Values) -> str:
-    rules = "; ".join(f"{name}: {one.rule}" for name, one in STATEMENTS.items())
+    rules = "; ".join(f"{n}: {one.statement.rule}" for n, one in STATEMENTS.items())
     return f"{caption(rows, setting)}Where statements of the paper hold: {rules}."
 
 

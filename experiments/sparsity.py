@@ -137,12 +137,26 @@ def described(record: store.Record) -> dict[str, Any]:
         "distance": float(arrays["distance"][ended].max(initial=0)),
         "incomplete": int((arrays["counts"][ended] == 0).any(axis=-1).sum()),
     } | edges(record)
+    row |= _lost(arrays["counts"][ended], m, lr)
     values = {
         "pqi_flat": arrays["pqi_flat"][ended],
         "pqi_rows": arrays["pqi_rows"][ended],
         "zero_fraction": arrays["zero_rows"][ended] / m,
     }
-    return row | means(values)
+    return row | means(values) | {"values": values}
+
+
+def _lost(counts: np.ndarray, m: int, lr: float) -> dict[str, int]:
+    """How many runs have zero rows, and how many cannot have lost them by instability.
+
+    Of counts ``[runs, k]``: those whose η λ_max is at most 2 with the lost rows given
+    back to the type that has most, which is the least stable way.
+    """
+    gone = m - counts.sum(axis=1)
+    lost = np.sort(counts[gone > 0], axis=1)
+    lost[:, -1] += gone[gone > 0]
+    stable = lr * stability.gauss_newton_sharpness(lost) <= 2 if len(lost) else lost
+    return {"lost": len(lost), "lost_stable": int(np.sum(stable))}
 
 
 def table(rows: Rows) -> list[dict]:

@@ -1,11 +1,14 @@
 """What is claimed of barriers against width, judged by rows of the summary."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from experiments.lib import claims as judge
 from experiments.lib import curves
-from experiments.lib.claims import Claim, Statement, below
-from experiments.lib.table import at, with_interval
+from experiments.lib.claims import Claim, Interval, Statement, below, likely, within
+from experiments.lib.table import at, interval
 from lmc_jax.matching import PATHS
 
 LOWER = Statement(
@@ -13,15 +16,15 @@ LOWER = Statement(
     "at every m > k the interval of permuted/direct lies below 1/3",
 )
 PEAK = Statement(
-    "the permuted barrier is largest near m = 2k to 3k",
-    "some width in 2k ... 3k has an interval that meets the interval of the largest "
-    "mean beyond m = k; judged of widths up to 5k or more",
+    "the permuted barrier is largest near m = 2k",
+    "95% of bootstrap resamples have the largest mean beyond m = k within a factor of "
+    "1.5 of 2k; fails where 95% have it elsewhere, and is not judged else",
 )
 PEAK_SEEN = Statement(
     "the permuted barrier is largest at some k < m <= 3k, and then falls",
-    "the largest mean beyond m = k is at m <= 3k, and the interval at the largest m, "
-    "at least 5k, lies below its interval; it fails where the interval of a largest "
-    "mean at m > 3k lies above all those at m <= 3k; not judged where intervals meet",
+    "95% of bootstrap resamples have the largest mean beyond m = k at m <= 3k, and the "
+    "interval at the largest m lies below that of the peak; fails where 95% have it "
+    "beyond 3k, and is not judged else",
     corrects=PEAK.text,
 )
 FALL = Statement(
@@ -31,11 +34,12 @@ FALL = Statement(
 )
 BELOW = Statement(
     "at large m the permuted barrier of {} lies below that of uniform minima",
-    "at the largest m, 5k or more, the intervals do not meet, and it is lower",
+    "at the largest m, 5k or more, the interval of their ratio is below 1",
 )
 ALIKE = Statement(
     "the permuted barriers of {} and of uniform minima are very similar",
-    "at no width is either more than twice the other by its whole interval",
+    "at every width the interval of their ratio is within 1/2 and 2; fails where one "
+    "is outside as a whole, and is not judged else",
 )
 GROWS = Statement(
     "at large m permutation helps more the larger k",
@@ -45,10 +49,12 @@ GROWS = Statement(
 )
 SHARPENS = Statement(
     "the peak of permuted/direct is sharper the larger k",
-    "the least factor of the largest k, from the ends of both intervals, exceeds the "
-    "largest factor of the smallest k",
+    "of the rise from the least m/k to the peak and the fall from it to the largest, "
+    "by the worst ends of both intervals, one at least is larger for the largest k and "
+    "none smaller; fails where one is smaller and none larger, and is not judged else",
     "Figure 3",
 )
+CURVE = ("k", "source", "rate", "matching")
 NOTHING = "too few pairs, no barrier, or widths that end too soon"
 
 
@@ -58,7 +64,7 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
     several = len({row["rate"] for row in rows if row["rate"]}) > 1
     paper = "Figures 10-13" if several else "Figure 2"
     judged = []
-    groups = curves.group(rows, "k", "source", "rate", "matching")
+    groups = curves.group(rows, *CURVE)
     for (k, *names), curve in groups.items():
         wide = [row for row in curve if row["m"] > k]
         if wide and not PATHS[names[-1]].baseline:
@@ -68,7 +74,7 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
         reference = groups.get((k, "uniform", "", matching))
         if source in ("gd", "sgd") and reference and not PATHS[matching].baseline:
             case = f"k = {k}, {rate}, {PATHS[matching].label}"
-            judged += _against_uniform(paper, case, curve, reference)
+            judged += _against_uniform(paper, case, curve)
     return judged
 
 
@@ -99,32 +105,34 @@ def _curve(source: str, rate: str, matching: str) -> str:
 
 
 def _by_teacher(case: str, first: Sequence[dict], last: Sequence[dict]) -> list[Claim]:
-    """Of curves of the smallest and the largest k.
-
-    The fall is that from the peak to the last width, least and most from the worst ends
-    of the intervals.
-    """
-
-    def fall(curve, peak_end, last_end):
-        peak = judge.highest(curve, "normalized")
-        bottom = curve[-1][f"normalized_{last_end}"]
-        return peak[f"normalized_{peak_end}"] / bottom if bottom > 0 else float("nan")
-
+    """Of curves of the smallest and the largest k, from one m/k to another."""
     small, large = first[-1], last[-1]
     ends = " against ".join(at(row, "normalized", "k", "m") for row in (large, small))
-    factors = [fall(curve, "mean", "mean") for curve in (last, first)]
-    least, most = fall(last, "low", "high"), fall(first, "high", "low")
-    shown = (
-        f"from the peak to the largest m it falls by a factor {factors[0]:.3g} (at "
-        f"least {least:.3g}) at k = {large['k']} and {factors[1]:.3g} (at most "
-        f"{most:.3g}) at k = {small['k']}"
-    )
     grows = below(large, small, "normalized")
-    sharpens = least > most if least == least and most == most else None
+    shown, verdicts = [], set()
+    for word, side in {"rises": 0, "falls": -1}.items():
+        steep, flat = (_factor(curve, curve[side]) for curve in (last, first))
+        shown.append(
+            f"{word} by a factor {interval(steep)} at k = {large['k']} and "
+            f"{interval(flat)} at k = {small['k']}"
+        )
+        verdicts |= {steep[1] > flat[2]} & {True} | {steep[2] >= flat[1]} & {False}
+    sharpens = verdicts.pop() if len(verdicts) == 1 else None
     return [
         GROWS.judged(case, f"permuted/direct {ends}", large["pairs"], grows),
-        SHARPENS.judged(case, shown, large["pairs"], sharpens),
+        SHARPENS.judged(case, ", ".join(shown), large["pairs"], sharpens),
     ]
+
+
+def _factor(curve: Sequence[dict], end: dict) -> Interval:
+    """Peak over an end, from the means, and from the worst ends of both intervals."""
+    peak = judge.highest(curve, "normalized")
+
+    def over(top: str, bottom: str) -> float:
+        value = end[f"normalized_{bottom}"]
+        return peak[f"normalized_{top}"] / value if value > 0 else math.inf
+
+    return over("mean", "mean"), over("low", "high"), over("high", "low")
 
 
 # --- Figures 2 and 10-13 -------------------------------------------------------------
@@ -141,21 +149,27 @@ def _lowered(paper: str, case: str, wide: Sequence[dict]) -> Claim:
 
 
 def _peaked(paper: str, case: str, curve: Sequence[dict], k: int) -> list[Claim]:
-    """Where the peak is, as the paper says and as is seen, and the fall after it."""
+    """Where the peak is, as the paper says and as is seen, and the fall after it.
+
+    Judged of widths up to 5k or more.
+    """
     peak, last = judge.highest(curve), curve[-1]
     measured, n = NOTHING, 0
     verdicts: tuple[bool | None, ...] = (None, None, None)
     if peak["barrier_low"] > 1e-9 and last["m"] >= 5 * k:
-        near = [row for row in curve if 2 * k <= row["m"] <= 3 * k]
-        meets = any(row["barrier_high"] >= peak["barrier_low"] for row in near)
+        shares = np.array([row["largest"] for row in curve])
+        ratios = np.array([row["m"] for row in curve]) / k
+        places = " to ".join(f"{ratios[i]:.3g}k" for i in _range(shares))
         fallen = last["barrier_mean"] / peak["barrier_mean"]
         measured, n = (
-            f"peak {at(peak, 'barrier')} = {peak['m'] / k:.3g}k; at m = {last['m']} it "
-            f"is {fallen:.2g} of that",
+            f"peak {at(peak, 'barrier')} = {peak['m'] / k:.3g}k, of 95% of resamples "
+            f"at {places}; at m = {last['m']} it is {fallen:.2g} of that",
             peak["pairs"],
         )
+        early = likely(shares[ratios <= 3].sum())
+        seen = below(last, peak, "barrier") or None if early else early
         falls = fallen < 0.25 if last["m"] >= 8 * k else None
-        verdicts = meets if near else None, _inside(curve, k), falls
+        verdicts = likely(shares[near(ratios)].sum()), seen, falls
     statements = PEAK._replace(paper=paper), PEAK_SEEN, FALL._replace(paper=paper)
     return [
         statement.judged(case, measured, n, holds)
@@ -163,49 +177,41 @@ def _peaked(paper: str, case: str, curve: Sequence[dict], k: int) -> list[Claim]
     ]
 
 
-def _inside(curve: Sequence[dict], k: int) -> bool | None:
-    """Whether the peak is at m <= 3k; None where intervals do not tell."""
-    peak, last = judge.highest(curve), curve[-1]
-    if peak["m"] <= 3 * k:
-        return below(last, peak, "barrier") or None
-    others = [row["barrier_high"] for row in curve if row["m"] <= 3 * k]
-    return False if peak["barrier_low"] > max(others, default=0) else None
+def near(ratio: np.ndarray) -> np.ndarray:
+    """Which widths, in units of k, are 2k within a factor of 1.5."""
+    return (ratio > 4 / 3 - 1e-9) & (ratio < 3 + 1e-9)
 
 
-def _against_uniform(
-    paper: str, case: str, curve: Sequence[dict], reference: Sequence[dict]
-) -> list[Claim]:
+def _range(shares: np.ndarray) -> list[int]:
+    """The first and the last place of the middle 95% of a distribution."""
+    reached = np.cumsum(shares)
+    return sorted({int(np.searchsorted(reached, end)) for end in (0.025, 0.975)})
+
+
+def similar(ratios: Iterable[Interval]) -> bool | None:
+    """Whether every ratio is within 1/2 and 2 by its interval; None if unsure."""
+    inside = [within(ratio, 1 / 2, 2) for ratio in ratios]
+    if False in inside:
+        return False
+    return None if None in inside else True
+
+
+def _against_uniform(paper: str, case: str, curve: Sequence[dict]) -> list[Claim]:
     """Of trained minima beside uniform ones."""
-    ours, uniform, source = curve[-1], reference[-1], curve[0]["source"].upper()
-    last = (
-        f"at m = {ours['m']}: {with_interval(ours, 'barrier')} against "
-        f"{with_interval(uniform, 'barrier')}"
-    )
-    lower = below(ours, uniform, "barrier") if ours["m"] >= 5 * ours["k"] else None
-    beside = {row["m"]: row for row in reference if row["barrier_low"] > 1e-9}
-    both = [
-        (row, beside[row["m"]])
-        for row in curve
-        if row["m"] in beside and row["barrier_low"] > 1e-9
-    ]
+    source, both = curve[0]["source"].upper(), [r for r in curve if "over_uniform" in r]
     ratios = ", ".join(
-        f"{row['barrier_mean'] / model['barrier_mean']:.2g} at m = {row['m']}"
-        for row, model in both
+        f"{interval(row['over_uniform'], '.2g')} at m = {row['m']}" for row in both
     )
-    similar = all(
-        row["barrier_low"] <= 2 * model["barrier_high"]
-        and row["barrier_high"] >= model["barrier_low"] / 2
-        for row, model in both
-    )
+    wide = [row["over_uniform"] for row in both if row["m"] >= 5 * row["k"]]
+    verdicts = {
+        BELOW: wide[-1][2] < 1 if wide else None,
+        ALIKE: similar(row["over_uniform"] for row in both) if both else None,
+    }
     shown = f"ratio of means {ratios or 'not defined'}"
-    n = min((row["pairs"] for row, _ in both), default=0)
-    judged = (
-        (BELOW, last, ours["pairs"], lower),
-        (ALIKE, shown, n, similar if both else None),
-    )
+    n = min((row["pairs"] for row in both), default=0)
     return [
         one._replace(text=one.text.format(source), paper=paper).judged(
-            case, measured, n, holds
+            case, shown, n, holds
         )
-        for one, measured, n, holds in judged
+        for one, holds in verdicts.items()
     ]

@@ -4,24 +4,21 @@ Each statement has one rule, which a point of the map passes, fails, or is too u
 for. A statement has then a verdict over the map: at which settings it holds.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.lib.claims import Claim
-
-NEAR = 4 / 3, 3  # in units of k: 2k within a factor of 1.5
-SURE = 0.95  # of resamples
+from experiments.claims.barrier_vs_width import ALIKE, BELOW, PEAK, near, similar
+from experiments.lib.claims import Claim, Statement, likely
 
 
-class Statement(NamedTuple):
-    """One statement: its place, words and rule; ``holds`` of a row, None if unsure."""
+class Rule(NamedTuple):
+    """A statement, and whether a row passes its rule, None if unsure."""
 
-    paper: str
-    text: str
-    rule: str
+    statement: Statement
     holds: Callable[[dict], bool | None]
 
 
@@ -43,10 +40,7 @@ def _flat(row: dict) -> bool:
 
 
 def _alike(row: dict) -> bool | None:
-    _, low, high = row["ratio"]
-    if np.any((low > 2) | (high < 1 / 2)):
-        return False
-    return True if np.all((low >= 1 / 2) & (high <= 2)) else None
+    return similar(row["ratio"].T)
 
 
 def _below(row: dict) -> bool:
@@ -54,58 +48,56 @@ def _below(row: dict) -> bool:
 
 
 def _peak(row: dict) -> bool | None:
-    near = (row["m/k"] >= NEAR[0] - 1e-9) & (row["m/k"] <= NEAR[1] + 1e-9)
-    share = row["largest"][near].sum()
-    return True if share >= SURE else False if share <= 1 - SURE else None
+    return likely(row["largest"][near(row["m/k"])].sum())
 
 
 STATEMENTS = {
-    "counts": Statement(
-        "Assumption 3",
-        "type counts of trained students vary as the multinomial of Assumption 3",
-        "the 99.9% interval of the dispersion index holds 1 at every width",
+    "counts": Rule(
+        Statement(
+            "type counts of trained students vary as the multinomial of Assumption 3",
+            "the 99.9% interval of the dispersion index holds 1 at every width",
+            "Assumption 3",
+        ),
         _counts,
     ),
-    "Exp(1)": Statement(
-        "Figure 9",
-        "weights are distributed as normalised Exp(1) draws",
-        "at k = 1 their KS distance is one that at least 1% of uniform samples exceed",
+    "Exp(1)": Rule(
+        Statement(
+            "weights are distributed as normalised Exp(1) draws",
+            "at k = 1 at least 1% of uniform samples exceed their KS distance",
+            "Figure 9",
+        ),
         _exponential,
     ),
-    "PQI lowest": Statement(
-        "Figure 5",
-        "uniform minima have the lowest PQI, row norms",
-        "at no width is the mean of trained minima lower by the interval of the ratio",
+    "PQI lowest": Rule(
+        Statement(
+            "uniform minima have the lowest PQI, row norms",
+            "at no width is the mean of trained minima lower by the interval of the "
+            "ratio",
+            "Figure 5",
+        ),
         _lowest,
     ),
-    "PQI flat": Statement(
-        "Figure 5",
-        "PQI, row norms does not grow with m at small learning rates",
-        "its slope against log m over all widths is not above 0 by its interval",
+    "PQI flat": Rule(
+        Statement(
+            "PQI, row norms does not grow with m at small learning rates",
+            "its slope against log m over all widths is not above 0 by its interval",
+            "Figure 5",
+        ),
         _flat,
     ),
-    "alike": Statement(
-        "Figure 2",
-        "the permuted barriers of GD and of uniform minima are very similar",
-        "at every width the interval of their ratio is within 1/2 and 2; fails where "
-        "one is outside as a whole, and is not judged else",
+    "alike": Rule(
+        ALIKE._replace(text=ALIKE.text.format("GD"), paper="Figure 2"),
         _alike,
     ),
-    "below": Statement(
-        "Figure 2",
-        "at large m the permuted barrier of GD lies below that of uniform minima",
-        "at the largest width the interval of their ratio is below 1",
-        _below,
+    "below": Rule(
+        BELOW._replace(text=BELOW.text.format("GD"), paper="Figure 2"), _below
     ),
-    "peak": Statement(
-        "Section 3",
-        "the permuted barrier is largest near m = 2k",
-        f"{SURE:.0%} of bootstrap resamples have the largest mean at m within a factor "
-        f"of 1.5 of 2k; fails where {SURE:.0%} have it elsewhere, and is not judged "
-        "else",
-        _peak,
-    ),
+    "peak": Rule(PEAK._replace(paper="Figure 2"), _peak),
 }
+TOGETHER = Statement(
+    "at some setting all statements of the paper on trained minima hold",
+    "at some point of the map all hold",
+)
 CONVERGED = 0.9  # share of a point's runs, below which nothing is judged there
 
 
@@ -114,7 +106,7 @@ def judged(row: dict) -> dict[str, bool | None]:
     few = row["pairs"] < 2 or not np.isfinite(row["ratio"]).all()
     if few or row["converged"] < CONVERGED:
         return dict.fromkeys(STATEMENTS)
-    return {name: one.holds(row) for name, one in STATEMENTS.items()}
+    return {name: rule.holds(row) for name, rule in STATEMENTS.items()}
 
 
 def maps(rows: Sequence[dict]) -> dict[tuple[int, int], list[dict]]:
@@ -128,8 +120,8 @@ def maps(rows: Sequence[dict]) -> dict[tuple[int, int], list[dict]]:
 def claims(rows: Sequence[dict]) -> list[Claim]:
     """Each statement by teacher and dimension, and which hold together."""
     judged = [
-        _over_map(statement, name, f"k = {k}, d = {d}", own)
-        for name, statement in STATEMENTS.items()
+        _over_map(rule.statement, name, f"k = {k}, d = {d}, over σ and η", own)
+        for name, rule in STATEMENTS.items()
         for (k, d), own in maps(rows).items()
     ]
     return [*judged, _together(rows)]
@@ -138,16 +130,12 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
 def _over_map(statement: Statement, name: str, case: str, rows: list[dict]) -> Claim:
     known = [row for row in rows if row["holds"][name] is not None]
     where = [row for row in known if row["holds"][name]]
-    return Claim(
-        paper=statement.paper,
-        text=statement.text,
-        case=f"{case}, over σ and η",
-        measured=f"at {len(where)} of {len(known)} points: {_places(known, name)}",
-        rule=f"at some point of the map {statement.rule}",
-        n=min((row["pairs"] for row in known), default=0),
-        holds=bool(where) if known else None,
-        over_settings=True,
-    )
+    rule = f"at some point of the map {statement.rule}"
+    measured = f"at {len(where)} of {len(known)} points: {_places(known, name)}"
+    n = min((row["pairs"] for row in known), default=0)
+    holds = bool(where) if known else None
+    claim = statement._replace(rule=rule).judged(case, measured, n, holds)
+    return dataclasses.replace(claim, over_settings=True)
 
 
 def _places(known: Sequence[dict], name: str) -> str:
@@ -183,15 +171,14 @@ def _together(rows: Sequence[dict]) -> Claim:
         f"k = {row['k']}, d = {row['d']}, σ = {row['σ']:.3g}, η = {row['η/η*']:g} η*"
         for row in best[:4]
     )
-    return Claim(
-        text="at some setting all statements of the paper on trained minima hold",
-        measured=f"at most {most} of {len(STATEMENTS)} hold, at {len(best)} of "
-        f"{len(known)} points, such as {places or 'none'}; never together: "
-        f"{', '.join(never) or 'none'}",
-        rule="at some point of the map all hold",
-        n=min((row["pairs"] for row in known), default=0),
-        holds=most == len(STATEMENTS) if known else None,
+    measured = (
+        f"at most {most} of {len(STATEMENTS)} hold, at {len(best)} of {len(known)} "
+        f"points, such as {places or 'none'}; never together: "
+        f"{', '.join(never) or 'none'}"
     )
+    n = min((row["pairs"] for row in known), default=0)
+    holds = most == len(STATEMENTS) if known else None
+    return TOGETHER.judged("", measured, n, holds)
 
 
 def held(row: dict) -> int:

@@ -6,9 +6,12 @@ Rows are those of ``sparsity.described``.
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from experiments.lib import curves
 from experiments.lib.claims import Claim, Statement, below
-from experiments.lib.table import at, with_interval
+from experiments.lib.table import at, interval, with_interval
+from lmc_jax.statistics import resampled_means, slopes, statistic_interval
 from lmc_jax.theory import stability
 
 MEASURES = {
@@ -38,8 +41,8 @@ GROWS_WITH_RATE = Statement(
 )
 GROWS_WITH_WIDTH = Statement(
     "{} learning rates",
-    "it grows if the interval at the largest m lies above that at the smallest; large "
-    "rates are η >= 5/m",
+    "it grows if its slope against log m over all widths is above 0 by its interval; "
+    "large rates are those above η*",
     "Figure 5",
 )
 SHARP = Statement(
@@ -51,8 +54,10 @@ SHARP = Statement(
     "Figure 6",
 )
 DENSE = Statement(
-    "below the predicted threshold no minimum has zero rows",
-    "the mean zero fraction of the converged runs is 0 at every rate below",
+    "below its own threshold no minimum has zero rows",
+    "of the converged runs with zero rows none has η λ_max <= 2 once those are given "
+    "back to the type that has most: no run lost a row of a minimum that was stable, "
+    "whatever its types were",
 )
 AS_MANY = Statement(
     "above the threshold the zero rows are as many as linear stability asks for",
@@ -78,6 +83,11 @@ def sparse(row: dict) -> bool:
 def rate_threshold(m: int, k: int) -> float:
     """η* m, above which dense minima are unstable."""
     return float(stability.critical_learning_rate(m, k)) * m
+
+
+def dense_limit(k: int) -> float:
+    """η* m where k divides m."""
+    return rate_threshold(k, k)
 
 
 def width_claims(groups: Mapping[str, Sequence[dict]]) -> list[Claim]:
@@ -153,13 +163,19 @@ def _grows_with_rate(name: str, rows: Sequence[dict]) -> Claim:
 
 
 def _grows_with_width(name: str, case: str, curve: Sequence[dict]) -> Claim:
-    large = bool(curve) and curve[0]["lr_times_m"] >= 5
+    kept = [row for row in curve if row["runs"] > 1]
+    large = bool(kept) and kept[0]["lr_times_m"] > dense_limit(kept[0]["k"])
     grows = "grows with m at large" if large else "does not grow with m at small"
     measured, n, holds = "too few widths converged", 0, None
-    if len(curve) > 1:
-        first, last = curve[0], curve[-1]
-        measured, n = f"{at(first, name)}, {at(last, name)}", last["runs"]
-        holds = bool(below(first, last, name)) == large
+    if len(kept) > 1:
+        logs = np.log([row["m"] for row in kept])
+        means = resampled_means([row["values"][name] for row in kept])
+        slope = statistic_interval(slopes(logs, means))
+        measured = (
+            f"slope against log m {interval(slope, '.2g')} over {len(kept)} widths, "
+            f"from {at(kept[0], name)} to {at(kept[-1], name)}"
+        )
+        n, holds = min(row["runs"] for row in kept), (slope[1] > 0) == large
     statement = _of(GROWS_WITH_WIDTH, f"{MEASURES[name]} {grows}")
     return statement.judged(case, measured, n, holds)
 
@@ -203,16 +219,13 @@ def _sharp(case: str, curve: Sequence[dict]) -> Claim:
 
 
 def _dense(case: str, limit: float, slow: Sequence[dict]) -> Claim:
-    broken = {
-        f"{row['lr_times_m']:.4g}": with_interval(row, "zero_fraction")
-        for row in slow
-        if row["zero_fraction_mean"] > 0
-    }
+    sparse_runs, stable = (sum(row[n] for row in slow) for n in ("lost", "lost_stable"))
     measured = (
-        f"zero fraction 0 at {len(slow) - len(broken)} of {len(slow)} rates below η*m "
-        f"= {limit:.4g}; exceptions, by ηm: {broken or 'none'}"
+        f"at {len(slow)} rates below η*m = {limit:.4g} of minima with equal counts "
+        f"{sparse_runs} runs have zero rows, {stable} of them from minima that were "
+        "stable whatever their counts"
     )
-    return DENSE.judged(case, measured, _runs(slow), not broken if slow else None)
+    return DENSE.judged(case, measured, _runs(slow), stable == 0 if slow else None)
 
 
 def _as_many(case: str, limit: float, m: int, fast: Sequence[dict]) -> Claim:

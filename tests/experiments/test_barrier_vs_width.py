@@ -10,10 +10,18 @@ import numpy as np
 import pytest
 from helpers import command, run, same_arrays
 
-from experiments.claims.barrier_vs_width import PEAK, _peaked
+from experiments import barrier_vs_width
+from experiments.claims.barrier_vs_width import (
+    PEAK,
+    _against_uniform,
+    _by_teacher,
+    _peaked,
+)
 from experiments.lib.claims import Claim
+from experiments.lib.study import Measured
 from lmc_jax.results import store, summary
 from lmc_jax.statistics import named
+from lmc_jax.sweep.cell import Cell, Descent, Minima
 
 TINY = ["--k=2", "--m=2,3", "--pairs=3", "--steps=400", "--check_every=100"]
 QUICK = "--matching=types_index"  # to compile
@@ -166,23 +174,89 @@ def test_weights_are_computed_for_cells_stored_without_and_then_kept(uniform):
 
 
 @pytest.mark.parametrize(
-    ("means", "peak", "seen", "fall"),
+    ("means", "shares", "peak", "seen", "fall"),
     [
-        ([1, 4, 9, 6, 1, 0.5], True, True, True),  # at 2k
-        ([9, 6, 3, 2, 1, 0.5], False, True, True),  # before 2k
-        ([1, 2, 3, 9, 2, 1], False, False, True),  # at 5k
-        ([1, 2, 3, 4, 6, 9], False, False, False),  # still rising
-        ([1, 4, 5, 4.5, 4.8, 4.9], True, None, False),  # where intervals meet
+        ([1, 4, 9, 6, 1, 0.5], [0, 0.2, 0.8, 0, 0, 0], True, True, True),
+        ([9, 6, 3, 2, 1, 0.5], [0.97, 0.03, 0, 0, 0, 0], False, True, True),
+        ([1, 2, 3, 9, 2, 1], [0, 0, 0.02, 0.98, 0, 0], False, False, True),
+        ([1, 2, 3, 4, 6, 9], [0, 0, 0, 0, 0, 1], False, False, False),
+        # Few pairs: a width beyond 3k may be the peak, or the fall is not seen.
+        ([1, 4, 5, 4.5, 4.8, 4.9], [0, 0, 0.6, 0.4, 0, 0], None, None, False),
+        ([1, 4, 5, 4.5, 4.8, 4.9], [0, 0, 1, 0, 0, 0], True, None, False),
     ],
 )
-def test_the_place_of_the_peak_is_judged_by_intervals(means, peak, seen, fall):
+def test_the_place_of_the_peak_is_judged_by_resamples(means, shares, peak, seen, fall):
     rows = [
-        {"k": 4, "m": m, "pairs": 9} | named("barrier", (y, 0.9 * y, 1.1 * y))
-        for m, y in zip((6, 7, 8, 20, 28, 40), means, strict=True)
+        {"k": 4, "m": m, "pairs": 9, "largest": share}
+        | named("barrier", (y, 0.9 * y, 1.1 * y))
+        for m, y, share in zip((5, 6, 8, 20, 28, 40), means, shares, strict=True)
     ]
     claims = _peaked("Figure 2", "k = 4", rows, 4)
     assert claims[1].corrects == PEAK.text
     assert [claim.holds for claim in claims] == [peak, seen, fall]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "below", "alike"),
+    [
+        ([(0.8, 0.7, 0.9), (0.9, 0.8, 0.95)], True, True),
+        ([(0.8, 0.7, 0.9), (0.9, 0.8, 1.1)], False, True),
+        ([(2.5, 2.1, 3.0), (0.4, 0.3, 0.49)], True, False),
+        ([(0.8, 0.7, 0.9), (0.9, 0.3, 3.0)], False, None),  # few pairs
+    ],
+)
+def test_trained_minima_are_compared_with_uniform_ones_by_ratios(ratios, below, alike):
+    rows = [
+        {"k": 4, "m": m, "pairs": 9, "source": "gd", "over_uniform": ratio}
+        for m, ratio in zip((8, 20), ratios, strict=True)
+    ]
+    claims = _against_uniform("Figure 2", "k = 4", rows)
+    assert [claim.holds for claim in claims] == [below, alike]
+
+
+@pytest.mark.parametrize(
+    ("wide", "holds"),
+    [
+        ([0.1, 0.9, 0.1], True),  # rises and falls more than the other
+        ([0.4, 0.5, 0.4], False),  # less
+        ([0.1, 0.9, 0.8], None),  # rises more, falls less
+        ([0.2, 0.6, 0.1], True),  # falls more, rises as much
+    ],
+)
+def test_a_peak_is_sharper_by_its_rise_and_its_fall(wide, holds):
+    def curve(k, values):
+        return [
+            {"k": k, "m": ratio * k, "pairs": 9}
+            | named("normalized", (y, 0.95 * y, 1.05 * y))
+            for ratio, y in zip((2, 3, 8), values, strict=True)
+        ]
+
+    judged = _by_teacher("", curve(5, [0.2, 0.6, 0.2]), curve(20, wide))
+    assert judged[1].holds is holds
+
+
+def test_rows_have_the_shares_of_resamples_and_the_ratio_to_uniform_minima():
+    def measured(source, m, *barriers):
+        cell = Cell(2, m, 2, source, len(barriers), matchings=(), points=3)
+        losses = np.zeros((len(barriers), 1, 3))
+        losses[:, 0, 1] = barriers
+        arrays = {"losses": losses}
+        row = {"k": 2, "m": m, "source": source.name, "rate": "", "matching": "direct"}
+        row |= {"pairs": len(barriers), "barrier_low": min(barriers)}
+        row["cell"] = store.fingerprint(cell.parameters())
+        return store.Record(cell.parameters(), arrays, {}), row
+
+    trained, uniform = Descent(lr=0.1), Minima()
+    found = [
+        measured(uniform, 2, 9.0, 9.0),  # at m = k there is no peak
+        measured(uniform, 3, 1.0, 1.0),
+        measured(uniform, 4, 3.0, 3.0),
+        measured(trained, 4, 6.0, 6.0),
+    ]
+    records, table = zip(*found, strict=True)
+    rows = barrier_vs_width.rows(Measured({"barrier": "lerp"}, (), records, table))
+    assert [row.get("largest") for row in rows] == [None, 0, 1, 1]
+    assert rows[-1]["over_uniform"].tolist() == [2, 2, 2]
 
 
 # --- results at the edges -------------------------------------------------------------

@@ -14,6 +14,7 @@ MEASURES = ("barrier", "normalized")
 def curve(matching, k=2, source="uniform"):
     """Rows of a summary, of widths k ... 10k."""
     shared = {"k": k, "source": source, "rate": "", "matching": matching, "pairs": 5}
+    shared |= {"largest": 1 / 3}  # of three beyond m = k
     ends = {f"{name}_{end}": 0.1 for name in MEASURES for end in ("mean", "low")}
     ends |= {f"{name}_high": 0.2 for name in MEASURES}
     return [shared | ends | {"m": times * k} for times in (1, 2, 5, 10)]

@@ -87,18 +87,18 @@ def mapped(**holds):
 def test_statement_says_over_which_scales_it_holds():
     rows = mapped(slow=[False] * 4, fast=[True, True, False, True])
     claims = {claim.text: claim for claim in judge.claims(rows)}
-    peak = claims[judge.STATEMENTS["peak"].text]
+    peak = claims[judge.STATEMENTS["peak"].statement.text]
     assert peak.holds
     assert peak.measured == (
         "at 3 of 8 points: η = 0.1 η*: no σ; η = 0.9 η*: σ in [0.01, 0.1], σ = 1"
     )
-    assert claims[judge.STATEMENTS["counts"].text].holds is False
+    assert claims[judge.STATEMENTS["counts"].statement.text].holds is False
 
 
 def test_statement_of_which_no_point_could_be_judged_is_not_tested():
     rows = mapped(slow=[None] * 4)
     peak = {claim.text: claim for claim in judge.claims(rows)}[
-        judge.STATEMENTS["peak"].text
+        judge.STATEMENTS["peak"].statement.text
     ]
     assert peak.holds is None
     assert peak.n == 0
