@@ -19,6 +19,7 @@ from cases import (
     DOUBLE_DESCENT,
     GAP,
     PLANTED,
+    SETTINGS_MAP,
     SGD_THRESHOLD,
     SPARSITY,
 )
@@ -38,6 +39,7 @@ TINY = {
     "tools.slurm": SMALL,
     "overlap": "--k=2 --m=3,4 --pairs=3",
     "uniformity": "--k=2 --m=6 --m_one=6 --pairs=6 --type_pairs=6",
+    "settings_map": SETTINGS_MAP,
     "why_gd_differs": "--k=2 --m=6 --pairs=6 --init_std=0.1 --repeats=2",
     "matching_gap": f"{GAP} --m=4",
     "planted": PLANTED,

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from cases import SETTINGS_MAP
 from helpers import command
 
 from experiments.claims import settings_map as judge
@@ -114,11 +115,7 @@ def test_statements_that_never_hold_together_are_named():
 
 
 def test_command_writes_every_point_and_width(tmp_path):
-    tiny = (
-        "--k=2 --m_over_k=1.5,2,3 --d_over_k=1 --init_std=0.1,he --shares=0.5 "
-        "--pairs=3 --m_one=4 --steps=4000 --tol=1e-4 --points=3"
-    )
-    ran = command("settings_map", *tiny.split(), f"--out={tmp_path}")
+    ran = command("settings_map", *SETTINGS_MAP.split(), f"--out={tmp_path}")
     assert (ran.returncode, ran.stderr) == (0, "")
     with open(tmp_path / "settings_map.csv") as file:
         rows = list(csv.DictReader(file))
