@@ -179,9 +179,10 @@ def caption(rows: Rows, setting: Values) -> str:
         "independent pairs, less what type counts explain, whose mean is known; 95% "
         f"bootstrap intervals. Seed {setting['seed']}. Coloured lines: C (1 - a "
         f"√(k/m)), fitted to these means at widths of at least {WIDE} k, and below the "
-        f"slopes of this fit: {found or 'too few widths'}. Grey: the "
-        "certificate and its parameter-free law; black: the certificate when, as Theorem 6 assumes, the matched share of "
-        "every type is the overlap, O(1/m), and a line of the theorem's rate m^-1/2."
+        f"slopes of this fit: {found or 'too few widths'}. Grey: the certificate and "
+        "its parameter-free law; black: the certificate when, as Theorem 6 assumes, "
+        "the matched share of every type is the overlap, O(1/m), and a line of the "
+        "theorem's rate m^-1/2."
     )
 
 
