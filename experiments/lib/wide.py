@@ -44,7 +44,9 @@ def cells(setting: Values) -> list[WideCell]:
       Refusal: for the first thing wrong, in one line.
     """
     shared = {name: setting[name] for name in ("pairs", "seed", "points")}
-    most, grid, left = setting["most_work"], [], []
+    most = setting["most_work"]
+    grid: list[WideCell] = []
+    left: list[WideCell] = []
     for k in integers(setting["k"], "k"):
         for m in students.widths(k, setting):
             cell = WideCell(k=k, m=m, **shared)
