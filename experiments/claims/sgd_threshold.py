@@ -29,9 +29,9 @@ ANY = Statement(
     "SGD ends at minima, of whatever kind, up to η*(B) and not beyond", FALLS
 )
 ORDER = (
-    "two rates are compared: where half of the runs diverge, and where of those that "
-    "end at minima the share with zero rows is halfway from that at the lowest rate to "
-    f"1 (rates at which fewer than {FEWEST} end are left out); places by "
+    "two rates are compared, each where a share is halfway from that at the lowest "
+    "rate to 1: that of runs that diverge, and that with zero rows of runs that end at "
+    f"minima (rates at which fewer than {FEWEST} end are left out); places by "
     "interpolation, their intervals from those of the shares; not judged where they "
     "meet, or where a share may be halfway at the lowest rate already; inf: at no rate"
 )
@@ -167,9 +167,10 @@ def _sparse(case: str, curve: Sequence[dict]) -> list[Claim]:
     first = None
     if sparse and lost and (sparse[2] < lost[1] or lost[2] < sparse[1]):
         first = sparse < lost
+    zeros, gone = (f"{curve[0][f'{s}_mean']:.0%}" for s in ("sparse", "diverged"))
     measured = (
-        f"of the runs at minima {curve[0]['sparse_mean']:.0%} have zero rows at the "
-        f"lowest rate, halfway to 1 {_at(sparse)}; half of the runs diverge {_at(lost)}"
+        f"of the runs at minima {zeros} have zero rows at the lowest rate, halfway to "
+        f"all {_at(sparse)}; {gone} of the runs diverge there, halfway {_at(lost)}"
     )
     judged = [SPARSER.judged(case, measured, _runs(curve), first)]
     if first is False:
