@@ -220,8 +220,10 @@ def draw_paths(rows: Rows):
     figure, axes = plot.grid(len(rows.paths), 3, height=1.6)
     for line, path in zip(axes, rows.paths, strict=True):
         k, m = path.k, path.m
-        found = groups.get((k, m), [])  # none where no sparser minimum is stable
-        for i, start in enumerate(restarts.STARTS):
+        found = groups.get((k, m), [])
+        if not found:
+            line[0].set(title="no sparser minima are stable", xticks=[], yticks=[])
+        for i, start in enumerate(restarts.STARTS if found else ()):
             curve = [row for row in found if row["start"] == start]
             rates = [row["lr_times_m"] for row in curve]
             style: Any = {"color": plot.CYCLE[i], "marker": plot.MARKERS[i]}
