@@ -68,6 +68,7 @@ def cells(setting: Values) -> list[Cell]:
     for name in ("lr", "lr_times_m"):
         if setting[name] is not None:
             raise Refusal(f"--{name}: give rates in units of the threshold, as --scan")
+    numbers(setting["raised"], "raised")
     sizes: list[float] = []
     for source in words(setting["source"], "source", students.TRAINED):
         sizes += [np.inf] if source == "gd" else integers(setting["batch"], "batch")
@@ -80,10 +81,6 @@ def cells(setting: Values) -> list[Cell]:
 
 
 def _of_shape(k: int, m: int, sizes: list[float], setting: Values) -> list[Cell]:
-    dense, sparse = (threshold(k, n, setting["d"], np.inf) for n in (m, k))
-    raised = min(numbers(setting["raised"], "raised"))
-    if raised * dense >= sparse:
-        raise Refusal(f"--m={m}: no minimum is stable at --raised={raised:g}")
     found = []
     for batch in sizes:
         limit = threshold(k, m, setting["d"], batch) * m
@@ -131,7 +128,9 @@ def rows(measured: Measured) -> Rows:
         limit = threshold(k, m, setting["d"], np.inf)
         rates = [c * limit for c in numbers(setting["raised"], "raised")]
         fates += [row | {"threshold": limit * m} for row in place.fates(limit, rates)]
-        sizes = [int(batch) for batch in claims.batches(own) if batch < np.inf]
+        sizes = [
+            int(batch) for batch in claims.batches(own) if batch < np.inf and m > k
+        ]
         noisy += place.noisy({B: _between(k, m, setting["d"], B) for B in sizes})
         paths.append(place.path(FAR * limit))
     return Rows(found, fates, noisy, paths)
@@ -151,7 +150,7 @@ def described(record: store.Record) -> dict[str, Any]:
     row = {"k": k, "m": m, "B": batch, "lr_times_m": lr * m, "runs": ended.size}
     row |= {"threshold": m * threshold(k, m, cell["d"], batch)}
     row |= means({name: share.mean(axis=1) for name, share in shares.items()})
-    row |= means({"zero_fraction": zeros[ended] / m})
+    row |= means({"zero_fraction": zeros[ended] / m, "sparse": zeros[ended] > 0})
     return row | {"ended": int(ended.sum())}
 
 
@@ -218,19 +217,22 @@ def _draw_shares(panel, curves_by_batch: dict[float, list[dict]], name: str) -> 
 def draw_paths(rows: Rows):
     """A line per k and m: how many runs of GD diverge, from four starts, and how."""
     groups = curves.group(rows.fates, "k", "m")
-    figure, axes = plot.grid(len(groups), 3, height=1.6)
-    for line, path, ((k, m), found) in zip(
-        axes, rows.paths, groups.items(), strict=True
-    ):
-        for i, start in enumerate(restarts.STARTS):
+    figure, axes = plot.grid(len(rows.paths), 3, height=1.6)
+    for line, path in zip(axes, rows.paths, strict=True):
+        k, m = path.k, path.m
+        found = groups.get((k, m), [])
+        if not found:
+            line[0].set(title="no sparser minima are stable", xticks=[], yticks=[])
+        for i, start in enumerate(restarts.STARTS if found else ()):
             curve = [row for row in found if row["start"] == start]
             rates = [row["lr_times_m"] for row in curve]
             style: Any = {"color": plot.CYCLE[i], "marker": plot.MARKERS[i]}
             style |= {"markersize": 7 - 1.5 * i, "linewidth": 2 - 0.4 * i}  # all seen
             shares = [row["diverged"] for row in curve]
             line[0].plot(rates, shares, **style, label=restarts.STARTS[start])
-        plot.mark(line[0], found[0]["threshold"], "η*m of dense minima")
-        plot.mark(line[0], found[0]["sparsest"], "that of the sparsest minima", "--")
+        for row in found[:1]:
+            plot.mark(line[0], row["threshold"], "η*m of dense minima")
+            plot.mark(line[0], row["sparsest"], "that of the sparsest minima", "--")
         line[0].set(xlabel="ηm", ylabel=f"k = {k}, m = {m}\nshare diverged")
         steps = np.arange(len(path.losses))
         for panel, values in zip(line[1:], (path.losses, path.edges), strict=True):

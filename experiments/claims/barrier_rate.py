@@ -16,7 +16,7 @@ from lmc_jax.statistics import RESAMPLES
 
 FEWEST = 10  # pairs that an interval takes
 NEAR = 0.05  # of -2: a slope that counts as the rate m^-2
-WIDE = 100  # in units of k: where the law is fitted; from 300 k on C is the same
+WIDE = 100  # in units of k: where the law is fitted
 Curves = Mapping[tuple, Sequence[dict]]
 ASSUMED = Statement(
     "its assumption, equation 10: every type has the same matched share in both "
@@ -122,7 +122,7 @@ def claims(groups: Curves) -> list[Claim]:
         case = f"k = {k}, {MATCHINGS[matching].label}"
         judged += _rate(case, curve)
         if k == 2:
-            limit = theory.barrier_limit(matching.removeprefix("types_"))
+            limit = theory.two_neuron_limit(matching.removeprefix("types_"))
             judged.append(_closed_form(case, limit, curve))
     return judged
 
@@ -161,10 +161,10 @@ def _rate(case: str, curve: Sequence[dict]) -> list[Claim]:
         f"{10 * last.first}; by decades before {before or 'none'}"
     )
     if law is not None:
-        predicted = law.law.slope(last.middle, curve[0]["k"])
+        fitted = law.law.slope(last.middle, curve[0]["k"])
         measured += (
             f"; barrier m² tends to C = {interval(law.limit, '.4g')} with a = "
-            f"{interval(law.correction, '.4g')}, which has slope {predicted:.3f} there"
+            f"{interval(law.correction, '.4g')}, a fit with slope {fitted:.3f} there"
         )
     n, near = curve[-1]["pairs"], within(last.slope, -2 - NEAR, -2 + NEAR)
     return [

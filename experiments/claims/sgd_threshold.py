@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.lib import curves
-from experiments.lib.claims import Claim, Interval, Statement, below
+from experiments.lib.claims import Claim, Interval, Statement
 from experiments.lib.restarts import SPARSE, STARTS, Path
-from experiments.lib.table import with_interval
+from experiments.lib.table import interval
 
 ENOUGH = 0.5  # of the runs
+FEWEST = 10  # runs at minima that a share of them takes
 FALLS = (
     "the share of such runs falls through one half (interpolated) within one step of "
     "the grid of rates of η*(B)m; not judged where it is below one half at the lowest "
@@ -27,16 +28,21 @@ DENSE = Statement(
 ANY = Statement(
     "SGD ends at minima, of whatever kind, up to η*(B) and not beyond", FALLS
 )
+ORDER = (
+    "two rates are compared, each where a share is halfway from that at the lowest "
+    "rate to 1: that of runs that diverge, and that with zero rows of runs that end at "
+    f"minima (rates at which fewer than {FEWEST} end are left out); places by "
+    "interpolation, their intervals from those of the shares; not judged where they "
+    "meet, or where a share may be halfway at the lowest rate already; inf: at no rate"
+)
 SPARSER = Statement(
     "at large learning rates SGD finds sparser solutions, with zero neurons",
-    "at some rate above η*(B) at least half of the runs end at minima with a zero row, "
-    "and the interval of the zero fraction lies above that at the lowest rate",
+    f"it does so before it diverges: {ORDER}",
     "Section 5",
 )
 DIVERGES = Statement(
-    "above η*(B) SGD diverges before it becomes sparser",
-    "the paper's sentence does not hold, and at some rate above η*(B) at least half of "
-    "the runs diverge",
+    "as the learning rate rises SGD diverges before it becomes sparser",
+    ORDER,
     corrects=SPARSER.text,
 )
 SGD_STAYS = Statement(
@@ -89,6 +95,32 @@ def crossing(curve: Sequence[dict], share: str = "dense") -> Interval | None:
     return low + part * (high - low), low, high
 
 
+def halfway(curve: Sequence[dict], share: str) -> Interval | None:
+    """The rate ηm at which a share is halfway from that at the lowest rate to 1.
+
+    By interpolation, and its interval in the same way from those of the share;
+    infinite where it stays below. None without rates, or where the interval at the
+    lowest reaches so far.
+    """
+    middle = (1 + curve[0][f"{share}_mean"]) / 2 if curve else 0
+    if not curve or curve[0][f"{share}_high"] >= middle:
+        return None
+    rates = [row["lr_times_m"] for row in curve]
+    value, low, high = (
+        _reached(rates, [row[f"{share}_{end}"] for row in curve], middle)
+        for end in ("mean", "high", "low")
+    )
+    return value, low, high
+
+
+def _reached(rates: Sequence[float], shares: Sequence[float], level: float) -> float:
+    first = next((i for i, share in enumerate(shares) if share >= level), None)
+    if first is None:
+        return math.inf
+    step = slice(first - 1, first + 1)
+    return float(np.interp(level, shares[step], rates[step]))
+
+
 def _runs(rows: Sequence[dict]) -> int:
     return sum(row["runs"] for row in rows)
 
@@ -129,30 +161,26 @@ def _threshold(
 
 
 def _sparse(case: str, curve: Sequence[dict]) -> list[Claim]:
-    """The paper's sentence; where it fails, what happens instead."""
-    above = [row for row in curve if row["lr_times_m"] > row["threshold"]]
-    if not above:
-        return []
-    sparse = [row["converged_mean"] - row["dense_mean"] for row in above]
-    found = any(
-        share >= ENOUGH and below(curve[0], row, "zero_fraction")
-        for share, row in zip(sparse, above, strict=True)
+    """Which comes first; where the paper's sentence fails, what happens instead."""
+    many = [row for row in curve if row["ended"] >= FEWEST]
+    sparse, lost = halfway(many, "sparse"), halfway(curve, "diverged")
+    first = None
+    if sparse and lost and (sparse[2] < lost[1] or lost[2] < sparse[1]):
+        first = sparse < lost
+    zeros, gone = (f"{curve[0][f'{s}_mean']:.0%}" for s in ("sparse", "diverged"))
+    measured = (
+        f"of the runs at minima {zeros} have zero rows at the lowest rate, halfway to "
+        f"all {_at(sparse)}; {gone} of the runs diverge there, halfway {_at(lost)}"
     )
-    most = f"at most {max(sparse):.0%} of the runs at one rate end at minima with zero"
-    measured = "; ".join([f"{most} rows", *map(_shown, [curve[0], *above[:3]])])
-    judged = [SPARSER.judged(case, measured, _runs(above), found)]
-    if not found:
-        lost = any(row["diverged_mean"] >= ENOUGH for row in above)
-        judged.append(DIVERGES.judged(case, measured, _runs(above), lost or None))
+    judged = [SPARSER.judged(case, measured, _runs(curve), first)]
+    if first is False:
+        judged.append(DIVERGES.judged(case, measured, _runs(curve), True))
     return judged
 
 
-def _shown(row: dict) -> str:
-    zeros = f", zero fraction {with_interval(row, 'zero_fraction')}"
-    return (
-        f"ηm = {row['lr_times_m']:.3g}: {row['converged_mean']:.0%} at minima, "
-        f"{row['diverged_mean']:.0%} diverged{zeros if row['ended'] else ''}"
-    )
+def _at(place: Interval | None) -> str:
+    untold = "at a rate that these runs do not tell"
+    return untold if place is None else f"at ηm = {interval(place)}"
 
 
 # --- from other starts ---------------------------------------------------------------
@@ -184,10 +212,11 @@ def gd(fates: Sequence[dict], paths: Sequence[Path]) -> list[Claim]:
     """Why GD diverges at rates at which sparse minima are stable."""
     judged = []
     groups = curves.group(fates, "k", "m")
-    for path, ((k, m), found) in zip(paths, groups.items(), strict=True):
-        case = f"k = {k}, m = {m}"
-        judged += [_kept(case, found), _same(case, found), _ray(case, found)]
-        judged.append(_early(f"{case}, ηm = {path.lr * m:.3g}", path, m))
+    for path in paths:
+        case = f"k = {path.k}, m = {path.m}"
+        if found := groups.get((path.k, path.m)):
+            judged += [_kept(case, found), _same(case, found), _ray(case, found)]
+        judged.append(_early(f"{case}, ηm = {path.lr * path.m:.3g}", path))
     return judged
 
 
@@ -231,9 +260,9 @@ def _ray(case: str, rows: Sequence[dict]) -> Claim:
     return RAY.judged(case, measured, n, aligned > 0.99 if lost else None)
 
 
-def _early(case: str, path: Path, m: int) -> Claim:
+def _early(case: str, path: Path) -> Claim:
     start, least = path.losses[0], path.losses.min(axis=0)
-    collapsed = path.edges > 0.99 * path.lr * m / 2
+    collapsed = path.edges > 0.99 * path.lr * path.m / 2
     settled = len(path.edges) - np.argmin(collapsed[::-1], axis=0)
     lost = collapsed[-1]
     since = np.median(settled[lost]) if lost.any() else math.nan

@@ -5,8 +5,6 @@ import math
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from lmc_jax.sweep.cell import MAX_WIDTH
-
 
 class Refusal(ValueError):
     """Bad input: one line for the user, exit status 2."""
@@ -23,7 +21,7 @@ def refusing() -> Iterator[None]:
 
 MOST_CELLS = 20_000  # of a grid
 MOST_VALUES = 10_000  # of one list
-EXACT = 2**53  # of a geometric range: floats hold every integer up to it
+EXACT = 2**53  # of widths: floats hold every integer up to it
 
 
 def integers(text: str, name: str) -> list[int]:
@@ -49,7 +47,7 @@ def multiples(text: str, name: str, k: int) -> list[int]:
     """
     right = (
         "a multiple of k like 1.5, a range like 1:8:0.5 or a geometric range like "
-        f"1:64:x12, ends in rising order and at most {MAX_WIDTH}"
+        "1:64:x12, ends in rising order"
     )
 
     def rounded(part: str) -> list[int]:
@@ -127,7 +125,7 @@ def _widths(part: str) -> list[int]:
 
 def _ratios(part: str) -> list[float]:
     low, high, stride, count = _range(part, float)
-    if not 1 / MAX_WIDTH <= low <= high <= MAX_WIDTH:
+    if not 1 / EXACT <= low <= high <= EXACT:
         raise ValueError
     if count is None:
         # Half a millionth of a stride: 1:2:0.1 ends at 2 whatever rounding does.

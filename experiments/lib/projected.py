@@ -1,4 +1,10 @@
-"""Trained students put on their axes: barriers without the loss that was left."""
+"""Trained students put on their axes: barriers without the loss that was left.
+
+Whole students are measured, not their unmatched pairs alone (``students.mixed``): any
+matching may be asked for, and those by weights or by swaps need the m × m distances or
+kernels of all neurons. So widths end where these no longer fit into memory; trained
+students end long before.
+"""
 
 from collections.abc import Sequence
 

@@ -33,6 +33,8 @@ SPARSE = ("exact", "touched")
 class Path(NamedTuple):
     """The first steps of GD: losses and η λ_max, each ``[steps, runs]``."""
 
+    k: int
+    m: int
     lr: float
     losses: np.ndarray
     edges: np.ndarray
@@ -78,7 +80,7 @@ class Place(NamedTuple):
     def path(self, lr: float) -> Path:
         """The first steps from small weights."""
         losses, curvatures = _followed(self._small(), self.k, lr)
-        return Path(lr, np.asarray(losses), lr * np.asarray(curvatures))
+        return Path(self.k, self.m, lr, np.asarray(losses), lr * np.asarray(curvatures))
 
     def _named(self, start: str, lr: float) -> dict[str, Any]:
         names = {"k": self.k, "m": self.m, "start": start, "runs": self.runs}

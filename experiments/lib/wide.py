@@ -1,5 +1,6 @@
 """Sweeps of uniform minima of any width, by the leftovers of Algorithm 1."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -28,29 +29,39 @@ SETTINGS = {
     **{name: students.SETTINGS[name] for name in ("k", "m", "m_over_k")},
     **{name: students.SETTINGS[name] for name in ("pairs", "points", "seed")},
     "most_work": Setting(
-        int, "Most k m: a pair costs as much, and wider students are left out."
+        int,
+        "The most k m of a cell, in neurons of the teacher times of the student: a "
+        "pair costs as much, and wider students are left out.",
     ),
     **OUTPUTS,
 }
 
 
 def cells(setting: Values) -> list[WideCell]:
-    """The grid k × m of the settings, validated.
+    """The grid k × m of the settings, validated; a line says what is left out.
 
     Raises:
       Refusal: for the first thing wrong, in one line.
     """
     shared = {name: setting[name] for name in ("pairs", "seed", "points")}
-    grid = []
+    most = setting["most_work"]
+    grid: list[WideCell] = []
+    left: list[WideCell] = []
     for k in integers(setting["k"], "k"):
         for m in students.widths(k, setting):
-            if k * m <= setting["most_work"]:
-                cell = WideCell(k=k, m=m, **shared)
-                with refusing():
-                    cell.validate()
-                grid.append(cell)
-    if not grid:
-        raise Refusal(f"--most_work={setting['most_work']} leaves no width: give more")
+            cell = WideCell(k=k, m=m, **shared)
+            with refusing():
+                cell.validate()
+            if not m > k > 1:
+                raise Refusal(f"k={k}, m={m}: without barrier, give m > k > 1")
+            (grid if k * m <= most else left).append(cell)
+    if left:
+        first = min(left, key=lambda cell: cell.k * cell.m)
+        words = f"k={first.k}, m={first.m}, where k m is {first.k * first.m}"
+        if not grid:
+            raise Refusal(f"--most_work={most} leaves nothing, the least is {words}")
+        line = f"--most_work={most} leaves out {len(left)} cells, from {words}, on"
+        print(line, file=sys.stderr)
     return grid
 
 

@@ -24,17 +24,16 @@ from lmc_jax.theory.overlap import (
 )
 from lmc_jax.theory.rate import (
     Law,
-    barrier_limit,
     certificate_law,
     count_forms,
     expected_count_forms,
+    two_neuron_limit,
 )
 
 __all__ = [
     "CLT_MINIMUM_RATIO",
     "LIMIT_MINIMUM_RATIO",
     "Law",
-    "barrier_limit",
     "certificate_law",
     "certificate_rate",
     "count_forms",
@@ -45,4 +44,5 @@ __all__ = [
     "expected_overlap_limit",
     "overlap_minimum",
     "spacing_order_statistics",
+    "two_neuron_limit",
 ]

@@ -58,13 +58,14 @@ def certificate_law(k: int) -> Law:
     return Law(leading * s**4 * k**2, lower / leading * s)
 
 
-def barrier_limit(leftovers: str) -> float:
+def two_neuron_limit(leftovers: str) -> float:
     """C of the barrier for k = 2, by the order in which leftovers are paired.
 
     (6/π) ∫_0^{π/4} g(θ)² dθ with s = sin θ, c = cos θ and g = s/2 for ``sorted``,
-    s/2 - s²/6c for ``index``, sc/2(s + c) for ``opposed``. For other k it is measured.
+    s/2 - s²/6c for ``index``, sc/2(s + c) for ``opposed``. For other k, and for the
+    correction a, there is no closed form here: they are measured.
 
-    >>> [round(barrier_limit(name), 6) for name in ("sorted", "index", "opposed")]
+    >>> [round(two_neuron_limit(name), 6) for name in ("sorted", "index", "opposed")]
     [0.068134, 0.041208, 0.025616]
     """
     form = {

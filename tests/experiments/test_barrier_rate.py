@@ -3,20 +3,26 @@
 import json
 
 import numpy as np
+import oracles
 import pytest
 from helpers import assert_one_line, command
 
+from experiments.barrier_rate import STUDY, Rows, described, draw
 from experiments.claims.barrier_rate import claims, decades, fit
 from experiments.claims.whole_minima import claims as whole_claims
+from experiments.lib import wide
 from experiments.lib.whole import checked
 from lmc_jax import theory
+from lmc_jax.results import store
 
 
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
         ("--k=3 --m=2,30", "m=2 < k=3"),
-        ("--m=30 --most_work=20", "--most_work=20 leaves no width: give more"),
+        ("--m=30 --k=2 --most_work=20", "the least is k=2, m=30, where k m is 60"),
+        ("--k=1 --m=100,1000 --pairs=5", "k=1, m=100: without barrier"),
+        ("--k=5 --m=5 --pairs=5", "k=5, m=5: without barrier, give m > k > 1"),
         ("--points=4", "points=4: give an odd number"),
     ],
 )
@@ -24,6 +30,49 @@ def test_bad_settings_are_refused_in_one_line(setting, reason, tmp_path):
     settings = (*setting.split(), f"--out={tmp_path}/out")
     assert_one_line(command("barrier_rate", *settings), reason)
     assert not (tmp_path / "out").exists()
+
+
+SETTING = {name: one.default for name, one in STUDY.choices.items()} | {
+    **{"m": None, "m_over_k": "200000:500000:x2", "pairs": 3},
+    **{"k": "2,5", "most_work": 4_000_000},
+}
+
+
+def test_what_is_left_out_is_said_in_one_line(capsys):
+    """Widths in units of k have no limit of whole students."""
+    grid = wide.cells(SETTING)
+    assert [(cell.k, cell.m) for cell in grid] == [(2, 400_000), (2, 1_000_000)]
+    assert capsys.readouterr().err == (
+        "--most_work=4000000 leaves out 2 cells, from k=5, m=1000000, where k m is "
+        "5000000, on\n"
+    )
+    wide.cells(SETTING | {"k": "2"})
+    assert capsys.readouterr().err == ""
+
+
+def test_estimates_have_the_mean_of_what_they_stand_for():
+    """Values that go with the counts alone: all are the mean over every pair of them.
+
+    Of the barriers by order, and of the certificate in the middle.
+    """
+    m, k, points, share = 7, 3, 11, np.array([[1e-3, 2e-3], [3e-3, 1e-3], [0, 4e-3]])
+    vectors, chances = oracles.count_vectors(m, k)
+    every = np.stack(np.broadcast_arrays(vectors[:, None], vectors), axis=2)
+    squares = np.diff(every, axis=2).squeeze(2) ** 2.0
+    forms = (squares**2).sum(-1), squares.sum(-1) ** 2 - (squares**2).sum(-1)
+    means = share @ [chances @ form @ chances for form in forms]
+    counts = every.reshape(-1, 2, k)
+    height = np.stack(forms, axis=-1).reshape(-1, 2) @ share.T
+    path = 1 - np.abs(np.linspace(-1, 1, points))
+    arrays = {"counts": counts, "losses": height[..., None] * path}
+    arrays["certificate"] = 5 * height[:, :1] * (2 - path)
+    cell = {"k": k, "m": m, "pairs": len(counts), "seed": 0, "points": points}
+    record = store.Record(cell, arrays, {}, None)
+    found = wide.estimates(record, "lerp")
+    np.testing.assert_allclose(found, np.broadcast_to(means, found.shape), rtol=1e-9)
+    for row, mean in zip(described(record, "lerp"), means, strict=True):
+        assert row["barrier_mean"] == pytest.approx(mean, rel=1e-9)
+        assert row["middle"] == pytest.approx(5 * means[0], rel=1e-9)
 
 
 @pytest.mark.slow
@@ -104,10 +153,23 @@ def test_the_rate_is_judged_by_its_interval(exponent, pairs, holds):
 
 @pytest.mark.parametrize(("share", "holds"), [(1.0, True), (1.1, False)])
 def test_the_closed_form_is_told_from_others(share, holds):
-    law = theory.Law(share * theory.barrier_limit("index"), 1.7)
+    law = theory.Law(share * theory.two_neuron_limit("index"), 1.7)
     found = claims({(2, "types_index"): curve(2, -2, 6000, law)})
     assert found[-1].text.startswith("for k = 2 barrier m² tends to the closed form")
     assert found[-1].holds is holds
+
+
+def test_no_slope_is_beyond_the_panel():
+    rows = curve(20, -0.9, pairs=20)
+    for row in rows:
+        mean = row["values"].mean()
+        row |= {f"barrier_{end}": mean for end in ("mean", "low", "high")}
+        row["middle"] = row["certificate"]
+    figure = draw(Rows(rows, []))
+    low, high = figure.axes[1].get_ylim()
+    for decade in decades(rows):
+        assert low < decade.slope[1]
+        assert decade.slope[2] < high
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ REFUSED = [
     ("--source=gd --batch=8", "nothing of --source=gd"),
     *((f"--source=uniform --{name}=1", f"--{name}=1") for name in UNUSED),
     ("--m_over_k=1e308", "--m_over_k=1e308"),
+    ("--source=uniform --k=2 --m_over_k=20000", "m=40000, d=2: give at most 32768"),
     ("--m_over_k=1e-320:2:x3", "--m_over_k=1e-320"),
     ("--m=", "--m="),
     ("--k=two", "--k=two"),

@@ -225,12 +225,15 @@ def test_the_rate_of_trained_minima_is_that_of_uniform_ones_and_of_the_factors(
         found = rng.gamma(9, 1 / 9, size=(6, 100)) * m**-2.0
         found[[0, 1, 2, 3]] *= m ** (exponent + 2)  # those with trained counts
         row = {"k": 5, "m": m, "η m": 2.0, "σ": 0.01, "pairs": 100, "index": 1.0}
+        row["unprojected"] = 1.9 * found[0].mean()
         rows.append(row | why_gd_differs.effects(found))
     assert [claim.case for claim in falls(rows)] == [
         "k = 5, m = 20 to 40, η = 2/m, σ = 0.01",
         "k = 5, m = 40 to 80, η = 2/m, σ = 0.01",
     ]
     assert [claim.holds for claim in falls(rows)] == [holds, holds]
+    late = [*rows[:3], rows[3] | {"unprojected": 1.1 * rows[3]["unprojected"]}]
+    assert [claim.holds for claim in falls(late)] == [holds, None]
     claim = falls(rows)[1]
     shown = re.findall(r"(-?[0-9.]+) \[", claim.measured)
     own, model, *factors = map(float, shown)

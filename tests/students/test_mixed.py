@@ -12,16 +12,16 @@ from lmc_jax import paths
 from lmc_jax.matching import align_types
 from lmc_jax.students import minima, mixed, two_layer
 
-SIZE, K = 16, 3
+SIZE = 16
 TIMES = np.linspace(0, 1, 11)
 LEFTOVERS = pytest.mark.parametrize(
-    "leftovers", ["index", "sorted", "opposed", "random"]
+    ("leftovers", "k"), [("index", 3), ("sorted", 5), ("opposed", 7), ("random", 2)]
 )
 
 
 @functools.cache
-def drawn(count):
-    """Pairs [n, 2, SIZE, K]; every fourth of K ... SIZE neurons, the other rows zero.
+def drawn(count, k):
+    """Pairs [n, 2, SIZE, k]; every fourth of k ... SIZE neurons, the other rows zero.
 
     Every third pair has ties: its norms are equal within each type.
     """
@@ -30,21 +30,21 @@ def drawn(count):
         first, second = jax.random.split(key)
         W = jnp.where(
             tied,
-            minima.sample(first, m, K, K, alpha=jnp.inf, size=SIZE),
-            minima.sample(first, m, K, K, size=SIZE),
+            minima.sample(first, m, k, k, alpha=jnp.inf, size=SIZE),
+            minima.sample(first, m, k, k, size=SIZE),
         )
         return jax.random.permutation(second, W)
 
-    keys = jax.random.split(jax.random.key(2), (count, 2))
-    rng = np.random.default_rng(2)
-    widths = rng.integers(K, SIZE, (count, 2), np.int32, endpoint=True)
+    keys = jax.random.split(jax.random.key(k), (count, 2))
+    rng = np.random.default_rng(k)
+    widths = rng.integers(k, SIZE, (count, 2), np.int32, endpoint=True)
     widths[np.arange(count) % 4 > 0] = SIZE
     tied = np.arange(count)[:, None] % 3 == np.zeros(2)
     return jax.jit(jax.vmap(jax.vmap(student)))(keys, widths, tied)
 
 
-@functools.partial(jax.jit, static_argnames="leftovers")
-def measured(pairs, leftovers):
+@functools.partial(jax.jit, static_argnames=("leftovers", "k"))
+def measured(pairs, leftovers, k):
     """Permutations [n, SIZE]; losses of whole students, losses of mixed pairs and
     certificates, each [n, T]."""
     ts = paths.times()
@@ -53,21 +53,21 @@ def measured(pairs, leftovers):
         if leftovers == "random":
             perm = jax.random.permutation(key, SIZE)
         else:
-            perm = align_types(pair, K, leftovers=leftovers)
-        loss = functools.partial(two_layer.loss, k=K)
-        found = mixed.mixed(pair, perm, K)
+            perm = align_types(pair, k, leftovers=leftovers)
+        loss = functools.partial(two_layer.loss, k=k)
+        found = mixed.mixed(pair, perm, k)
         whole = paths.path_losses(loss, pair[0], pair[1][perm], ts)
-        few, bounds = (f(found, K, ts) for f in (mixed.path_losses, mixed.certificate))
+        few, bounds = (f(found, k, ts) for f in (mixed.path_losses, mixed.certificate))
         return perm, whole, few, bounds
 
     return jax.vmap(one)(pairs, jax.random.split(jax.random.key(3), len(pairs)))
 
 
 @LEFTOVERS
-def test_losses_are_those_of_whole_students_and_below_the_certificate(leftovers):
+def test_losses_are_those_of_whole_students_and_below_the_certificate(leftovers, k):
     """2,500 pairs each, 10,000 in all: ties, zero neurons and unequal widths."""
-    pairs = drawn(2500)
-    _, whole, few, bounds = map(np.asarray, measured(pairs, leftovers))
+    pairs = drawn(2500, k)
+    _, whole, few, bounds = map(np.asarray, measured(pairs, leftovers, k))
     np.testing.assert_allclose(few, whole, rtol=0, atol=1e-12)
     assert np.all(whole <= bounds + 1e-13)
     assert np.mean((np.asarray(pairs) == 0).all(axis=-1)) > 0.05  # zero neurons
@@ -79,27 +79,27 @@ def test_losses_are_those_of_whole_students_and_below_the_certificate(leftovers)
     assert np.min(middle[parted] / barriers[parted]) < 15
 
 
-def certificate(pair, perm):
+def certificate(pair, perm, k):
     """½ ρ(t)ᵀ K ρ(t), neuron by neuron."""
-    rho = np.zeros((2, K))
+    rho = np.zeros((2, k))
     for i, j in enumerate(perm):
         rows = pair[0, i], pair[1, j]
         kinds = [int(row.argmax()) for row in rows]
         if all(row.any() for row in rows) and kinds[0] != kinds[1]:
             for student in (0, 1):
                 rho[student, kinds[student]] += np.linalg.norm(rows[student])
-    gram = np.full((K, K), 1 / (2 * np.pi))
+    gram = np.full((k, k), 1 / (2 * np.pi))
     np.fill_diagonal(gram, 0.5)
     along = [(1 - t) * rho[0] + t * rho[1] for t in TIMES]
     return np.array([r @ gram @ r / 2 for r in along])
 
 
 @LEFTOVERS
-def test_certificates_against_brute_force(leftovers):
-    pairs = drawn(2500)
-    perms, _, _, bounds = map(np.asarray, measured(pairs, leftovers))
+def test_certificates_against_brute_force(leftovers, k):
+    pairs = drawn(2500, k)
+    perms, _, _, bounds = map(np.asarray, measured(pairs, leftovers, k))
     for i in range(0, len(pairs), 37):
-        expected = certificate(np.asarray(pairs[i]), perms[i])
+        expected = certificate(np.asarray(pairs[i]), perms[i], k)
         np.testing.assert_allclose(bounds[i], expected, rtol=0, atol=1e-13)
 
 

@@ -32,15 +32,15 @@ def test_slopes_are_those_of_the_law():
     assert law.slope(1e12, k) == pytest.approx(-2, abs=1e-5)
 
 
-def midpoint_loss(first, second):
-    """Loss of neurons (first, second)/2 less their masses on two axes, in NumPy."""
+def midpoint_loss(first, second, often):
+    """Loss of neurons (first, second)/2, so often, less their masses, in NumPy."""
     rows = np.stack([first, second], axis=1) / 2
-    angle, length = np.arctan2(rows[:, 1], rows[:, 0]), np.hypot(*rows.T)
+    angle, length = np.arctan2(rows[:, 1], rows[:, 0]), often * np.hypot(*rows.T)
 
     def kernel(apart):
         return (np.sin(apart) + (np.pi - apart) * np.cos(apart)) / (2 * np.pi)
 
-    mass = rows.sum(axis=0)
+    mass = often @ rows
     axes = kernel(np.stack([angle, np.pi / 2 - angle]))
     loss = length @ kernel(np.abs(angle[:, None] - angle)) @ length / 2
     return loss - mass @ axes @ length + mass @ mass / 4 + mass[0] * mass[1] / 2 / np.pi
@@ -48,16 +48,19 @@ def midpoint_loss(first, second):
 
 @pytest.mark.parametrize("order", ["index", "sorted", "opposed"])
 def test_limits_by_the_midpoint_of_regular_leftovers(order):
-    """r leftovers of norms (i - ½)/r² on both sides, as r (n/r)² of many are."""
-    r, rng = 500, np.random.default_rng(0)
-    norms = (np.arange(r) + 0.5) / r**2
-    orders = {"sorted": [norms], "opposed": [norms[::-1]]}
-    others = orders.get(order, [rng.permutation(norms) for _ in range(40)])
-    loss = np.mean([midpoint_loss(norms, other) for other in others])
-    # A barrier is (r/n)⁴ times as high; m² E (r/n)⁴ for r normal of variance m/2.
+    """Many leftovers of norms even on [0, 1], as a quadrature of their measure."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    norms, often = (nodes + 1) / 2, weights / 2
+    others = {"sorted": norms, "opposed": norms[::-1]}
+    if order == "index":  # any with any
+        norms, others[order] = (side.ravel() for side in np.meshgrid(norms, norms))
+        often = np.outer(often, often).ravel()
+    loss = midpoint_loss(norms, others[order], often)
+    # Of r leftovers of norms up to r/n² it is r⁴/n⁴ times as high: as a barrier, times
+    # m² E (r/n)⁴ for r normal of variance m/2.
     fourth = 3 * (1 / 2) ** 2 * 2**4
-    limit = theory.barrier_limit(order)
-    assert loss * fourth == pytest.approx(limit, rel=0.02)
+    limit = theory.two_neuron_limit(order)
+    assert loss * fourth == pytest.approx(limit, rel=1e-3)
 
 
 @pytest.mark.parametrize(("m", "k"), [(5, 2), (7, 3), (7, 4), (6, 6), (5, 1)])
@@ -80,5 +83,5 @@ def test_barriers_of_two_neurons_tend_to_the_closed_forms():
     scale = scale / theory.expected_count_forms(m, 2)[0]
     for column, order in enumerate(("index", "sorted", "opposed")):
         ratio = heights[:, column].mean() / scale.mean()
-        limit = theory.barrier_limit(order)
+        limit = theory.two_neuron_limit(order)
         assert ratio == pytest.approx(limit * (1 - 1.7 * (2 / m) ** 0.5), rel=0.03)
