@@ -23,14 +23,21 @@ PAPER_WIDTHS = 15, 100  # of the MLPs of Figure 7
 
 
 class Cells(NamedTuple):
-    """Rows of the summary and records, both in order of width."""
+    """Rows of the summary and records, in order of width.
+
+    table: at the end of training. along: at every look that measured paths, the last
+    included.
+    """
 
     table: list[dict[str, Any]]
     records: Sequence[store.Record]
+    along: list[dict[str, Any]]
 
 
 def rows(measured: Measured) -> Cells:
-    return Cells(classifiers.select(measured.table), list(measured.records))
+    along = classifiers.select(measured.table)
+    last = [row for row in along if row["step"] == row["steps"]]
+    return Cells(last, list(measured.records), along)
 
 
 def figures(name: str, paper: str, **of_paper: Any) -> tuple[Figure, Figure]:
@@ -53,7 +60,7 @@ def figures(name: str, paper: str, **of_paper: Any) -> tuple[Figure, Figure]:
         return benefit_claims(cells.table, shown(cells, "Figure 8"))
 
     def said(cells: Cells, setting: Values) -> str:
-        return f"{caption(cells, setting)} {numbers(cells.table)}"
+        return f"{caption(cells, setting)} {numbers(cells)}"
 
     return (
         Figure(name, draw_barriers, said, of_widths),
@@ -62,14 +69,17 @@ def figures(name: str, paper: str, **of_paper: Any) -> tuple[Figure, Figure]:
 
 
 def table(cells: Cells) -> list[dict]:
-    """One row a cell for the terminal: accuracy, and test NLL barriers by path."""
+    """One row a cell and look: accuracy, and test NLL barriers by path."""
     shown = []
     wanted = {"path": "direct", "sample": "test", "metric": "error"}
-    for first in classifiers.select(cells.table, **wanted):
-        same = {"cell": first["cell"], "sample": "test", "metric": "nll"}
-        paths = classifiers.select(cells.table, **same)
+    for first in classifiers.select(cells.along, **wanted):
+        same = {"cell": first["cell"], "step": first["step"], "sample": "test"}
+        paths = classifiers.select(cells.along, **same, metric="nll")
+        done = f"{first['done']} of {2 * first['kept']}"
+        until = {"done": done, "after": first["done_after"]} if first["until"] else {}
         shown.append(
-            {name: first[name] for name in ("data", "layers", "width")}
+            {name: first[name] for name in ("data", "layers", "width", "step")}
+            | until
             | {"pairs": first["kept"], "accuracy": f"{1 - first['end_mean']:.2%}"}
             | {row["path"]: with_interval(row, "barrier") for row in paths}
         )
@@ -129,7 +139,7 @@ def permuted(rows: Sequence[dict]) -> list[str]:
 
 def caption(cells: Cells, setting: Values) -> str:
     """Definition, n, and how the networks were trained."""
-    rows, records = cells
+    rows, records = cells.table, cells.records
     own = [record.parameters for record in records]
     first = own[0]
     notes = {r.parameters["data"]: r.provenance.get("note") for r in records}
@@ -154,24 +164,48 @@ def caption(cells: Cells, setting: Values) -> str:
         f"{setting['steps']:,} steps of {setting['optimizer']}, learning rate "
         f"{setting['lr']:g} ({setting['schedule']}), batch {setting['batch']}, He "
         f"initialisation; mean test accuracy {1 - max(ends):.1%} to "
-        f"{1 - min(ends):.1%}."
+        f"{1 - min(ends):.1%}.{_ending(rows, setting)}"
     )
 
 
-def numbers(rows: Sequence[dict]) -> str:
+def _ending(rows: Sequence[dict], setting: Values) -> str:
+    """When networks were done before the last step, and how many were."""
+    if not setting["until"]:
+        return ""
+    curve = classifiers.select(rows, path="direct", sample="test", metric="nll")
+    counts = "; ".join(
+        f"width {row['width']} {row['done']} of {2 * row['kept']}"
+        + f" after {row['done_after']:,.0f} steps" * (row["done"] > 0)
+        for row in curve
+    )
+    every = setting["steps"] // setting["looks"]
+    return (
+        f" A network trains no further once its NLL on all training images is below "
+        f"{setting['until']:g}, looked at every {every:,} steps. Done so, in the mean: "
+        f"{counts}."
+    )
+
+
+def numbers(cells: Cells) -> str:
     """Mean test NLL barriers of every path, and training NLL, at every width."""
+    widths = ", ".join(str(record.parameters["width"]) for record in cells.records)
+    looks: dict[int, list[dict]] = {}
+    for row in cells.along:
+        looks.setdefault(row["step"], []).append(row)
+    said = [f"after {step:,} steps {_numbers(looks[step])}" for step in sorted(looks)]
+    return f"Test NLL barriers at widths {widths}: {'. '.join(said)}."
+
+
+def _numbers(rows: Sequence[dict]) -> str:
+    """Of one look."""
     said = []
     for path in ["direct", *permuted(rows)]:
         curve = classifiers.select(rows, path=path, sample="test", metric="nll")
         means = ", ".join(f"{row['barrier_mean']:.3g}" for row in curve)
         said.append(f"{LOOKS[path].label} {means}")
-    widths = ", ".join(str(row["width"]) for row in curve)
     own = classifiers.select(rows, path="direct", sample="train", metric="nll")
     ends = ", ".join(f"{row['end_mean']:.3g}" for row in own)
-    return (
-        f"Test NLL barriers at widths {widths}: {'; '.join(said)}; training NLL of the "
-        f"networks {ends}."
-    )
+    return f"{'; '.join(said)}; training NLL of the networks {ends}"
 
 
 def peak_claims(rows: Sequence[dict], paper: str) -> list[Claim]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from lmc_jax.data.datasets import blank
 from lmc_jax.environment import root_key
 from lmc_jax.networks import Network
-from lmc_jax.networks.cell import LOOK_IMAGES, ClassifierCell, orders
+from lmc_jax.networks.cell import ClassifierCell, orders
 
 
 def multiplications(network: Network, shape: tuple[int, ...]) -> int:
@@ -36,13 +36,15 @@ def multiplications(network: Network, shape: tuple[int, ...]) -> int:
 def expected_cost(cell: ClassifierCell) -> float:
     """Multiplications of a cell: of its updates, of its looks and along its paths.
 
-    An update is three evaluations, and an evaluation in float64 counts twice.
+    An update is three evaluations, and an evaluation in float64 counts twice. Networks
+    are taken to need all their steps.
     """
     shape = blank(cell.data).train_images.shape[1:]
     each = multiplications(cell.network(shape), shape) + math.prod(shape)
     fitted = 3 * cell.training.steps * cell.training.batch
-    looked = min(LOOK_IMAGES, cell.train_images) + cell.test_images
-    seen = 2 * (fitted + 2 * cell.training.looks * looked)
-    paths = len(orders(cell.parameters())) * cell.points
+    looked = cell.look_images + cell.test_images
+    seen = 2 * (fitted + 2 * len(cell.training.stops()) * looked)
+    measured = 1 + len(cell.training.measure_at_looks)
+    paths = measured * len(orders(cell.parameters())) * cell.points
     seen += 2 * paths * (cell.train_images + cell.test_images)
     return float(cell.pairs * each * seen)

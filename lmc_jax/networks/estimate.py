@@ -1,7 +1,8 @@
 """What a sweep of classifiers will take, from a few updates of its own networks.
 
 Of each curve (all that cells share but the width) the smallest, the middle and the
-largest networks are tried; between these widths what was found is interpolated.
+largest networks are tried; between these widths what was found is interpolated. With
+``until`` it is what would be taken if no network were done before the last step.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import numpy as np
 
 from lmc_jax import environment
 from lmc_jax.data.datasets import Dataset
-from lmc_jax.networks.cell import LOOK_IMAGES, ClassifierCell, compute, orders
+from lmc_jax.networks.cell import ClassifierCell, compute, orders
 from lmc_jax.sweep.estimate import Plan, chosen
 
 SHARE = 50  # of the updates of a network, between two looks of one that is tried
@@ -80,10 +81,11 @@ def _at_a_time(cell: ClassifierCell) -> int:
 def _tried(cell: ClassifierCell, data: Dataset) -> _Tried:
     """Two looks, of which the second finds all programs compiled, and short paths."""
     updates = max(1, cell.training.steps // SHARE)
+    plain: dict[str, Any] = {"steps": 2 * updates, "until": 0.0, "measure_at_looks": ()}
     small = dataclasses.replace(
         cell,
         pairs=-(-_at_a_time(cell) // 2),
-        training=dataclasses.replace(cell.training, steps=2 * updates, looks=2),
+        training=dataclasses.replace(cell.training, looks=2, **plain),
         repaired=False,
         points=2,
     )
@@ -98,20 +100,21 @@ def _tried(cell: ClassifierCell, data: Dataset) -> _Tried:
     compute(small, data, keep=keep, progress=progress)
     whole = time.perf_counter() - begun
     update = (updated[-1] - looked[0]) / updates
-    image = (looked[1] - updated[-1]) / _looked_at(cell)
-    fixed = whole - 2 * (updates * update + _looked_at(cell) * image)
+    image = (looked[1] - updated[-1]) / _looked_at(small)
+    fixed = whole - 2 * (updates * update + _looked_at(small) * image)
     fixed -= _on_paths(small) * image
     return _Tried(cell.width, max(0.0, fixed), update, image)
 
 
 def _looked_at(cell: ClassifierCell) -> int:
     """Images that every look evaluates."""
-    return min(LOOK_IMAGES, cell.train_images) + cell.test_images
+    return cell.look_images + cell.test_images
 
 
 def _on_paths(cell: ClassifierCell) -> int:
     """Images that are evaluated along the paths of a pair."""
-    count = len(orders(cell.parameters())) * cell.points
+    measured = 1 + len(cell.training.measure_at_looks)
+    count = measured * len(orders(cell.parameters())) * cell.points
     return count * (cell.train_images + cell.test_images)
 
 
@@ -124,6 +127,6 @@ def _seconds(cell: ClassifierCell, tried: Iterable[_Tried]) -> float:
     side_by_side = _at_a_time(cell)
     networks = -(-2 * cell.pairs // side_by_side)
     training = cell.training.steps * update
-    training += cell.training.looks * _looked_at(cell) * image
+    training += len(cell.training.stops()) * _looked_at(cell) * image
     paths = -(-cell.pairs // side_by_side) * _on_paths(cell) * image
     return float(fixed + networks * training + paths)
