@@ -286,17 +286,39 @@ def _start(network: Network, optimizer: optax.GradientTransformation) -> Callabl
     return start
 
 
+def _turned(arrays: Any) -> Any:
+    """Matrices transposed: so the slopes of narrow layers take half of the time."""
+    return jax.tree.map(lambda leaf: leaf.T if leaf.ndim == 2 else leaf, arrays)
+
+
+def shuffled(key: Array, count: int) -> Array:
+    """A random order of ``0 ... count - 1``, int32.
+
+    By one sort of random numbers, each with its place in its last bits. Sorting places
+    by random numbers, as ``jax.random.permutation`` does, takes ten times as long on
+    CPU: more than the updates of an epoch of narrow networks.
+
+    >>> sorted(shuffled(root_key(0), 5).tolist())
+    [0, 1, 2, 3, 4]
+    """
+    places = jnp.uint64(1 << (count - 1).bit_length())
+    bits = jax.random.bits(key, (count,), jnp.uint64)
+    marked = bits - bits % places + jnp.arange(count, dtype=jnp.uint64)
+    return (jax.lax.sort(marked, is_stable=False) % places).astype(jnp.int32)
+
+
 def _segment(
     network: Network, training: Training, optimizer: optax.GradientTransformation
 ) -> Callable:
     """Updates ``first`` to ``last`` of one epoch of one network."""
 
-    def loss(weights, x, labels):
-        return jnp.mean(negative_log_likelihoods(network.fit(weights, x), labels))
+    def loss(turned, x, labels):
+        logits = network.fit(_turned(turned), x)
+        return jnp.mean(negative_log_likelihoods(logits, labels))
 
     def segment(state, data, epoch, first, last, sample):
         key = jax.random.fold_in(_keys(data)[1], epoch)
-        order = jax.random.permutation(key, len(sample.labels))
+        order = shuffled(key, len(sample.labels))
 
         def update(step, state):
             weights, memory = state
@@ -308,6 +330,6 @@ def _segment(
             change, memory = optimizer.update(slope, memory, weights)
             return optax.apply_updates(weights, change), memory
 
-        return jax.lax.fori_loop(first, last, update, state)
+        return _turned(jax.lax.fori_loop(first, last, update, _turned(state)))
 
     return segment

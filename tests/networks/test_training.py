@@ -10,7 +10,7 @@ from jax import numpy as jnp
 from lmc_jax.environment import root_key
 from lmc_jax.networks import mlp, training
 from lmc_jax.networks.evaluation import Sample, float64, nll_and_error
-from lmc_jax.networks.training import Training, pack, train, unpack
+from lmc_jax.networks.training import Training, pack, shuffled, train, unpack
 from lmc_jax.results import store
 
 NETWORK = mlp((16, 6, 3))
@@ -91,7 +91,7 @@ def test_training_equals_a_plain_loop_over_epochs_in_fresh_orders():
     labels = np.asarray(SAMPLES[0].labels)
     for step in range(training.steps):
         epoch, at = divmod(step, 4)
-        order = jax.random.permutation(jax.random.fold_in(data_key, epoch), 90)
+        order = shuffled(jax.random.fold_in(data_key, epoch), 90)
         index = np.asarray(order)[20 * at : 20 * (at + 1)]
         weights = plain_step(weights, x[index], labels[index], training.lr)
     found = train(NETWORK, training, key[None], SAMPLES).weights
@@ -99,6 +99,22 @@ def test_training_equals_a_plain_loop_over_epochs_in_fresh_orders():
         lambda ours, exact: np.testing.assert_allclose(ours[0], exact, atol=1e-5),
         *(found, weights),
     )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 64, 65, 1000])
+def test_an_order_has_every_place_once(count):
+    order = shuffled(root_key(1), count)
+    assert order.dtype == jnp.int32
+    np.testing.assert_array_equal(np.sort(order), np.arange(count))
+
+
+def test_all_orders_are_equally_likely():
+    keys = jax.random.split(root_key(2), 6000)
+    orders = np.asarray(jax.vmap(lambda key: shuffled(key, 3))(keys))
+    counts = np.unique(orders, axis=0, return_counts=True)[1]
+    assert len(counts) == 6
+    std = np.sqrt(6000 / 6 * 5 / 6)
+    assert (np.abs(counts - 1000) < 4 * std).all()
 
 
 def test_a_network_does_not_depend_on_its_company():
