@@ -11,12 +11,14 @@ from lmc_jax.networks import cell as networks_cell
 from lmc_jax.networks.alignment import align_weights
 from lmc_jax.networks.cell import (
     CLASSES,
+    LOOK_IMAGES,
     ClassifierCell,
     align,
     compute,
     orders,
     samples,
 )
+from lmc_jax.networks.cost import expected_cost
 from lmc_jax.networks.permutations import group_sizes, leaves, permute
 from lmc_jax.networks.training import Training
 
@@ -143,6 +145,20 @@ def test_all_training_images_say_which_networks_are_done(monkeypatch):
         arrays = compute(cell, DATA)[0]
         seen, ends = arrays["history"][-1, ..., 0, 0], arrays["losses"][:, 0, [0, -1]]
         assert np.allclose(seen, ends[..., 0, 0], rtol=1e-12) is all_images
+
+
+def test_cost_counts_the_paths_of_every_look_and_all_images_that_end_training():
+    def cost(**how):
+        training = dataclasses.replace(MLP.training, **how)
+        return expected_cost(dataclasses.replace(mnist, training=training))
+
+    mnist = dataclasses.replace(MLP, data="mnist", train_images=20_000)
+    each = 784 * 6 + 6 * 6 + 6 * 10 + 784  # and the pixels, which are centred
+    of_image = 2 * mnist.pairs * each
+    paths = 3 * POINTS * (20_000 + 50)
+    assert cost(measure_at_looks=(10,)) - cost() == paths * of_image
+    more = 3 * 2 * (20_000 - LOOK_IMAGES)  # on both networks of a pair, three looks
+    assert cost(until=1.0) - cost() == more * of_image
 
 
 def test_fewer_pairs_are_the_first_of_more():
