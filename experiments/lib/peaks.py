@@ -153,6 +153,7 @@ def caption(cells: Cells, setting: Values) -> str:
     wanted = {"path": "direct", "sample": "test", "metric": "error"}
     ends = [row["end_mean"] for row in classifiers.select(rows, **wanted)]
     kind = KINDS[first["architecture"]]
+    most = "at most " if setting["until"] else ""
     norm = "" if first["norm"] == "none" else f", {first['norm']} normalisation"
     *depths, deepest = dict.fromkeys(str(cell["layers"]) for cell in own)
     layers = f"{', '.join(depths)} and {deepest}" if depths else deepest
@@ -161,7 +162,7 @@ def caption(cells: Cells, setting: Values) -> str:
         f"log-likelihood in nats and of error, float64. Means over n = "
         f"{curves.sizes(rows, 'kept')} independent pairs, two fresh networks each, 95% "
         f"bootstrap intervals. {layers}-layer {kind}{norm} on {data}: "
-        f"{setting['steps']:,} steps of {setting['optimizer']}, learning rate "
+        f"{most}{setting['steps']:,} steps of {setting['optimizer']}, learning rate "
         f"{setting['lr']:g} ({setting['schedule']}), batch {setting['batch']}, He "
         f"initialisation; mean test accuracy {1 - max(ends):.1%} to "
         f"{1 - min(ends):.1%}.{_ending(rows, setting)}"
@@ -181,7 +182,8 @@ def _ending(rows: Sequence[dict], setting: Values) -> str:
     every = setting["steps"] // setting["looks"]
     return (
         f" A network trains no further once its NLL on all training images is below "
-        f"{setting['until']:g}, looked at every {every:,} steps. Done so, in the mean: "
+        f"{setting['until']:g}, looked at every {every:,} steps and where paths are "
+        f"measured. Networks that ended so, and after how many steps in the mean: "
         f"{counts}."
     )
 
@@ -192,8 +194,8 @@ def numbers(cells: Cells) -> str:
     looks: dict[int, list[dict]] = {}
     for row in cells.along:
         looks.setdefault(row["step"], []).append(row)
-    said = [f"after {step:,} steps {_numbers(looks[step])}" for step in sorted(looks)]
-    return f"Test NLL barriers at widths {widths}: {'. '.join(said)}."
+    said = [f"After {step:,} steps: {_numbers(looks[step])}" for step in sorted(looks)]
+    return f"Test NLL barriers at widths {widths}. {'. '.join(said)}."
 
 
 def _numbers(rows: Sequence[dict]) -> str:

@@ -196,6 +196,7 @@ def test_training_that_was_stopped_goes_on_from_its_last_look(
     assert same_arrays({"": stopped}, {"": store.read(cell).arrays})
 
 
+@pytest.mark.slow
 def test_training_until_a_loss_measured_on_the_way_and_its_log(
     data, tmp_path, monkeypatch
 ):
