@@ -18,7 +18,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 1_000,
         "looks": 2,
     },
-    "paper": {"widths": "15,20,25,30,40,50,64,80,100"},
+    "paper": {
+        "widths": "4,6,8,11,15,20,25,32,40,50,64,80,100",
+        "steps": 200_000,
+        "looks": 40,
+        "until": 1e-4,
+        "measure_at_looks": "1000,10000,100000",
+    },
 }
 PAPER_LAYERS = 4  # of weights: three hidden layers
 

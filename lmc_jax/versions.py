@@ -14,10 +14,11 @@ VERSIONS = {
     "matching": 1,  # of students, by any name
     "measures": 1,  # of students and of their paths
     "sharpness": 1,  # of students, beside their cells
-    "training": 1,  # of networks
+    "training": 2,  # of networks
     "alignment": 1,  # of networks
     "evaluation": 1,  # of networks and of their paths
 }
+NETWORKS = {"training", "alignment", "evaluation"}
 
 
 def of(*programs: str) -> dict[str, int]:
@@ -32,12 +33,15 @@ def of(*programs: str) -> dict[str, int]:
 def outdated(parameters: Mapping[str, Any]) -> str:
     """Which programs that made a cell were raised since, in words; empty for none.
 
-    Cells from before there were versions count as made by the first of all.
+    Cells from before there were versions count as made by the first of all that are
+    for students, or for networks.
 
     >>> outdated({"k": 2, "versions": {"descent": 0}})
     'descent 0, now 1'
     """
-    made = parameters.get("versions", dict.fromkeys(VERSIONS, 1))
+    network = "architecture" in parameters
+    first = {name: 1 for name in VERSIONS if (name in NETWORKS) == network}
+    made = parameters.get("versions", first)
     return ", ".join(
         f"{name} {version}, now {VERSIONS.get(name, 'gone')}"
         for name, version in made.items()

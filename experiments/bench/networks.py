@@ -1,7 +1,7 @@
 """Networks trained a minute, against what could be done instead, and weight matching.
 
-The same network, batches of the same size from the same number of random images, the
-same number of updates: as `train` does it, with all networks of a device side by side
+MLPs of four widths, batches of 100 of as many random images as MNIST has, the same
+number of updates: as `train` does it, with all networks of a device side by side
 (vmap) and in a serial PyTorch loop, one network at a time by one thread and by as many
 as PyTorch takes (left out without PyTorch); small CNNs, for a 200th of the updates,
 with the patches of `train` and with XLA's convolution.
@@ -24,27 +24,28 @@ from lmc_jax.networks.evaluation import Sample
 from lmc_jax.networks.permutations import permute
 from lmc_jax.networks.training import Training, train
 
-IMAGES, BATCH, LR = 10_000, 100, 0.05
-NETWORKS, STEPS, WIDTH = 8, 1000, 64  # trained at a time, updates, hidden units
+IMAGES, FEW_IMAGES = 60_000, 10_000  # of MLPs, and of CNNs
+BATCH, LR = 100, 0.05
+NETWORKS, STEPS = 8, 1200  # trained at a time; updates, two epochs
+WIDTHS = 8, 25, 64, 100  # of hidden layers
 
 
 def main() -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(IMAGES, 28, 28, 1), dtype=np.uint8)
     labels = rng.integers(10, size=IMAGES).astype(np.int32)
-    network = mlp((784, *[WIDTH] * 3, 10))
-    seconds = {"lmc_jax": ours(network, STEPS, images, labels)}
-    with mock.patch.object(jax.lax, "map", lambda one, many: jax.vmap(one)(many)):
-        seconds["the same by vmap"] = ours(network, STEPS, images, labels)
-    if peers.TORCH:
-        import torch
-
-        for threads in dict.fromkeys((torch.get_num_threads(), 1)):
-            torch.set_num_threads(threads)
-            seconds[f"PyTorch, threads: {threads}"] = theirs(STEPS, images, labels)
-    kind = f"MLP 3 × {WIDTH}"
-    rows = [row(kind, name, STEPS, spent) for name, spent in seconds.items()]
-    images = rng.integers(256, size=(IMAGES, 32, 32, 3), dtype=np.uint8)
+    rows = []
+    for width in WIDTHS:
+        network = mlp((784, *[width] * 3, 10))
+        seconds = {"lmc_jax": ours(network, STEPS, images, labels)}
+        with mock.patch.object(jax.lax, "map", lambda one, many: jax.vmap(one)(many)):
+            seconds["the same by vmap"] = ours(network, STEPS, images, labels)
+        for threads in torch_threads():
+            name = f"PyTorch, threads: {threads}"
+            seconds[name] = theirs(width, images, labels, threads)
+        kind = f"MLP 3 × {width}"
+        rows += [row(kind, name, STEPS, spent) for name, spent in seconds.items()]
+    images = rng.integers(256, size=(FEW_IMAGES, 32, 32, 3), dtype=np.uint8)
     few = max(1, STEPS // 200)
     for channels in (4, 16):
         network = cnn((32, 32, 3), (channels, 2 * channels), (), 10)
@@ -52,11 +53,20 @@ def main() -> None:
             ("lmc_jax", network.fit),
             ("with XLA's convolution", network.apply),
         ):
-            spent = ours(network._replace(fit=fit), few, images, labels)
+            spent = ours(network._replace(fit=fit), few, images, labels[:FEW_IMAGES])
             kind = f"CNN {channels}, {2 * channels}"
             rows.append(row(kind, name, few, spent))
     timing.show(rows)
     timing.show([matching()])
+
+
+def torch_threads() -> list[int]:
+    """As many as PyTorch takes, and one; none without PyTorch."""
+    if not peers.TORCH:
+        return []
+    import torch
+
+    return list(dict.fromkeys((torch.get_num_threads(), 1)))
 
 
 def row(network: str, training: str, steps: int, seconds: float) -> dict[str, Any]:
@@ -96,20 +106,22 @@ def ours(
     return (looks[1] - looks[0]) / count
 
 
-def theirs(steps: int, images: np.ndarray, labels: np.ndarray) -> float:
+def theirs(width: int, images: np.ndarray, labels: np.ndarray, threads: int) -> float:
     """Seconds for one network."""
     import torch
 
+    usual = torch.get_num_threads()
+    torch.set_num_threads(threads)
     x = (torch.tensor(images).reshape(IMAGES, -1).float() - 127.5) / 73.0
     y = torch.tensor(labels).long()
-    widths = [784, *[WIDTH] * 3]
+    widths = [784, *[width] * 3]
     layers: list[Any] = []
     for fan_in, fan_out in itertools.pairwise(widths):
         layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
     network = torch.nn.Sequential(*layers, torch.nn.Linear(widths[-1], 10))
     optimizer = torch.optim.SGD(network.parameters(), lr=LR)
     begun = time.perf_counter()
-    for step in range(steps):
+    for step in range(STEPS):
         if step % (IMAGES // BATCH) == 0:
             order = torch.randperm(IMAGES)
         at = step % (IMAGES // BATCH) * BATCH
@@ -117,7 +129,9 @@ def theirs(steps: int, images: np.ndarray, labels: np.ndarray) -> float:
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(network(x[index]), y[index]).backward()
         optimizer.step()
-    return time.perf_counter() - begun
+    spent = time.perf_counter() - begun
+    torch.set_num_threads(usual)
+    return spent
 
 
 def matching() -> dict[str, Any]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from experiments.lib import look_log
 from experiments.lib.compute import Family, found, opened
 from experiments.lib.lists import MOST_CELLS, Refusal, integers, refusing, words
 from experiments.lib.settings import OUTPUTS, Setting, Values
@@ -51,6 +52,12 @@ SETTINGS = {
         str, f"Of the learning rate: {', '.join(training.SCHEDULES)}.", "constant"
     ),
     "looks": Setting(int, "Losses and checkpoints during training.", 10),
+    "until": Setting(
+        float, "Train no further below this NLL on all training images, 0 never.", 0.0
+    ),
+    "measure_at_looks": Setting(
+        str, "Measure paths after these updates as well: 1000,10000.", ""
+    ),
     "points": Setting(int, "Positions along a path, ends included.", 11),
     "seed": Setting(int, "Root seed, 0 ... 4294967295.", 0),
     **OUTPUTS,
@@ -94,7 +101,12 @@ def _grid(
         raise Refusal(
             f"--points={setting['points']}: --barrier=midpoint needs an odd number"
         )
-    names = ("steps", "lr", "batch", "optimizer", "schedule", "looks")
+    names = ("steps", "lr", "batch", "optimizer", "schedule", "looks", "until")
+    marks = setting["measure_at_looks"]
+    how = training.Training(
+        **{name: setting[name] for name in names},
+        measure_at_looks=tuple(integers(marks, "measure_at_looks") if marks else ()),
+    )
     depths = integers(setting["layers"], "layers")
     widths = sorted(integers(setting["widths"], "widths"))
     if len(data) * len(depths) * len(widths) > MOST_CELLS:
@@ -108,7 +120,7 @@ def _grid(
             architecture=architecture,
             width=width,
             layers=layers,
-            training=training.Training(**{name: setting[name] for name in names}),
+            training=how,
             norm=setting["norm"],
             alignments=tuple(alignments),
             repaired=setting["repair"],
@@ -149,7 +161,8 @@ def work(
 ) -> None:
     """``compute.Family.work``: cell by cell.
 
-    Training leaves a checkpoint at every look, in OUT/unfinished, and goes on from it.
+    Training leaves a checkpoint at every look, in OUT/unfinished, and goes on from it;
+    OUT/looks.csv is its log.
 
     Raises:
       OutOfMemory: when the networks of a cell do not fit.
@@ -159,7 +172,7 @@ def work(
     for cell in grid:
         progress.set_description(f"{cell.data}, {cell.layers} layers of {cell.width}")
         own = data[cell.data]
-        arrays, weights = _trained(cell, own, unfinished, progress)
+        arrays, weights = _trained(cell, own, Path(setting["out"]), progress)
         save(cell, arrays, training.leaves(weights), {"note": own.note})
         with contextlib.suppress(OSError):  # nobody needs it any more
             store.cell_path(unfinished, cell.parameters()).unlink()
@@ -181,18 +194,20 @@ def _data(
 
 
 def _trained(
-    cell: ClassifierCell, data: datasets.Dataset, unfinished: Path, progress: tqdm
+    cell: ClassifierCell, data: datasets.Dataset, out: Path, progress: tqdm
 ) -> tuple[dict[str, np.ndarray], Any]:
     """``networks.cell.compute`` of a cell, by way of checkpoints."""
-    parameters = cell.parameters()
+    parameters, unfinished = cell.parameters(), out / "unfinished"
     state = None
     if record := found(unfinished, parameters, "training from the start"):
         network = cell.network(data.train_images.shape[1:])
         state = training.unpack(network, cell.training, record.arrays)
+        look_log.write(out, cell, state)
         progress.update(2 * cell.pairs * state.step)
 
     def keep(state: training.TrainingState) -> None:
         store.save(unfinished, parameters, training.pack(state), {})
+        look_log.write(out, cell, state)
 
     try:
         return compute(cell, data, state=state, keep=keep, progress=progress.update)
@@ -210,17 +225,19 @@ def _trained(
 
 
 def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any]]:
-    """Rows of ``summary.csv``: one a (cell, path, sample, metric).
+    """Rows of ``summary.csv``: one a (cell, look, path, sample, metric).
 
     ``barrier_*`` are means over independent pairs with 95% percentile-bootstrap
     intervals, ``normalized_*`` the ratio of the mean to the mean direct barrier,
-    ``end_*`` the metric at the ends. ``kept`` pairs enter: those of which neither
-    network diverged.
+    ``end_*`` the metric at the ends, all after ``step`` updates. ``kept`` pairs enter:
+    those of which neither network diverged; ``done`` of their networks had a training
+    NLL below ``until`` by then, found ``done_after`` updates in the mean.
     """
     table = []
-    for record in records:
-        cell, losses = record.parameters, kept(record)
-        heights = barriers(losses, definition)
+    looks_at = ((record, *look) for record in records for look in at_looks(record))
+    for record, step, losses in looks_at:
+        cell, heights = record.parameters, barriers(losses, definition)
+        done = _done(record, step)
         for at, (order, sample, metric) in labels(cell):
             own, direct = heights[:, *at], heights[:, 0, *at[1:]]
             ends = losses[:, at[0], [0, -1], *at[1:]].mean(1)
@@ -228,6 +245,7 @@ def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any
             table.append(
                 {
                     **_columns(cell),
+                    **done,
                     "kept": len(losses),
                     "path": order,
                     "sample": sample,
@@ -248,6 +266,24 @@ def kept(record: store.Record) -> np.ndarray:
     return record.arrays["losses"][kept_pairs(record.arrays)]
 
 
+def at_looks(record: store.Record) -> list[tuple[int, np.ndarray]]:
+    """Losses as of ``kept`` behind the updates after which they are, in order."""
+    own, pairs = record.parameters["training"], kept_pairs(record.arrays)
+    earlier = own.get("measure_at_looks", [])
+    found = [record.arrays["losses_at_looks"][pairs, i] for i in range(len(earlier))]
+    steps = [*earlier, own["steps"]]
+    return list(zip(steps, [*found, kept(record)], strict=True))
+
+
+def _done(record: store.Record, step: int) -> dict[str, Any]:
+    """How many networks of kept pairs were done by ``step``, and after how long."""
+    how = training.Training(**record.parameters["training"])
+    after = how.reached(record.arrays["history"])[kept_pairs(record.arrays)]
+    after = after[after <= step]
+    mean = float(after.mean()) if after.size else float("nan")
+    return {"step": step, "done": after.size, "done_after": mean}
+
+
 def barriers(losses: np.ndarray, definition: str) -> np.ndarray:
     """Barriers ``[pairs, orders, samples, metrics]`` of ``kept`` losses."""
     along = np.moveaxis(losses, 2, -1)
@@ -264,9 +300,9 @@ def labels(cell: Mapping[str, Any]) -> Iterator[tuple[tuple[int, int, int], tupl
 
 def _columns(cell: Mapping[str, Any]) -> dict[str, Any]:
     own = ("data", "architecture", "layers", "width", "norm", "train_images", "pairs")
-    return (
-        {name: cell[name] for name in own} | cell["training"] | {"seed": cell["seed"]}
-    )
+    trained = {"until": 0.0, **cell["training"]}
+    trained.pop("measure_at_looks", None)  # a row for each
+    return {name: cell[name] for name in own} | trained | {"seed": cell["seed"]}
 
 
 def select(rows: Sequence[dict], **wanted: Any) -> list[dict]:

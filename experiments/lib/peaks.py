@@ -23,14 +23,21 @@ PAPER_WIDTHS = 15, 100  # of the MLPs of Figure 7
 
 
 class Cells(NamedTuple):
-    """Rows of the summary and records, both in order of width."""
+    """Rows of the summary and records, in order of width.
+
+    table: at the end of training. along: at every look that measured paths, the last
+    included.
+    """
 
     table: list[dict[str, Any]]
     records: Sequence[store.Record]
+    along: list[dict[str, Any]]
 
 
 def rows(measured: Measured) -> Cells:
-    return Cells(classifiers.select(measured.table), list(measured.records))
+    along = classifiers.select(measured.table)
+    last = [row for row in along if row["step"] == row["steps"]]
+    return Cells(last, list(measured.records), along)
 
 
 def figures(name: str, paper: str, **of_paper: Any) -> tuple[Figure, Figure]:
@@ -59,13 +66,16 @@ def figures(name: str, paper: str, **of_paper: Any) -> tuple[Figure, Figure]:
 
 
 def table(cells: Cells) -> list[dict]:
-    """One row a cell for the terminal: accuracy, and test NLL barriers by path."""
+    """One row a cell and look: accuracy, and test NLL barriers by path."""
     shown = []
-    for first in curve(cells.table, "direct", metric="error"):
-        same = {"cell": first["cell"], "sample": "test", "metric": "nll"}
-        paths = classifiers.select(cells.table, **same)
+    for first in curve(cells.along, "direct", metric="error"):
+        same = {"cell": first["cell"], "step": first["step"], "sample": "test"}
+        paths = classifiers.select(cells.along, **same, metric="nll")
+        done = f"{first['done']} of {2 * first['kept']}"
+        until = {"done": done, "after": first["done_after"]} if first["until"] else {}
         shown.append(
-            {name: first[name] for name in ("data", "layers", "width")}
+            {name: first[name] for name in ("data", "layers", "width", "step")}
+            | until
             | {"pairs": first["kept"], "accuracy": f"{1 - first['end_mean']:.2%}"}
             | {row["path"]: with_interval(row, "barrier") for row in paths}
         )
@@ -128,7 +138,7 @@ def permuted(rows: Sequence[dict]) -> list[str]:
 
 def caption(cells: Cells, setting: Values) -> str:
     """Definition, n, and how the networks were trained."""
-    rows, records = cells
+    rows, records = cells.table, cells.records
     own = [record.parameters for record in records]
     first = own[0]
     notes = {r.parameters["data"]: r.provenance.get("note") for r in records}
@@ -141,6 +151,7 @@ def caption(cells: Cells, setting: Values) -> str:
     )
     ends = [row["end_mean"] for row in curve(rows, "direct", metric="error")]
     kind = KINDS[first["architecture"]]
+    most = "at most " if setting["until"] else ""
     norm = "" if first["norm"] == "none" else f", {first['norm']} normalisation"
     layers = ", ".join(dict.fromkeys(str(cell["layers"]) for cell in own))
     return (
@@ -148,10 +159,28 @@ def caption(cells: Cells, setting: Values) -> str:
         f"log-likelihood in nats and of error, float64. Means over n = "
         f"{curves.sizes(rows, 'kept')} independent pairs, two fresh networks each, 95% "
         f"bootstrap intervals. {layers}-layer {kind}{norm} on {data}: "
-        f"{setting['steps']:,} steps of {setting['optimizer']}, learning rate "
+        f"{most}{setting['steps']:,} steps of {setting['optimizer']}, learning rate "
         f"{setting['lr']:g} ({setting['schedule']}), batch {setting['batch']}, He "
         f"initialisation; mean test accuracy {1 - max(ends):.1%} to "
-        f"{1 - min(ends):.1%}."
+        f"{1 - min(ends):.1%}.{_ending(rows, setting)}"
+    )
+
+
+def _ending(rows: Sequence[dict], setting: Values) -> str:
+    """When networks were done before the last step, and how many were."""
+    if not setting["until"]:
+        return ""
+    counts = "; ".join(
+        f"width {row['width']} {row['done']} of {2 * row['kept']}"
+        + f" after {row['done_after']:,.0f} steps" * (row["done"] > 0)
+        for row in curve(rows, "direct")
+    )
+    every = setting["steps"] // setting["looks"]
+    return (
+        f" A network trains no further once its NLL on all training images is below "
+        f"{setting['until']:g}, looked at every {every:,} steps and where paths are "
+        f"measured. Networks that ended so, and after how many steps in the mean: "
+        f"{counts}."
     )
 
 

@@ -79,6 +79,13 @@ class ClassifierCell:
         inputs = int(np.prod(shape))
         return mlp((inputs, *[self.width] * hidden, CLASSES), self.norm)
 
+    @property
+    def look_images(self) -> int:
+        """Training images of a look: all of them where they say who is done."""
+        if self.training.until:
+            return self.train_images
+        return min(LOOK_IMAGES, self.train_images)
+
     def validate(self, data: Dataset) -> None:
         """Raises ValueError, in one line, for what cannot be run on this data set."""
         for name, images in (
@@ -114,7 +121,8 @@ class ClassifierCell:
         """Plain values for the store."""
         programs = "training", *["alignment"] * bool(self.alignments), "evaluation"
         made = {"task": TASK, "versions": versions.of(*programs)}
-        return made | dataclasses.asdict(self)
+        own = {"training": self.training.parameters()}
+        return made | dataclasses.asdict(self) | own
 
     def keys(self) -> Array:
         """Keys of the networks ``[2 pairs]``, both of a pair side by side."""
@@ -167,30 +175,41 @@ def compute(
     Returns:
       ``(arrays, weights)``. arrays, all float64: ``losses [pairs, orders, points,
       samples, metrics]``, training and test images, ``evaluation.METRICS``, ``orders``
-      as the function says; ``history [looks, pairs, 2, samples, metrics]``, of the two
-      networks on the first ``LOOK_IMAGES`` training and all test images. weights: the
-      trained networks, float32 ``[pairs, 2, ...]``.
+      as the function says; ``losses_at_looks [pairs, looks, orders, ...]``, the same
+      after each of ``training.measure_at_looks``, where there are any; ``history
+      [looks, pairs, 2, samples, metrics]``, of the two networks on the first
+      ``cell.look_images`` training and all test images. weights: the trained networks,
+      float32 ``[pairs, 2, ...]``.
     """
     network = cell.network(data.train_images.shape[1:])
     seen = samples(cell, data)
-    looked_at = first_images(seen[0], LOOK_IMAGES), seen[1]
     state = train(
         network,
         cell.training,
         cell.keys(),
         seen,
-        looked_at=looked_at,
+        looked_at=(first_images(seen[0], cell.look_images), seen[1]),
         state=state,
         keep=keep,
         progress=progress,
     )
-    weights = jax.tree.map(
-        lambda leaf: np.asarray(leaf).reshape(-1, 2, *leaf.shape[1:]), state.weights
-    )
-    perms = align(cell, network, weights, seen[0])
-    losses = np.asarray(losses_along_paths(cell, network, weights, perms, seen))
+    at_looks = [in_pairs(weights) for weights in (*state.snapshots, state.weights)]
+    every_pair = jax.tree.map(lambda *leaf: np.concatenate(leaf), *at_looks)
+    perms = align(cell, network, every_pair, seen[0])
+    losses = np.asarray(losses_along_paths(cell, network, every_pair, perms, seen))
+    *earlier, last = losses.reshape(-1, cell.pairs, *losses.shape[1:])
     shape = (len(state.history), cell.pairs, 2, 2, 2)
-    return {"losses": losses, "history": state.history.reshape(shape)}, weights
+    arrays = {"losses": last, "history": state.history.reshape(shape)}
+    if earlier:
+        arrays["losses_at_looks"] = np.stack(earlier, axis=1)
+    return arrays, at_looks[-1]
+
+
+def in_pairs(weights: Any) -> Any:
+    """Networks ``[2 pairs, ...]`` as NumPy arrays ``[pairs, 2, ...]``."""
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf).reshape(-1, 2, *leaf.shape[1:]), weights
+    )
 
 
 def first_images(sample: Sample, count: int) -> Sample:
@@ -222,7 +241,7 @@ def align(
     alignments = dict(zip(ALIGNMENTS, (by_weights, by_activations), strict=True))
 
     orders: dict[str, list] = {group: [] for group in network.affine}
-    for i in range(cell.pairs):
+    for i in range(len(jax.tree.leaves(weights)[0])):
         first, second = (
             jax.tree.map(lambda leaf, at=(i, role): leaf[at], weights)
             for role in (0, 1)

@@ -3,7 +3,8 @@
 The model is known before anything is computed, as ``lmc_jax.sweep.cost`` is of
 students. The other is from a few updates of the sweep's own networks: of each curve
 (all that cells share but the width) the smallest, the middle and the largest are tried;
-between these widths what was found is interpolated.
+between these widths what was found is interpolated. With
+``until`` both are what would be taken if no network were done before the last step.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from lmc_jax import environment
 from lmc_jax.data.datasets import Dataset, blank
 from lmc_jax.environment import root_key
 from lmc_jax.networks import Network
-from lmc_jax.networks.cell import LOOK_IMAGES, ClassifierCell, compute, orders
+from lmc_jax.networks.cell import ClassifierCell, compute, orders
 from lmc_jax.sweep.estimate import Plan, interpolated
 
 SHARE = 50  # of the updates of a network, between two looks of one that is tried
@@ -69,10 +70,11 @@ def _tried(cell: ClassifierCell, data: Dataset) -> tuple[float, float, float]:
     From two looks, of which the second finds all programs compiled, and short paths.
     """
     updates = max(1, cell.training.steps // SHARE)
+    plain: dict[str, Any] = {"steps": 2 * updates, "until": 0.0, "measure_at_looks": ()}
     small = dataclasses.replace(
         cell,
         pairs=-(-_at_a_time(cell) // 2),
-        training=dataclasses.replace(cell.training, steps=2 * updates, looks=2),
+        training=dataclasses.replace(cell.training, looks=2, **plain),
         repaired=False,
         points=2,
     )
@@ -87,20 +89,21 @@ def _tried(cell: ClassifierCell, data: Dataset) -> tuple[float, float, float]:
     compute(small, data, keep=keep, progress=progress)
     whole = time.perf_counter() - begun
     update = (updated[-1] - looked[0]) / updates
-    image = (looked[1] - updated[-1]) / _looked_at(cell)
-    fixed = whole - 2 * (updates * update + _looked_at(cell) * image)
+    image = (looked[1] - updated[-1]) / _looked_at(small)
+    fixed = whole - 2 * (updates * update + _looked_at(small) * image)
     fixed -= _on_paths(small) * image
     return max(0.0, fixed), update, image
 
 
 def _looked_at(cell: ClassifierCell) -> int:
     """Images that every look evaluates."""
-    return min(LOOK_IMAGES, cell.train_images) + cell.test_images
+    return cell.look_images + cell.test_images
 
 
 def _on_paths(cell: ClassifierCell) -> int:
     """Images that are evaluated along the paths of a pair."""
-    count = len(orders(cell.parameters())) * cell.points
+    measured = 1 + len(cell.training.measure_at_looks)
+    count = measured * len(orders(cell.parameters())) * cell.points
     return count * (cell.train_images + cell.test_images)
 
 
@@ -109,7 +112,7 @@ def _seconds(cell: ClassifierCell, fixed: float, update: float, image: float) ->
     side_by_side = _at_a_time(cell)
     networks = -(-2 * cell.pairs // side_by_side)
     training = cell.training.steps * update
-    training += cell.training.looks * _looked_at(cell) * image
+    training += len(cell.training.stops()) * _looked_at(cell) * image
     paths = -(-cell.pairs // side_by_side) * _on_paths(cell) * image
     return fixed + networks * training + paths
 
@@ -144,5 +147,5 @@ def expected_cost(cell: ClassifierCell) -> float:
     shape = blank(cell.data).train_images.shape[1:]
     each = multiplications(cell.network(shape), shape) + math.prod(shape)
     fitted = 3 * cell.training.steps * cell.training.batch
-    looked = 2 * cell.training.looks * _looked_at(cell)
+    looked = 2 * len(cell.training.stops()) * _looked_at(cell)
     return float(cell.pairs * each * 2 * (fitted + looked + _on_paths(cell)))

@@ -39,7 +39,7 @@ BENCHES = {
         ["dealt", "dealt, --finish", "k = 5 and 20"],
     ),
     "networks": (
-        {"IMAGES": 100, "BATCH": 10, "STEPS": 2},
+        {"IMAGES": 100, "FEW_IMAGES": 100, "BATCH": 10, "STEPS": 2, "WIDTHS": (8,)},
         ["lmc_jax", "by vmap", "XLA's convolution", "weight matching"],
     ),
 }

@@ -1,5 +1,6 @@
 """Entrypoints on classifiers end to end, on generated IDX files."""
 
+import csv
 import json
 
 import pytest
@@ -63,6 +64,9 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
         ("--data=easy,hard", "give one; peak_position compares several"),
         ("--widths=0", "width=0: give at least 1"),
         ("--layers=1", "layers=1: give at least 2"),
+        ("--until=-1", "until=-1.0: give a positive"),
+        ("--measure_at_looks=6", "between 0 and steps=6, in rising order"),
+        ("--measure_at_looks=all", "--measure_at_looks=all: 'all' is not a number"),
         ("--steps=2147483648", "steps=2147483648: give at most 2147483647"),
         ("--lr=1e308", "lr=1e+308 is inf in float32"),
         ("--train_images=61", "train_images=61: easy has 60"),
@@ -189,6 +193,52 @@ def test_training_that_was_stopped_goes_on_from_its_last_look(
     cell.unlink()
     assert run(*few).returncode == 0
     assert same_arrays({"": stopped}, {"": store.read(cell).arrays})
+
+
+@pytest.mark.slow
+def test_training_until_a_loss_measured_on_the_way_and_its_log(
+    data, tmp_path, monkeypatch
+):
+    few = ("--data=easy", "--widths=2,3", "--align=", "--lr=0.1")
+    ended = (*few, "--until=2.3", "--measure_at_looks=1,5")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    ran = run("mnist_mlp", data, whole, *ended)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    rows, log = (table(whole / name) for name in ("summary.csv", "looks.csv"))
+    assert {row["step"] for row in rows} == {"1", "5", "6"}
+    assert [line["step"] for line in log] == ["1", "3", "5", "6"] * 2
+    last = [line for line in log if line["step"] == "6"]
+    for row in (row for row in rows if row["step"] == "6"):
+        [line] = [line for line in last if line["width"] == row["width"]]
+        assert row["done"] == line["done"]
+    done = sum(int(line["done"]) for line in last)
+    assert 0 < done < 8, "to be of use here some must be done and some not"
+    caption = " ".join((whole / "mnist_mlp.caption.txt").read_text().split())
+    assert "NLL on all training images is below 2.3, looked at every 3" in caption
+    for line in last:
+        assert f"width {line['width']} {line['done']} of 4" in caption
+    assert run("mnist_mlp", data, whole, *few).returncode == 0  # joins old cells
+
+    real, saved = store.save, []
+
+    def save(out, *rest, **more):
+        saved.append(real(out, *rest, **more))
+        if len(saved) == 2:  # before the log says so
+            raise Killed
+        return saved[-1]
+
+    monkeypatch.setattr(store, "save", save)
+    with pytest.raises(Killed):
+        run("mnist_mlp", data, stopped, *ended)
+    assert [line["step"] for line in table(stopped / "looks.csv")] == ["1"]
+    assert run("mnist_mlp", data, stopped, *ended).returncode == 0
+    assert table(stopped / "looks.csv") == log
+    assert table(stopped / "summary.csv") == rows
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_one_of_several_processes_is_refused_unless_it_is_a_shard(data, tmp_path):

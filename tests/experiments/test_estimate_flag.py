@@ -30,6 +30,7 @@ def test_estimate_counts_what_is_missing_and_stores_nothing(tmp_path, whole):
 @pytest.mark.slow
 def test_estimate_of_networks_stores_nothing(tmp_path, data):
     settings = (*CLASSIFIERS.split(), "--data=easy", "--widths=2", "--estimate")
+    settings += ("--until=1", "--measure_at_looks=2")
     out = f"--out={tmp_path}/none"
     ran = command("mnist_mlp", *settings, out, environ={"LMC_JAX_DATA": str(data)})
     assert (ran.returncode, ran.stderr) == (0, "")

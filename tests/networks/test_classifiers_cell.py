@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 
 from lmc_jax.data.datasets import Dataset
+from lmc_jax.networks import cell as networks_cell
 from lmc_jax.networks.alignment import align_weights
 from lmc_jax.networks.cell import (
     CLASSES,
+    LOOK_IMAGES,
     ClassifierCell,
     align,
     compute,
     orders,
     samples,
 )
+from lmc_jax.networks.estimate import expected_cost
 from lmc_jax.networks.permutations import group_sizes, leaves, permute
 from lmc_jax.networks.training import Training
 
@@ -118,6 +121,46 @@ def test_a_cell_goes_on_from_a_checkpoint_to_the_same_bits(measured):
         jax.tree.map(np.testing.assert_array_equal, found, measured)
 
 
+def test_paths_at_a_look_are_those_of_training_that_ends_there(measured):
+    marks = (4, 20)
+    training = dataclasses.replace(MLP.training, measure_at_looks=marks)
+    arrays = compute(dataclasses.replace(MLP, training=training), DATA)[0]
+    assert arrays["losses_at_looks"].shape == (2, 2, *arrays["losses"].shape[1:])
+    for name in ("losses", "history"):
+        own = arrays[name] if name == "losses" else arrays[name][1:]
+        np.testing.assert_allclose(own, measured[0][name], rtol=1e-9)
+    for i, steps in enumerate(marks):
+        ended = Training(steps=steps, batch=20, looks=1)
+        shorter = compute(dataclasses.replace(MLP, training=ended), DATA)[0]
+        found = arrays["losses_at_looks"][:, i]
+        np.testing.assert_allclose(found, shorter["losses"], rtol=1e-9)
+
+
+def test_all_training_images_say_which_networks_are_done(monkeypatch):
+    """The losses recorded are of fewer where nothing hangs on them."""
+    monkeypatch.setattr(networks_cell, "LOOK_IMAGES", 10)
+    for until, all_images in ((0.0, False), (1e-9, True)):
+        training = Training(steps=6, batch=20, looks=2, until=until)
+        cell = dataclasses.replace(MLP, training=training, alignments=())
+        arrays = compute(cell, DATA)[0]
+        seen, ends = arrays["history"][-1, ..., 0, 0], arrays["losses"][:, 0, [0, -1]]
+        assert np.allclose(seen, ends[..., 0, 0], rtol=1e-12) is all_images
+
+
+def test_cost_counts_the_paths_of_every_look_and_all_images_that_end_training():
+    def cost(**how):
+        training = dataclasses.replace(MLP.training, **how)
+        return expected_cost(dataclasses.replace(mnist, training=training))
+
+    mnist = dataclasses.replace(MLP, data="mnist", train_images=20_000)
+    each = 784 * 6 + 6 * 6 + 6 * 10 + 784  # and the pixels, which are centred
+    of_image = 2 * mnist.pairs * each
+    paths = 3 * POINTS * (20_000 + 50)
+    assert cost(measure_at_looks=(10,)) - cost() == paths * of_image
+    more = 3 * 2 * (20_000 - LOOK_IMAGES)  # on both networks of a pair, three looks
+    assert cost(until=1.0) - cost() == more * of_image
+
+
 def test_fewer_pairs_are_the_first_of_more():
     """So that a larger run extends a smaller one."""
     few, more = (dataclasses.replace(MLP, pairs=n).keys() for n in (2, 5))
@@ -198,7 +241,7 @@ def test_every_setting_is_in_the_parameters():
     for field in dataclasses.fields(ClassifierCell):
         value = getattr(MLP, field.name)
         assert MLP.parameters()[field.name] == (
-            dataclasses.asdict(value) if field.name == "training" else value
+            value.parameters() if field.name == "training" else value
         )
 
 

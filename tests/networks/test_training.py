@@ -1,14 +1,16 @@
 """Training of many networks: recorded losses, checkpoints, what is refused."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 from jax import numpy as jnp
 
 from lmc_jax.environment import root_key
-from lmc_jax.networks import mlp
+from lmc_jax.networks import mlp, training
 from lmc_jax.networks.evaluation import Sample, float64, nll_and_error
-from lmc_jax.networks.training import Training, pack, train, unpack
+from lmc_jax.networks.training import Training, pack, shuffled, train, unpack
 from lmc_jax.results import store
 
 NETWORK = mlp((16, 6, 3))
@@ -89,7 +91,7 @@ def test_training_equals_a_plain_loop_over_epochs_in_fresh_orders():
     labels = np.asarray(SAMPLES[0].labels)
     for step in range(training.steps):
         epoch, at = divmod(step, 4)
-        order = jax.random.permutation(jax.random.fold_in(data_key, epoch), 90)
+        order = shuffled(jax.random.fold_in(data_key, epoch), 90)
         index = np.asarray(order)[20 * at : 20 * (at + 1)]
         weights = plain_step(weights, x[index], labels[index], training.lr)
     found = train(NETWORK, training, key[None], SAMPLES).weights
@@ -97,6 +99,22 @@ def test_training_equals_a_plain_loop_over_epochs_in_fresh_orders():
         lambda ours, exact: np.testing.assert_allclose(ours[0], exact, atol=1e-5),
         *(found, weights),
     )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 64, 65, 1000])
+def test_an_order_has_every_place_once(count):
+    order = shuffled(root_key(1), count)
+    assert order.dtype == jnp.int32
+    np.testing.assert_array_equal(np.sort(order), np.arange(count))
+
+
+def test_all_orders_are_equally_likely():
+    keys = jax.random.split(root_key(2), 6000)
+    orders = np.asarray(jax.vmap(lambda key: shuffled(key, 3))(keys))
+    counts = np.unique(orders, axis=0, return_counts=True)[1]
+    assert len(counts) == 6
+    std = np.sqrt(6000 / 6 * 5 / 6)
+    assert (np.abs(counts - 1000) < 4 * std).all()
 
 
 def test_a_network_does_not_depend_on_its_company():
@@ -125,6 +143,92 @@ def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(tmp_path):
         unpack(NETWORK, Training(optimizer="momentum"), pack(kept[1]))
 
 
+UNTIL = Training(
+    steps=120, batch=20, lr=0.05, looks=6, until=0.08, measure_at_looks=(10, 60)
+)
+
+
+@pytest.fixture(scope="module")
+def ended():
+    """Networks done one after another, the last never, and every look at them."""
+    with jax.numpy_dtype_promotion("standard"):
+        kept = []
+        return train(NETWORK, UNTIL, keys(4), SAMPLES, keep=kept.append), kept
+
+
+def same_bits(found, expected):
+    jax.tree.map(np.testing.assert_array_equal, tuple(found), tuple(expected))
+
+
+def test_a_network_below_the_tolerance_stays_what_it_was_at_that_look(ended):
+    found, _ = ended
+    after = UNTIL.reached(found.history)
+    np.testing.assert_array_equal(after, [40, 60, 80, np.inf])
+    plain = dataclasses.replace(UNTIL, until=0.0)
+    going = []
+    train(NETWORK, plain, keys(4), SAMPLES, keep=going.append)
+    stops = UNTIL.stops()
+    assert stops == [10, 20, 40, 60, 80, 100, 120] == [fits.step for fits in going]
+    for i, stop in enumerate(after):
+        at = stops.index(stop) if np.isfinite(stop) else len(stops) - 1
+        assert (going[at].history[:at, i, 0, 0] >= UNTIL.until).all()
+        for own, other in zip(
+            jax.tree.leaves(found.weights),
+            jax.tree.leaves(going[at].weights),
+            strict=True,
+        ):
+            np.testing.assert_allclose(own[i], other[i], rtol=1e-5, atol=1e-7)
+        own = found.history[:, i]
+        np.testing.assert_allclose(own[: at + 1], going[at].history[:, i], rtol=1e-5)
+        np.testing.assert_array_equal(
+            own[at:], np.broadcast_to(own[at], own[at:].shape)
+        )
+
+
+def test_a_network_that_is_done_costs_no_update_more(ended, monkeypatch):
+    real, counted, said = training.over_networks, [], []
+
+    def counting(function, mapped, shared):
+        many = real(function, mapped, shared)
+
+        def counted_call(*arguments):
+            if shared == 4:  # a segment of an epoch
+                first, last = arguments[3:5]
+                counted.append(len(arguments[1]) * int(last - first))
+            return many(*arguments)
+
+        return counted_call
+
+    monkeypatch.setattr(training, "over_networks", counting)
+    again = train(NETWORK, UNTIL, keys(4), SAMPLES, progress=said.append)
+    same_bits(again, ended[0])
+    after = np.minimum(UNTIL.reached(again.history), UNTIL.steps)
+    assert sum(counted) == after.sum() < sum(said) == 4 * UNTIL.steps
+
+
+def test_snapshots_are_the_networks_of_their_looks(ended):
+    found, kept = ended
+    assert len(found.snapshots) == 2
+    for snapshot, step in zip(found.snapshots, UNTIL.measure_at_looks, strict=True):
+        [at] = [fits for fits in kept if fits.step == step]
+        jax.tree.map(np.testing.assert_array_equal, snapshot, at.weights)
+
+
+@pytest.mark.parametrize("look", range(7))
+def test_training_with_an_end_goes_on_from_every_look_to_the_same_bits(look, ended):
+    whole, kept = ended
+    fits = unpack(NETWORK, UNTIL, pack(kept[look]))
+    same_bits(train(NETWORK, UNTIL, keys(4), SAMPLES, state=fits), whole)
+
+
+def test_settings_that_are_not_used_are_not_in_the_parameters():
+    """So that cells from before there were any keep their names."""
+    assert {*Training().parameters()} == {
+        *("steps", "lr", "batch", "optimizer", "schedule", "looks")
+    }
+    assert UNTIL.parameters() == dataclasses.asdict(UNTIL)
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -133,6 +237,12 @@ def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(tmp_path):
         ({"lr": float("nan")}, "lr=nan"),
         ({"batch": 91}, "at most the 90 training images"),
         ({"steps": 3, "looks": 4}, "looks=4: give at most steps=3"),
+        ({"until": -1.0}, "until=-1.0: give a positive"),
+        ({"until": float("nan")}, "until=nan: give a positive"),
+        ({"measure_at_looks": (0, 5)}, "between 0 and steps=10000, in rising order"),
+        ({"measure_at_looks": (5, 4)}, "in rising order"),
+        ({"measure_at_looks": (4, 4)}, "in rising order"),
+        ({"steps": 20, "measure_at_looks": (20,)}, "between 0 and steps=20"),
         ({"schedule": "step"}, "choose among constant, linear, cosine"),
         ({"optimizer": "gradient"}, "'gradient': choose among sgd, momentum, nes"),
     ],
