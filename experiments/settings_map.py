@@ -8,7 +8,7 @@ what was measured, and where each statement holds.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,9 +60,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "k": "5,10",
         "m_over_k": "1.2,1.4,1.6,1.8,2,2.2,2.4,2.7,3,4,8",
         "d_over_k": "1,2,10",
-        "init_std": "0.001,0.003,0.01,0.03,0.1,0.2,0.3,0.5,1,he",
+        "init_std": "0.001,0.003,0.01,0.03,0.05,0.07,0.1,0.14,0.2,0.3,0.5,1,he",
         "shares": "0.1,0.3,0.6,0.95",
-        "pairs": 20,
+        "pairs": 50,
         "steps": 200_000,
     },
 }
@@ -146,18 +146,19 @@ def rows(measured: Measured) -> list[dict]:
         key: list(itertools.islice(records, len(own)))
         for key, own in groups(setting).items()
     }
-    models: dict[tuple, list[dict]] = {}
+    models: dict[tuple, dict[str, np.ndarray]] = {}
     table = []
     for key, own in found.items():
         k, d, *point = key
         if k > 1:
             widths = [_of_width(record, setting) for record in own]
-            beside = models.setdefault((k, d), widths)  # uniform minima come first
-            if point:
-                (one,) = found[1, d, *point]
-                row = dict(zip(POINT, key, strict=True)) | described(k, widths, beside)
-                row |= at_one(one)
-                table.append(row | {"holds": judge.judged(row)})
+            if not point:  # uniform minima come first
+                models[k, d] = _means(widths, len(widths))
+                continue
+            (one,) = found[1, d, *point]
+            row = dict(zip(POINT, key, strict=True))
+            row |= described(k, widths, models[k, d]) | at_one(one)
+            table.append(row | {"holds": judge.judged(row)})
     return table
 
 
@@ -175,7 +176,17 @@ def _of_width(record: store.Record, setting: Values) -> dict[str, Any]:
     }
 
 
-def described(k: int, widths: Sequence[dict], models: Sequence[dict]) -> dict[str, Any]:
+def _means(widths: Sequence[dict], first: int = 0) -> dict[str, np.ndarray]:
+    """Resampled means ``[1 + resamples, widths]`` of what is compared."""
+    return {
+        name: resampled_means([one[name] for one in widths], first=first)
+        for name in MEANS
+    }
+
+
+def described(
+    k: int, widths: Sequence[dict], model: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
     """Measures ``[3, widths]`` or ``[widths]`` of one point, beside uniform minima.
 
     A mean or ratio stands before the ends of its interval. Where a width has under two
@@ -187,10 +198,7 @@ def described(k: int, widths: Sequence[dict], models: Sequence[dict]) -> dict[st
     }
     if row["pairs"] < 2:
         return row
-    own, model = (
-        {name: resampled_means([width[name] for width in among]) for name in MEANS}
-        for among in (widths, models)
-    )
+    own = _means(widths)
     m = np.array([width["m"] for width in widths])
     wide = m >= 2 * k
     with np.errstate(divide="ignore", invalid="ignore"):  # few pairs may have none

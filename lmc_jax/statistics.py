@@ -77,7 +77,7 @@ def ratio_interval(
 
 
 def resampled_means(
-    groups: Sequence[np.ndarray], *, resamples: int = RESAMPLES
+    groups: Sequence[np.ndarray], *, resamples: int = RESAMPLES, first: int = 0
 ) -> np.ndarray:
     """Means of independent groups of values, and those of their bootstrap resamples.
 
@@ -89,13 +89,15 @@ def resampled_means(
 
     Args:
       groups: each ``[n]``, with an n of its own of at least 1.
-      resamples: of every group, drawn independently.
+      resamples: of every group.
+      first: number of the first group; groups of other numbers are resampled
+        independently.
 
     Returns:
       ``[1 + resamples, groups]``; the first row is of the groups themselves.
     """
     columns = []
-    for number, values in enumerate(groups):
+    for number, values in enumerate(groups, first):
         count = len(values)
         rng = np.random.default_rng([1, number])
         often = rng.multinomial(count, np.full(count, 1 / count), size=resamples)

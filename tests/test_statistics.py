@@ -5,7 +5,15 @@ import functools
 import numpy as np
 import pytest
 
-from lmc_jax.statistics import controlled, mean_interval, ratio_interval
+from lmc_jax.statistics import (
+    controlled,
+    largest_shares,
+    mean_interval,
+    ratio_interval,
+    resampled_means,
+    slopes,
+    statistic_interval,
+)
 
 mean_fast = functools.partial(mean_interval, resamples=999)
 ratio_fast = functools.partial(ratio_interval, resamples=999)
@@ -104,3 +112,42 @@ def test_controls_of_few_values_or_of_nothing_change_nothing():
     few = values[:29]
     np.testing.assert_array_equal(controlled(few, few[:, None]), few)
     np.testing.assert_array_equal(controlled(values, np.zeros((40, 2))), values)
+
+
+# --- independent groups ---------------------------------------------------------------
+
+
+def test_resampled_means_have_the_means_first_and_their_spread():
+    rng = np.random.default_rng(3)
+    groups = [rng.normal(size=n) for n in (400, 100)]
+    means = resampled_means(groups)
+    assert means[0].tolist() == [group.mean() for group in groups]
+    expected = [group.std() / np.sqrt(len(group)) for group in groups]
+    np.testing.assert_allclose(means[1:].std(axis=0), expected, rtol=0.1)
+
+
+def test_groups_are_resampled_independently_of_each_other():
+    values = np.random.default_rng(4).normal(size=50)
+    means = resampled_means([values, values])
+    again = resampled_means([values], first=1)
+    assert abs(np.corrcoef(means[1:].T)[0, 1]) < 0.1  # equal draws would give 1
+    assert again[:, 0].tolist() == means[:, 1].tolist()
+
+
+def test_slopes_against_polyfit():
+    rng = np.random.default_rng(5)
+    x, values = rng.normal(size=7), rng.normal(size=(3, 7))
+    np.testing.assert_allclose(slopes(x, values), np.polyfit(x, values.T, 1)[0])
+
+
+def test_largest_shares_of_equal_and_of_unequal_groups():
+    rng = np.random.default_rng(6)
+    alike = [rng.normal(size=300) for _ in range(2)]
+    shares = largest_shares(resampled_means([*alike, alike[0] - 1]))
+    assert shares[2] == 0
+    assert min(shares[:2]) > 0
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_a_statistic_that_is_not_finite_in_a_resample_has_no_interval():
+    assert np.isnan(statistic_interval(np.array([1.0, np.inf, 2.0]))[1:]).all()
