@@ -8,44 +8,32 @@ what was measured, and where each statement holds.
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from experiments.claims import settings_map as judge
-from experiments.claims.settings_map import STATEMENTS, claims
-from experiments.lib import plot, projected, students
+from experiments.claims.settings_map import STATEMENTS
+from experiments.lib import beside, curves, maps, plot, students
 from experiments.lib.lists import Refusal, integers, multiples, numbers
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from lmc_jax.results import store
-from lmc_jax.results.selection import converged_runs, regular_runs
-from lmc_jax.statistics import (
-    largest_shares,
-    mean_interval,
-    named,
-    resampled_means,
-    slopes,
-    statistic_interval,
-)
+from lmc_jax.matching import MATCHINGS
+from lmc_jax.statistics import named
 from lmc_jax.sweep.cell import Cell
-from lmc_jax.theory import stability, uniform_model
+from lmc_jax.theory import stability
 
 OWN = {
     "init_std": Setting(str, "Initial scales σ, and he for √(2/d): 0.01,0.1,he."),
     "shares": Setting(str, "Learning rates in units of η*: 0.1,0.5."),
     "d_over_k": Setting(str, "Input dimensions in units of k: 1,2,10."),
     "m_one": Setting(int, "Student width at k = 1."),
+    "source": Setting(str, "Students beside uniform minima.", "gd", ("gd",)),
+    "matching": Setting(str, "Of barriers.", "types_opposed", tuple(MATCHINGS)),
+    "optimizer": Setting(str, "Of which η* is the limit.", "sgd", ("sgd",)),
 }
-SHARED = {
-    "source": "gd",
-    "matching": "types_opposed",
-    "zero_row": 1e-6,
-    "m_one": 20,
-    "tol": 1e-7,
-    "lr_times_m": None,
-}
+SHARED = {"m_one": 20, "tol": 1e-7, "lr_times_m": None}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "k": "5",
@@ -67,9 +55,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 POINT = ("k", "d", "σ", "η/η*")
-MEANS = ("pqi", "barrier")  # of which means over a width are compared
-# What is drawn of a point: words, and the ends of its colours. The middle is the value
-# of uniform minima (of the peak 2), where colours are of ratios or differences.
+# What is drawn of a point: words, and the ends of its colours, which have a middle
+# where uniform minima are (of the slope of the PQI no growth, of the peak 2).
 MEASURES = {
     "index": ("dispersion index", 1 / 4, 4),
     "ks": ("KS distance / limit", 1 / 4, 4),
@@ -147,83 +134,21 @@ def rows(measured: Measured) -> list[dict]:
         for key, own in groups(setting).items()
     }
     models: dict[tuple, dict[str, np.ndarray]] = {}
-    table = []
+    points = []
     for key, own in found.items():
         k, d, *point = key
-        if k > 1:
-            widths = [_of_width(record, setting) for record in own]
-            if not point:  # uniform minima come first
-                models[k, d] = _means(widths, len(widths))
-                continue
-            (one,) = found[1, d, *point]
-            row = dict(zip(POINT, key, strict=True))
-            row |= described(k, widths, models[k, d]) | at_one(one)
-            table.append(row | {"holds": judge.judged(row)})
-    return table
-
-
-def _of_width(record: store.Record, setting: Values) -> dict[str, Any]:
-    """What the runs and pairs of one width have: arrays, one value each."""
-    arrays, m = record.arrays, record.parameters["m"]
-    used = regular_runs(arrays)
-    (barriers,) = projected.barriers(record, setting["barrier"]).values()
-    return {
-        "m": m,
-        "converged": converged_runs(arrays).ravel(),
-        "index": uniform_model.dispersion_index(arrays["counts"][used], m),
-        "pqi": arrays["pqi_rows"][used],
-        "barrier": barriers,
-    }
-
-
-def _means(widths: Sequence[dict], first: int = 0) -> dict[str, np.ndarray]:
-    """Resampled means ``[1 + resamples, widths]`` of what is compared."""
-    return {
-        name: resampled_means([one[name] for one in widths], first=first)
-        for name in MEANS
-    }
-
-
-def described(
-    k: int, widths: Sequence[dict], model: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
-    """Measures ``[3, widths]`` or ``[widths]`` of one point, beside uniform minima.
-
-    A mean or ratio stands before the ends of its interval. Where a width has under two
-    pairs there is the share of converged runs alone.
-    """
-    row = {
-        "pairs": min(len(width["barrier"]) for width in widths),
-        "converged": float(np.mean([width["converged"].mean() for width in widths])),
-    }
-    if row["pairs"] < 2:
-        return row
-    own = _means(widths)
-    m = np.array([width["m"] for width in widths])
-    wide = m >= 2 * k
-    with np.errstate(divide="ignore", invalid="ignore"):  # few pairs may have none
-        ratios = own["barrier"] / model["barrier"]
-        steep = slopes(np.log(m[wide]), np.log(ratios[:, wide]))
-    indexes = [mean_interval(width["index"], confidence=0.999) for width in widths]
-    return row | {
-        "m/k": m / k,
-        "index": np.array(indexes).T,
-        "pqi": np.apply_along_axis(statistic_interval, 0, own["pqi"] / model["pqi"]),
-        "pqi_trend": statistic_interval(slopes(np.log(m), own["pqi"])),
-        "ratio": np.apply_along_axis(statistic_interval, 0, ratios),
-        "ratio_trend": statistic_interval(steep),
-        "largest": largest_shares(own["barrier"]),
-    }
-
-
-def at_one(record: store.Record) -> dict[str, float]:
-    """KS distance of weights at k = 1 to normalised Exp(1) draws, over its 1% limit."""
-    W = students.trained(record)[regular_runs(record.arrays)]
-    if len(W) < 2:
-        return {"ks": math.nan}
-    shares = W[..., 0] / W[..., 0].sum(axis=1, keepdims=True)
-    limit = uniform_model.ks_limit(len(W), W.shape[1])
-    return {"ks": uniform_model.ks_distance(shares) / limit}
+        if k == 1:
+            continue
+        widths = [beside.of_width(record, setting["barrier"]) for record in own]
+        if not point:  # uniform minima come first
+            models[k, d] = beside.means(widths, len(widths))
+            continue
+        (one,) = found[1, d, *point]
+        row = dict(zip(POINT, key, strict=True))
+        row |= beside.described(k, widths, models[k, d])
+        row |= beside.at_one(one, judge.CONVERGED)
+        points.append(row | {"holds": judge.judged(row)})
+    return points
 
 
 def table(rows: Sequence[dict]) -> list[dict]:
@@ -240,7 +165,8 @@ def every(rows: Sequence[dict]) -> list[dict]:
     """Rows of settings_map.csv: one a point and width, values with their intervals."""
     found = []
     for row in rows:
-        own = {name: row[name] for name in (*POINT, "pairs", "converged", "ks")}
+        names = (*POINT, "pairs", "converged", "ones", "ks", "ks_limit")
+        own = {name: row[name] for name in names}
         own |= {f"holds: {name}": holds for name, holds in row["holds"].items()}
         for i, ratio in enumerate(row.get("m/k", [])):
             one = own | {"m/k": ratio, "largest": row["largest"][i]}
@@ -254,8 +180,10 @@ def every(rows: Sequence[dict]) -> list[dict]:
 
 def shown(row: dict, name: str) -> float:
     """The number that is drawn of a measure; NaN where there is none."""
-    if name in ("converged", "ks"):
-        return float(row[name])
+    if name == "converged":
+        return float(row["converged"])
+    if name == "ks":
+        return float(row["ks"] / row["ks_limit"])
     if row["pairs"] < 2:
         return math.nan
     if name == "peak":
@@ -268,15 +196,16 @@ def shown(row: dict, name: str) -> float:
 
 
 def draw_measures(rows: Sequence[dict]):
-    """A line of maps a measure, a column a teacher and dimension."""
+    """A line of maps per measure."""
     from matplotlib.colors import LogNorm, Normalize
 
     figure, axes = _grid(rows, [words for words, _, _ in MEASURES.values()])
     for line, (name, (_, low, high)) in zip(axes, MEASURES.items(), strict=True):
         norm = LogNorm(low, high) if low > 0 else Normalize(low, high)
-        look = {"norm": norm, "cmap": "viridis" if name == "converged" else "PuOr_r"}
-        for panel, own in zip(line, _maps(rows), strict=True):
-            drawn = _map(panel, own, [shown(row, name) for row in own], **look)
+        color = "viridis" if name == "converged" else "PuOr_r"
+        for panel, own in zip(line, judge.maps(rows).values(), strict=True):
+            values = _values(own, [shown(row, name) for row in own])
+            drawn = maps.draw(panel, values, norm=norm, cmap=color)
         ends = "neither" if name == "converged" else "both"
         bar = figure.colorbar(drawn, ax=list(line), extend=ends, ticks=[low, high])
         bar.set_ticklabels([f"{end:g}" for end in (low, high)])
@@ -285,19 +214,21 @@ def draw_measures(rows: Sequence[dict]):
 
 
 def draw_statements(rows: Sequence[dict]):
-    """A line of maps a statement, the last of how many hold."""
+    """A line of maps per statement, the last of how many hold."""
     from matplotlib.colors import ListedColormap, Normalize
     from matplotlib.patches import Patch
 
     figure, axes = _grid(rows, [*STATEMENTS, "how many"])
     colors = {"does not hold": plot.ORANGE, "holds": plot.BLUE}
-    for line, name in zip(axes, STATEMENTS, strict=False):
-        look = {"norm": Normalize(0, 1), "cmap": ListedColormap([*colors.values()])}
-        for panel, own in zip(line, _maps(rows), strict=True):
-            _map(panel, own, [_number(row["holds"][name]) for row in own], **look)
-    count = {"norm": Normalize(0, len(STATEMENTS)), "cmap": "viridis"}
-    for panel, own in zip(axes[-1], _maps(rows), strict=True):
-        drawn = _map(panel, own, [judge.held(row) for row in own], **count)
+    two: Any = {"norm": Normalize(0, 1), "cmap": ListedColormap([*colors.values()])}
+    count: Any = {"norm": Normalize(0, len(STATEMENTS)), "cmap": "viridis"}
+    for column, own in zip(axes.T, judge.maps(rows).values(), strict=True):
+        for panel, name in zip(column, STATEMENTS, strict=False):
+            verdicts = [row["holds"][name] for row in own]
+            values = [math.nan if one is None else float(one) for one in verdicts]
+            maps.draw(panel, _values(own, values), **two)
+        held = [float(judge.held(row)) for row in own]
+        drawn = maps.draw(column[-1], _values(own, held), **count)
     figure.colorbar(drawn, ax=list(axes[-1]), ticks=[0, len(STATEMENTS)])
     keys = [Patch(color=color, label=word) for word, color in colors.items()]
     keys.append(Patch(facecolor="0.9", label="not known"))
@@ -305,60 +236,35 @@ def draw_statements(rows: Sequence[dict]):
     return figure
 
 
-def _number(holds: bool | None) -> float:
-    return math.nan if holds is None else float(holds)
-
-
-def _maps(rows: Sequence[dict]) -> list[list[dict]]:
-    """Rows by teacher and dimension."""
-    return list(judge.maps(rows).values())
-
-
 def _grid(rows: Sequence[dict], names: Sequence[str]):
-    """Panels ``[names, maps]`` with their names, teachers and dimensions."""
-    maps = judge.maps(rows)
-    figure, axes = plot.grid(len(names), len(maps), height=0.72, share=True)
-    axes[0, 0].annotate("η/η*", (-0.05, 1.1), xycoords="axes fraction", ha="right")
-    for line, name in zip(axes, names, strict=True):
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    for panel, below, (k, d) in zip(axes[0], axes[-1], maps, strict=True):
-        panel.set_title(f"k = {k}, d = {d}")
-        below.set_xlabel("σ")
-    return figure, axes
+    titles = [f"k = {k}, d = {d}" for k, d in judge.maps(rows)]
+    return maps.grid(names, titles, "σ", "η/η*")
 
 
-def _map(panel, rows: Sequence[dict], values: Sequence[float], **look: Any):
-    """One map: σ to the right, η/η* upwards; grey where there is no value."""
-    stds, rates = (sorted({row[name] for row in rows}) for name in ("σ", "η/η*"))
-    image = np.full((len(rates), len(stds)), np.nan)
-    for row, value in zip(rows, values, strict=True):
-        image[rates.index(row["η/η*"]), stds.index(row["σ"])] = value
-    panel.set_facecolor("0.9")
-    panel.grid(visible=False)
-    drawn = panel.imshow(image, origin="lower", aspect="auto", **look)
-    panel.set(xticks=range(len(stds)), yticks=range(len(rates)), yticklabels=rates)
-    last = panel.get_subplotspec().is_last_row()
-    panel.set_xticklabels([f"{std:.2g}" for std in stds] if last else [], rotation=90)
-    return drawn
+def _values(rows: Sequence[dict], values: Sequence[float]) -> dict:
+    places = [(row["σ"], row["η/η*"]) for row in rows]
+    return dict(zip(places, values, strict=True))
 
 
 # --- words ---------------------------------------------------------------------------
 
 
 def caption(rows: Sequence[dict], setting: Values) -> str:
-    pairs = [row["pairs"] for row in rows if row["pairs"] > 1]
-    numbers = f"{min(pairs)} to {max(pairs)}" if pairs else "no"
+    judged = [row for row in rows if row["pairs"] > 1]
+    numbers = curves.sizes(judged) if judged else "no"
+    widths = [ratio for row in judged for ratio in row["m/k"]] or [math.nan]
     return (
         f"Maps over the initial scale σ (to the right; σ = √(2/d) is He's) and the "
         f"learning rate in units of η* = 2k/(m μ_k), the largest stable one of dense "
-        f"minima (upwards), for widths m/k = {setting['m_over_k'] or setting['m']}. "
+        f"minima (upwards), of widths from {min(widths):.3g}k to {max(widths):.3g}k. "
         f"GD ({setting['precision']}) to loss < {setting['tol']:g} "
         f"({students.CONVENTION}), at most {setting['steps']} steps; barriers "
         f"({setting['barrier']}, {setting['points']} points, {setting['matching']}) of "
         f"students put on the axes, n = {numbers} pairs a width beside "
-        f"{setting['pairs']} of uniform minima, k = 1: m = {setting['m_one']}; seed "
-        f"{setting['seed']}. Grey: under {judge.CONVERGED:.0%} of runs converged, or "
-        "not told apart by so many pairs. "
+        f"{setting['pairs']} of uniform minima; k = 1: m = {setting['m_one']}, "
+        f"{setting['pairs']} pairs; seed {setting['seed']}. Grey: under "
+        f"{judge.CONVERGED:.0%} of the runs of a width converged, or not told apart by "
+        "so many pairs. "
     )
 
 
@@ -369,7 +275,8 @@ def measures_caption(rows: Sequence[dict], setting: Values) -> str:
         "minima; slopes of the PQI and of the logarithm of the barrier ratio against "
         "log m, the latter from 2k on; KS distance of weights at k = 1 over the one "
         "that 1% of uniform samples exceed; the width of the largest mean barrier. "
-        "Intervals: settings_map.csv."
+        "White: as uniform minima (no growth of the PQI; the limit; 2k); brown is "
+        "more, violet less. Intervals: settings_map.csv."
     )
 
 
@@ -391,7 +298,9 @@ STUDY = Study(
     tables={"settings_map.csv": every},
     figures=(
         Figure("settings_map", draw_measures, measures_caption, lambda rows: ()),
-        Figure("settings_statements", draw_statements, statements_caption, claims),
+        Figure(
+            "settings_statements", draw_statements, statements_caption, judge.claims
+        ),
     ),
 )
 

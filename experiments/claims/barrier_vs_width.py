@@ -7,7 +7,15 @@ import numpy as np
 
 from experiments.lib import claims as judge
 from experiments.lib import curves
-from experiments.lib.claims import Claim, Interval, Statement, below, likely, within
+from experiments.lib.claims import (
+    Claim,
+    Interval,
+    Statement,
+    below,
+    every,
+    likely,
+    within,
+)
 from experiments.lib.table import at, interval
 from lmc_jax.matching import PATHS
 
@@ -18,7 +26,8 @@ LOWER = Statement(
 PEAK = Statement(
     "the permuted barrier is largest near m = 2k",
     "95% of bootstrap resamples have the largest mean beyond m = k within a factor of "
-    "1.5 of 2k; fails where 95% have it elsewhere, and is not judged else",
+    "1.5 of 2k; fails where 95% have it elsewhere, and is not judged else; of widths "
+    "up to 5k or more",
 )
 PEAK_SEEN = Statement(
     "the permuted barrier is largest at some k < m <= 3k, and then falls",
@@ -34,7 +43,8 @@ FALL = Statement(
 )
 BELOW = Statement(
     "at large m the permuted barrier of {} lies below that of uniform minima",
-    "at the largest m, 5k or more, the interval of their ratio is below 1",
+    "at the largest m, 5k or more, the interval of their ratio is below 1; fails where "
+    "it is above, and is not judged else",
 )
 ALIKE = Statement(
     "the permuted barriers of {} and of uniform minima are very similar",
@@ -149,10 +159,7 @@ def _lowered(paper: str, case: str, wide: Sequence[dict]) -> Claim:
 
 
 def _peaked(paper: str, case: str, curve: Sequence[dict], k: int) -> list[Claim]:
-    """Where the peak is, as the paper says and as is seen, and the fall after it.
-
-    Judged of widths up to 5k or more.
-    """
+    """Where the peak is, as the paper says and as is seen, and the fall after it."""
     peak, last = judge.highest(curve), curve[-1]
     measured, n = NOTHING, 0
     verdicts: tuple[bool | None, ...] = (None, None, None)
@@ -169,17 +176,22 @@ def _peaked(paper: str, case: str, curve: Sequence[dict], k: int) -> list[Claim]
         early = likely(shares[ratios <= 3].sum())
         seen = below(last, peak, "barrier") or None if early else early
         falls = fallen < 0.25 if last["m"] >= 8 * k else None
-        verdicts = likely(shares[near(ratios)].sum()), seen, falls
+        verdicts = peaks_near(ratios, shares), seen, falls
     statements = PEAK._replace(paper=paper), PEAK_SEEN, FALL._replace(paper=paper)
+    lost = "point" if curve[0]["rate"] else ""
     return [
-        statement.judged(case, measured, n, holds)
+        statement.judged(case, measured, n, holds, lost)
         for statement, holds in zip(statements, verdicts, strict=True)
     ]
 
 
-def near(ratio: np.ndarray) -> np.ndarray:
-    """Which widths, in units of k, are 2k within a factor of 1.5."""
-    return (ratio > 4 / 3 - 1e-9) & (ratio < 3 + 1e-9)
+def peaks_near(ratios: np.ndarray, shares: np.ndarray) -> bool | None:
+    """Whether the largest mean is at 2k within a factor of 1.5.
+
+    Of widths in units of k, and the shares of resamples with the largest mean there.
+    """
+    near = (ratios > 4 / 3 - 1e-9) & (ratios < 3 + 1e-9)
+    return likely(shares[near].sum())
 
 
 def _range(shares: np.ndarray) -> list[int]:
@@ -190,10 +202,7 @@ def _range(shares: np.ndarray) -> list[int]:
 
 def similar(ratios: Iterable[Interval]) -> bool | None:
     """Whether every ratio is within 1/2 and 2 by its interval; None if unsure."""
-    inside = [within(ratio, 1 / 2, 2) for ratio in ratios]
-    if False in inside:
-        return False
-    return None if None in inside else True
+    return every(within(ratio, 1 / 2, 2) for ratio in ratios)
 
 
 def _against_uniform(paper: str, case: str, curve: Sequence[dict]) -> list[Claim]:
@@ -204,14 +213,14 @@ def _against_uniform(paper: str, case: str, curve: Sequence[dict]) -> list[Claim
     )
     wide = [row["over_uniform"] for row in both if row["m"] >= 5 * row["k"]]
     verdicts = {
-        BELOW: wide[-1][2] < 1 if wide else None,
+        BELOW: within(wide[-1], 0, 1) if wide else None,
         ALIKE: similar(row["over_uniform"] for row in both) if both else None,
     }
     shown = f"ratio of means {ratios or 'not defined'}"
     n = min((row["pairs"] for row in both), default=0)
     return [
         one._replace(text=one.text.format(source), paper=paper).judged(
-            case, shown, n, holds
+            case, shown, n, holds, "point"
         )
         for one, holds in verdicts.items()
     ]

@@ -4,15 +4,15 @@ Each statement has one rule, which a point of the map passes, fails, or is too u
 for. A statement has then a verdict over the map: at which settings it holds.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.claims.barrier_vs_width import ALIKE, BELOW, PEAK, near, similar
-from experiments.lib.claims import Claim, Statement, likely
+from experiments.claims import sparsity, uniformity
+from experiments.claims.barrier_vs_width import ALIKE, BELOW, PEAK, peaks_near, similar
+from experiments.lib.claims import Claim, Statement, every, within
 
 
 class Rule(NamedTuple):
@@ -22,91 +22,64 @@ class Rule(NamedTuple):
     holds: Callable[[dict], bool | None]
 
 
-def _counts(row: dict) -> bool:
-    _, low, high = row["index"]
-    return bool(np.all((low <= 1) & (high >= 1)))
+def _lowest(row: dict) -> bool | None:
+    return every(within(ratio, 1, np.inf) for ratio in row["pqi"].T)
 
 
-def _exponential(row: dict) -> bool | None:
-    return bool(row["ks"] <= 1) if row["ks"] == row["ks"] else None
-
-
-def _lowest(row: dict) -> bool:
-    return bool(np.all(row["pqi"][2] >= 1))
-
-
-def _flat(row: dict) -> bool:
-    return bool(row["pqi_trend"][1] <= 0)
-
-
-def _alike(row: dict) -> bool | None:
-    return similar(row["ratio"].T)
-
-
-def _below(row: dict) -> bool:
-    return bool(row["ratio"][2, -1] < 1)
+def _below(row: dict) -> bool | None:
+    return within(row["ratio"][:, -1], 0, 1) if row["m/k"][-1] >= 5 else None
 
 
 def _peak(row: dict) -> bool | None:
-    return likely(row["largest"][near(row["m/k"])].sum())
+    return peaks_near(row["m/k"], row["largest"]) if row["m/k"][-1] >= 5 else None
 
 
+def _of(statement: Statement, words: str) -> Statement:
+    paper = statement.paper or "Figure 2"
+    return statement._replace(text=statement.text.format(words), paper=paper)
+
+
+FLAT = "PQI, row norms does not grow with m at small"
+ONE = "Exp(1)"  # judged at k = 1
 STATEMENTS = {
     "counts": Rule(
-        Statement(
-            "type counts of trained students vary as the multinomial of Assumption 3",
-            "the 99.9% interval of the dispersion index holds 1 at every width",
-            "Assumption 3",
-        ),
-        _counts,
+        uniformity.DISPERSED, lambda row: uniformity.multinomial(row["index"].T)
     ),
-    "Exp(1)": Rule(
-        Statement(
-            "weights are distributed as normalised Exp(1) draws",
-            "at k = 1 at least 1% of uniform samples exceed their KS distance",
-            "Figure 9",
-        ),
-        _exponential,
+    ONE: Rule(
+        uniformity.EXPONENTIAL,
+        lambda row: uniformity.exponential(row["ks"], row["ks_limit"]),
     ),
     "PQI lowest": Rule(
-        Statement(
-            "uniform minima have the lowest PQI, row norms",
-            "at no width is the mean of trained minima lower by the interval of the "
-            "ratio",
-            "Figure 5",
+        _of(sparsity.UNIFORM_LOWEST, "PQI, row norms")._replace(
+            rule="at every width the interval of the ratio of trained to uniform is "
+            "above 1; fails where one is below, and is not judged else"
         ),
         _lowest,
     ),
     "PQI flat": Rule(
-        Statement(
-            "PQI, row norms does not grow with m at small learning rates",
-            "its slope against log m over all widths is not above 0 by its interval",
-            "Figure 5",
-        ),
-        _flat,
+        _of(sparsity.GROWS_WITH_WIDTH, FLAT),
+        lambda row: sparsity.does_not_grow(row["pqi_trend"]),
     ),
-    "alike": Rule(
-        ALIKE._replace(text=ALIKE.text.format("GD"), paper="Figure 2"),
-        _alike,
-    ),
-    "below": Rule(
-        BELOW._replace(text=BELOW.text.format("GD"), paper="Figure 2"), _below
-    ),
-    "peak": Rule(PEAK._replace(paper="Figure 2"), _peak),
+    "alike": Rule(_of(ALIKE, "GD"), lambda row: similar(row["ratio"].T)),
+    "below": Rule(_of(BELOW, "GD"), _below),
+    "peak": Rule(_of(PEAK, ""), _peak),
 }
 TOGETHER = Statement(
     "at some setting all statements of the paper on trained minima hold",
-    "at some point of the map all hold",
+    "at some point of the map all hold; fails where one fails at every point, and is "
+    "not judged else",
 )
-CONVERGED = 0.9  # share of a point's runs, below which nothing is judged there
+CONVERGED = 0.9  # share of the runs of every width, below which nothing is judged
 
 
 def judged(row: dict) -> dict[str, bool | None]:
     """Which statements hold at a point; None where that is not known."""
-    few = row["pairs"] < 2 or not np.isfinite(row["ratio"]).all()
-    if few or row["converged"] < CONVERGED:
-        return dict.fromkeys(STATEMENTS)
-    return {name: rule.holds(row) for name, rule in STATEMENTS.items()}
+    known = row["pairs"] > 1 and row["converged"] >= CONVERGED
+    known = known and np.isfinite(row["ratio"]).all()
+    return {
+        name: rule.holds(row) if known or name == ONE else None
+        for name, rule in STATEMENTS.items()
+    }
 
 
 def maps(rows: Sequence[dict]) -> dict[tuple[int, int], list[dict]]:
@@ -119,23 +92,31 @@ def maps(rows: Sequence[dict]) -> dict[tuple[int, int], list[dict]]:
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
     """Each statement by teacher and dimension, and which hold together."""
-    judged = [
-        _over_map(rule.statement, name, f"k = {k}, d = {d}, over σ and η", own)
-        for name, rule in STATEMENTS.items()
-        for (k, d), own in maps(rows).items()
-    ]
-    return [*judged, _together(rows)]
+    found = []
+    for name, rule in STATEMENTS.items():
+        for (k, d), own in maps(rows).items():
+            if name != ONE:
+                found.append(_over_map(rule, name, f"k = {k}, d = {d}", "pairs", own))
+        if name == ONE:
+            students = {(row["d"], row["σ"], row["η/η*"]): row for row in rows}
+            for d in sorted({row["d"] for row in rows}):
+                own = [row for key, row in students.items() if key[0] == d]
+                found.append(_over_map(rule, name, f"k = 1, d = {d}", "ones", own))
+    return [*found, _together(rows)]
 
 
-def _over_map(statement: Statement, name: str, case: str, rows: list[dict]) -> Claim:
+def _over_map(
+    rule: Rule, name: str, case: str, counted: str, rows: Sequence[dict]
+) -> Claim:
     known = [row for row in rows if row["holds"][name] is not None]
     where = [row for row in known if row["holds"][name]]
-    rule = f"at some point of the map {statement.rule}"
+    statement = rule.statement._replace(
+        rule=f"at some point of the map: {rule.statement.rule}"
+    )
     measured = f"at {len(where)} of {len(known)} points: {_places(known, name)}"
-    n = min((row["pairs"] for row in known), default=0)
+    n = min((row[counted] for row in known), default=0)
     holds = bool(where) if known else None
-    claim = statement._replace(rule=rule).judged(case, measured, n, holds)
-    return dataclasses.replace(claim, over_settings=True)
+    return statement.judged(f"{case}, over σ and η", measured, n, holds, "map")
 
 
 def _places(known: Sequence[dict], name: str) -> str:
@@ -165,7 +146,7 @@ def _together(rows: Sequence[dict]) -> Claim:
     never = [
         f"{one} and {other}"
         for one, other in itertools.combinations(somewhere, 2)
-        if not any(row["holds"][one] and row["holds"][other] for row in known)
+        if all(False in (row["holds"][one], row["holds"][other]) for row in known)
     ]
     places = "; ".join(
         f"k = {row['k']}, d = {row['d']}, σ = {row['σ']:.3g}, η = {row['η/η*']:g} η*"
@@ -177,7 +158,10 @@ def _together(rows: Sequence[dict]) -> Claim:
         f"{', '.join(never) or 'none'}"
     )
     n = min((row["pairs"] for row in known), default=0)
-    holds = most == len(STATEMENTS) if known else None
+    verdicts = [every(row["holds"].values()) for row in known]
+    holds = (
+        True if True in verdicts else False if known and None not in verdicts else None
+    )
     return TOGETHER.judged("", measured, n, holds)
 
 

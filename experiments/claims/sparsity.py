@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.lib import curves
-from experiments.lib.claims import Claim, Statement, below
+from experiments.lib.claims import Claim, Interval, Statement, below, within
 from experiments.lib.table import at, interval, with_interval
 from lmc_jax.statistics import resampled_means, slopes, statistic_interval
 from lmc_jax.theory import stability
@@ -20,6 +20,7 @@ MEASURES = {
     "zero_fraction": "zero-row fraction",
 }
 NEAR = 0.01  # of students whose masses add up to k
+FLAT = 0.01  # a slope of a PQI: 0.02 in a width eight times as large
 CHARACTERISED = Statement(
     "there are no global minima but those of Lemma 2: every neuron on a teacher's "
     "axis, every axis taken, masses that add up to 1",
@@ -41,8 +42,9 @@ GROWS_WITH_RATE = Statement(
 )
 GROWS_WITH_WIDTH = Statement(
     "{} learning rates",
-    "it grows if its slope against log m over all widths is above 0 by its interval; "
-    "large rates are those above η*",
+    f"it grows if its slope against log m over all widths is above {FLAT} by its "
+    "interval, and does not if it is below; not judged else; large rates are those "
+    "above η*",
     "Figure 5",
 )
 SHARP = Statement(
@@ -83,6 +85,11 @@ def sparse(row: dict) -> bool:
 def rate_threshold(m: int, k: int) -> float:
     """η* m, above which dense minima are unstable."""
     return float(stability.critical_learning_rate(m, k)) * m
+
+
+def does_not_grow(slope: Interval) -> bool | None:
+    """Whether a PQI does not grow with log m, by its slope; None if unsure."""
+    return within(slope, -np.inf, FLAT)
 
 
 def dense_limit(k: int) -> float:
@@ -141,7 +148,7 @@ def _uniform_lowest(name: str, uniform: Sequence[dict], rows: Sequence[dict]) ->
     )
     n = min((row["runs"] for row in uniform), default=0)
     holds = lower == len(beside) if beside else None
-    return _of(UNIFORM_LOWEST, MEASURES[name]).judged("", measured, n, holds)
+    return _of(UNIFORM_LOWEST, MEASURES[name]).judged("", measured, n, holds, "point")
 
 
 def _grows_with_rate(name: str, rows: Sequence[dict]) -> Claim:
@@ -175,9 +182,10 @@ def _grows_with_width(name: str, case: str, curve: Sequence[dict]) -> Claim:
             f"slope against log m {interval(slope, '.2g')} over {len(kept)} widths, "
             f"from {at(kept[0], name)} to {at(kept[-1], name)}"
         )
-        n, holds = min(row["runs"] for row in kept), (slope[1] > 0) == large
+        n, flat = min(row["runs"] for row in kept), does_not_grow(slope)
+        holds = flat if flat is None else flat != large
     statement = _of(GROWS_WITH_WIDTH, f"{MEASURES[name]} {grows}")
-    return statement.judged(case, measured, n, holds)
+    return statement.judged(case, measured, n, holds, "point")
 
 
 def rate_claims(rows: Sequence[dict]) -> list[Claim]:

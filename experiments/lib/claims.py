@@ -23,8 +23,9 @@ class Claim:
     may be empty. measured: in words, with numbers. rule: how the verdict follows from
     it. n: independent pairs or runs, 0 where nothing was sampled. holds: the verdict,
     None where nothing could be judged. corrects: of a corrected form, the text of the
-    statement that it replaces. over_settings: judged over a range of settings that the
-    paper leaves out, and said to hold where it does at some of them.
+    statement that it replaces. lost: of a statement that depends on settings that the
+    paper leaves out, "point" where it is judged at one of them, "map" where it is over
+    many, and said to hold if it does at some.
     """
 
     text: str
@@ -35,7 +36,7 @@ class Claim:
     paper: str = ""
     case: str = ""
     corrects: str = ""
-    over_settings: bool = False
+    lost: str = ""
 
 
 class Statement(NamedTuple):
@@ -51,10 +52,12 @@ class Statement(NamedTuple):
     paper: str = ""
     corrects: str = ""
 
-    def judged(self, case: str, measured: str, n: int, holds: Any) -> Claim:
+    def judged(
+        self, case: str, measured: str, n: int, holds: Any, lost: str = ""
+    ) -> Claim:
         """The claim of one case."""
         verdict = None if holds is None else bool(holds)
-        shared = self.paper, case, self.corrects
+        shared = self.paper, case, self.corrects, lost
         return Claim(self.text, measured, self.rule, n, verdict, *shared)
 
 
@@ -78,6 +81,12 @@ def within(interval: Iterable[float], least: float, most: float) -> bool | None:
     if least <= low and high <= most:
         return True
     return False if high < least or low > most else None
+
+
+def every(verdicts: Iterable[bool | None]) -> bool | None:
+    """Whether all hold: False where one fails, else None where one is not known."""
+    found = set(verdicts)
+    return False if False in found else None if None in found else True
 
 
 def likely(share: float) -> bool | None:

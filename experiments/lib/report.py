@@ -25,10 +25,10 @@ RULE = (
     "its own, holds in every case where the statement fails, and fails in none. "
     f"“{FAILS}”: in some case neither it nor a corrected form holds; how many cases "
     f"hold is said. “{SOMEWHERE}”, “{NOWHERE}”: the paper leaves out settings that it "
-    "depends on, and it was judged over a map of them (settings_map); cases at one "
-    f"setting then do not decide. “{NOT_TESTED}”: no case could be judged at these "
-    "settings, or the entrypoint left no result. An order that is claimed does not "
-    "hold where intervals meet, if the rule does not say otherwise."
+    "depends on, and it was judged over a map of them (settings_map); cases of trained "
+    f"students at one setting then do not decide. “{NOT_TESTED}”: no case could be "
+    "judged at these settings, or the entrypoint left no result. An order that is "
+    "claimed does not hold where intervals meet, if the rule does not say otherwise."
 )
 
 # What else the paper says, in words that no result can be held against.
@@ -105,8 +105,9 @@ class Judgement(NamedTuple):
     def verdict(self) -> str:
         if not self.judged:
             return NOT_TESTED
-        mapped = _judged([case for case in self.cases if case.claim.over_settings])
-        if mapped:
+        mapped = _judged([case for case in self.cases if case.claim.lost == "map"])
+        others = _judged([case for case in self.cases if not case.claim.lost])
+        if mapped and all(others):
             return SOMEWHERE if any(mapped) else NOWHERE
         if all(self.judged):
             return HOLDS

@@ -70,18 +70,23 @@ def test_cases_add_up_to_one_verdict(tmp_path, cases, corrected, verdict):
 
 
 @pytest.mark.parametrize(
-    ("mapped", "verdict"),
+    ("mapped", "uniform", "verdict"),
     [
-        ([True, False], "holds at some settings"),
-        ([False, None], "holds at no setting tried"),
-        ([None, None], "does not hold"),  # by the case at one setting
+        ([True, False], True, "holds at some settings"),
+        ([False, None], True, "holds at no setting tried"),
+        ([None, None], True, "does not hold"),  # by the case at one setting
+        ([True, True], False, "does not hold"),  # of minima that have no settings
     ],
 )
-def test_a_map_of_settings_decides_over_cases_at_one_setting(tmp_path, mapped, verdict):
+def test_a_map_of_settings_decides_over_cases_at_one_setting(
+    tmp_path, mapped, uniform, verdict
+):
     over = [
-        claim(f"it falls ({k})", m, over_settings=True) for k, m in enumerate(mapped)
+        claim(f"it falls (k = {k})", holds, lost="map")
+        for k, holds in enumerate(mapped)
     ]
-    figure(tmp_path, "one", claim("it falls (σ = 1)", False), *over)
+    point = claim("it falls (σ = 1)", False, lost="point")
+    figure(tmp_path, "one", point, claim("it falls (uniform)", uniform), *over)
     (statement,) = report.statements(report.figures(tmp_path))
     assert statement.verdict == verdict
 
