@@ -29,7 +29,7 @@ from experiments.lib import (
 )
 from experiments.lib.claims import Claim
 from experiments.lib.compute import Done, Family
-from experiments.lib.lists import Refusal
+from experiments.lib.lists import MOST_CURVES, Refusal, joined
 from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import narrow, table
 from lmc_jax import environment
@@ -90,8 +90,9 @@ class Study:
     shared: settings of every preset. cells: settings to a grid. own: settings of
     this study alone, or in place of its family's. tables: files of rows by name,
     beside summary.csv. weights: whether it needs the trained weights. family: of
-    its cells. paper: where the paper has it. command: module and flag that run it,
-    where that is not its name.
+    its cells. curves: a grid to how many are drawn of it, where that is not what
+    its family says. paper: where the paper has it. command: module and flag that
+    run it, where that is not its name.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Study:
     )
     weights: bool = False
     family: Family = students.FAMILY
+    curves: Callable[[Sequence[Any]], int] | None = None
     paper: str = ""
     command: str = ""
 
@@ -216,7 +218,7 @@ class Study:
         if not out:
             raise Refusal("--out=: give a folder")
         setting |= {"preset": values.preset, "out": out}
-        setting["save_weights"] |= self.weights
+        setting["save_weights"] = setting.get("save_weights", False) or self.weights
         if not self.family.processes:
             machine.alone(place)
         environment.configure()
@@ -225,7 +227,12 @@ class Study:
         with tempfile.TemporaryDirectory() as elsewhere:
             # Grids of networks make the folder, which an estimate must not.
             moved = {"out": elsewhere} if values.estimate else {}
-            grid = self.cells(setting | moved)
+            grid = joined([self.cells(setting | moved)])
+        if (count := (self.curves or self.family.curves)(grid)) > MOST_CURVES:
+            raise Refusal(
+                f"{count} curves, which no figure can show: give shorter lists, for at "
+                f"most {MOST_CURVES}"
+            )
         self._require_use(grid, setting, values)
         return setting, place, grid
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from experiments.lib import students
 from experiments.lib.compute import Family
-from experiments.lib.lists import Refusal, integers, refusing
+from experiments.lib.lists import Refusal, joined, refusing
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax import paths, theory
 from lmc_jax.results import store
@@ -30,7 +30,7 @@ SETTINGS = {
     "most_work": Setting(
         int, "Most k m: a pair costs as much, and wider students are left out."
     ),
-    **OUTPUTS,
+    "barrier": OUTPUTS["barrier"],  # there are no weights to save
 }
 
 
@@ -41,16 +41,17 @@ def cells(setting: Values) -> list[WideCell]:
       Refusal: for the first thing wrong, in one line.
     """
     shared = {name: setting[name] for name in ("pairs", "seed", "points")}
-    grid = []
-    for k in integers(setting["k"], "k"):
-        for m in students.widths(k, setting):
-            if k * m <= setting["most_work"]:
-                cell = WideCell(k=k, m=m, **shared)
-                with refusing():
-                    cell.validate()
-                grid.append(cell)
+    shapes = joined(
+        [(k, m) for m in students.widths(k, setting)]
+        for k in students.teachers(setting)
+    )
+    most = setting["most_work"]
+    grid = [WideCell(k=k, m=m, **shared) for k, m in shapes if k * m <= most]
     if not grid:
-        raise Refusal(f"--most_work={setting['most_work']} leaves no width: give more")
+        raise Refusal(f"--most_work={most} leaves no width: give more")
+    with refusing():
+        for cell in grid:
+            cell.validate()
     return grid
 
 
@@ -127,4 +128,5 @@ FAMILY = Family(
     plan=lambda cells, setting, progress: planned(cells),
     work=work,
     rows=rows,
+    curves=lambda grid: len({cell.k for cell in grid}) * len(MATCHINGS),
 )

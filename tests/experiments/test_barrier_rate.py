@@ -18,6 +18,10 @@ from lmc_jax import theory
         ("--k=3 --m=2,30", "m=2 < k=3"),
         ("--m=30 --most_work=20", "--most_work=20 leaves no width: give more"),
         ("--points=4", "points=4: give an odd number"),
+        ("--whole=abc", "--whole=abc"),
+        ("--whole=0.5,4", "--whole=0.5,4: give at least 1"),
+        ("--whole_pairs=0", "--whole_pairs=0: give at least 1"),
+        ("--save_weights", "save_weights"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(setting, reason, tmp_path):

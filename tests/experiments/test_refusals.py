@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import assert_one_line, command, run
 
+from lmc_jax.data import datasets
 from lmc_jax.results import store
 
 # Of minima, which are drawn, not trained.
@@ -75,10 +76,10 @@ def compiled(event, *_, **__):
         COMPILED.append(event)
 
 
-def assert_refused(arguments, fragment):
+def assert_refused(arguments, fragment, name="barrier_vs_width"):
     COMPILED.clear()
     began = time.process_time()
-    assert_one_line(command("barrier_vs_width", *arguments), fragment)
+    assert_one_line(command(name, *arguments), fragment)
     assert time.process_time() - began < 1  # with a second of imports it is below 2
     assert not COMPILED
 
@@ -97,6 +98,40 @@ def test_bad_input_is_refused_in_one_line_before_anything_compiles(
     out = tmp_path / "out"
     assert_refused([*arguments.split(" "), f"--out={out}"], fragment)
     assert not out.exists()  # nothing is left of a refused run
+
+
+LONG = ",".join(map(str, range(1, 3001)))
+SOME = ",".join(map(str, range(1, 151)))
+FEW = "--k=2 --m=4 --pairs=1"
+# Curves and cells are counted over the whole grid, and before it is built.
+TOO_MANY = [
+    ("sgd_threshold", f"{FEW} --batch=1:3000 --scan=1", "at most 200 values"),
+    ("sgd_threshold", f"{FEW} --batch=1:150 --source=gd,sgd --m=4,6", "curves, which"),
+    ("why_gd_differs", f"--init_std={LONG} --m=8", "at most 200 values"),
+    ("why_gd_differs", f"--init_std={SOME} --m=8 --lr_times_m=2,5", "curves"),
+    ("why_gd_differs", f"--init_std={SOME} --m=5:304", "20000 cells"),
+    ("uniformity", f"--init_std={SOME} --m=8", "curves, which"),
+    ("barrier_vs_width", f"--lr_times_m={SOME} --source=gd", "curves, which"),
+    ("barrier_vs_width", f"--lr={SOME} --source=gd", "curves, which"),
+    ("sparsity", f"--fixed_m=5:250 --scan={SOME}", "20000 cells"),
+    ("settings_map", f"--init_std={SOME} --shares={SOME}", "20000 cells"),
+    ("settings_map", "--k=2:150 --d_over_k=1:200 --m_over_k=2,3", "20000 cells"),
+    ("barrier_rate", "--k=1:65 --m=70:9999", "20000 cells"),
+    ("barrier_rate", "--k=1:100 --m=1000", "300 curves, which no figure can show"),
+    ("barrier_rate", "--k=1:9999 --m=1000000:1009999", "at most 200 values"),
+    ("mnist_mlp", "--widths=1:9999 --data=mnist,fashion-mnist,cifar-10", "give one"),
+    ("peak_position", "--widths=1:9999 --layers=2:9", "20000 cells"),
+    ("peak_position", "--widths=4 --layers=2:130", "curves, which"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "fragment"), TOO_MANY)
+def test_a_grid_that_is_too_large_is_refused_before_it_is_built(
+    tmp_path, name, arguments, fragment, monkeypatch
+):
+    monkeypatch.setattr(datasets, "load", lambda name, _: datasets.blank(name))
+    out = f"--out={tmp_path}/out"
+    assert_refused([*arguments.split(" "), out], fragment, name)
 
 
 @pytest.mark.parametrize("kind", ["file", "below a file", "not writable", "schema"])
