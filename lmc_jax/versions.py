@@ -32,12 +32,14 @@ def of(*programs: str) -> dict[str, int]:
 def outdated(parameters: Mapping[str, Any]) -> str:
     """Which programs that made a cell were raised since, in words; empty for none.
 
-    Cells from before there were versions count as made by the first of all.
+    Cells from before there were versions, when all were 1, do not say what they need.
 
     >>> outdated({"k": 2, "versions": {"descent": 0}})
     'descent 0, now 1'
     """
-    made = parameters.get("versions", dict.fromkeys(VERSIONS, 1))
+    if "versions" not in parameters:
+        return "" if set(VERSIONS.values()) == {1} else "programs without versions"
+    made = parameters["versions"]
     return ", ".join(
         f"{name} {version}, now {VERSIONS.get(name, 'gone')}"
         for name, version in made.items()

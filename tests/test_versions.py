@@ -38,7 +38,8 @@ def test_a_raised_version_is_named_and_a_cell_without_versions_is_of_the_first(
     assert outdated({"versions": made}) == "descent 1, now 2"
     assert outdated({"versions": of("descent")}) == ""
     assert outdated({"versions": of("sampling")}) == ""
-    assert outdated({"k": 2}) == "descent 1, now 2"
+    assert outdated({"k": 2}) == "programs without versions"
+    assert outdated({"versions": {"gone": 1}}) == "gone 1, now gone"
 
 
 def test_raising_one_computes_just_its_cells_again_and_says_so(tmp_path, monkeypatch):
