@@ -138,15 +138,20 @@ class Study:
         ]
         return self._run(self._read(texts))
 
-    def check(self, texts: Sequence[str], *variants: "Study") -> None:
-        """Refuses what ``main`` would refuse of these flags; computes nothing.
+    def check(self, texts: Sequence[str], *variants: "Study") -> Path:
+        """Refuses of these flags what the ``main`` of each shard would refuse.
+
+        Returns its folder, in which nothing is written yet.
 
         Raises:
           Refusal: in one line.
         """
         values = self._read(texts, variants)
-        setting, *_ = self._named(variants, values)._asked(values)
-        compute.opened(Path(setting["out"]))
+        for name in (*machine.SETTINGS, "estimate"):
+            if values[name].present:
+                raise Refusal(f"--{name}: is given to no shard, or to each its own")
+        setting, *_ = self._named(variants, values)._asked(values, writes=False)
+        return Path(setting["out"])
 
     def _read(
         self, texts: Sequence[str], variants: Sequence["Study"] = ()
@@ -208,7 +213,9 @@ class Study:
     def _out(self) -> str:
         return f"results/{self.name}"
 
-    def _asked(self, values: flags.FlagValues) -> tuple[Values, Values, Sequence[Any]]:
+    def _asked(
+        self, values: flags.FlagValues, *, writes: bool
+    ) -> tuple[Values, Values, Sequence[Any]]:
         """Settings, machine and grid that the flags ask for; all that can be refused
         before anything is written."""
         place = machine.given(values)
@@ -226,7 +233,7 @@ class Study:
             raise Refusal("--estimate is for one process: start one alone")
         with tempfile.TemporaryDirectory() as elsewhere:
             # Grids of networks make the folder, which an estimate must not.
-            moved = {"out": elsewhere} if values.estimate else {}
+            moved = {} if writes else {"out": elsewhere}
             grid = joined([self.cells(setting | moved)])
         if (count := (self.curves or self.family.curves)(grid)) > MOST_CURVES:
             raise Refusal(
@@ -249,7 +256,7 @@ class Study:
                 )
 
     def _run(self, values: flags.FlagValues) -> Result:
-        setting, place, grid = self._asked(values)
+        setting, place, grid = self._asked(values, writes=not values.estimate)
         if values.estimate:
             raise Done(estimate.report(self.family, grid, setting))
         records = compute.computed(self.family, grid, setting, place)

@@ -1,5 +1,7 @@
 """Bad input: one line and status 2, before anything is compiled or written."""
 
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -171,6 +173,14 @@ def test_names_that_cannot_be_folders_hold_no_cells(name):
     assert_one_line(command(name, "a" * 300, *others), "cells: give")
 
 
+@pytest.mark.parametrize("name", ["barrier_vs_width", "tools.verify"])
+def test_names_that_are_not_utf8_are_refused(tmp_path, name):
+    given = "--out=" if name == "barrier_vs_width" else ""
+    out = os.fsdecode(bytes(tmp_path / "name") + b"\xff")
+    assert_one_line(command(name, f"{given}{out}"), "is not UTF-8")
+    assert not list(tmp_path.iterdir())
+
+
 def test_jobs_with_flags_that_would_be_refused_are_not_submitted(tmp_path):
     submit = ("tools.slurm", f"--logs={tmp_path}/logs", "barrier_vs_width", "--")
     for given, said in (
@@ -181,10 +191,20 @@ def test_jobs_with_flags_that_would_be_refused_are_not_submitted(tmp_path):
         (["--normalize", "--matching="], "a ratio needs"),
         (["5"], "'5': settings are given as --flags"),
         ([f"--out={tmp_path}/file/below"], "as the output directory"),
+        (["--num_shards=4", "--shard_index=1"], "--num_shards: is given to no shard"),
+        (["--estimate"], "--estimate: is given to no shard"),
     ):
         (tmp_path / "file").touch()
         assert_one_line(command(*submit, *given), said)
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_is_not_left_behind_where_jobs_cannot_be_submitted(tmp_path):
+    submit = (sys.executable, "-m", "experiments.tools.slurm", "barrier_vs_width")
+    line = [*submit, "--cluster=local", "--logs=/proc/none", "--", "--k=2", "--m=3"]
+    ran = run(f"--out={tmp_path}/new", entrypoint=line)
+    assert_one_line(ran, "--logs=/proc/none cannot be used")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_not_left_behind_by_data_that_are_refused(tmp_path, data):
