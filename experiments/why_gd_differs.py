@@ -78,7 +78,7 @@ def rows(measured: Measured) -> Split:
     found = [split(record, setting) for record in records]
     found = [row for row in found if row["pairs"] > 1]
     if not found:
-        raise Refusal("no pair converged: give more --steps")
+        raise Refusal("No pair converged: give more --steps")
     near = grid.index(min(grid, key=lambda cell: abs(cell.m - 2 * cell.k)))
     matching, definition = setting["matching"], setting["barrier"]
     return Split(found, finer_paths.claims(records[near], matching, definition))

@@ -68,7 +68,7 @@ def _require_alike(start: Any, end: Any) -> None:
     one, other = ({_named(path) for path, _ in leaves} for leaves in ends)
     if missing := sorted(one ^ other):
         raise ValueError(f"array {missing[0]!r} is at one end of the path only")
-    if jax.tree.structure(start) != jax.tree.structure(end):
+    if len({jax.tree.structure(start), jax.tree.structure(end)}) > 1:
         raise ValueError("the ends of the path are pytrees of different types")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.lib.compute import Family
+from experiments.lib.curves import NAMES
 from experiments.lib.lists import (
     MOST_CURVES,
     Refusal,
@@ -51,7 +52,11 @@ SETTINGS = {
         str, "Widths in units of k: 1,1.5,2 or 1:8:x12; instead of --m."
     ),
     "d": Setting(int, "Input dimension, at least k; none means k."),
-    "source": Setting(str, f"Students: {', '.join(SOURCES)}.", "gd,uniform"),
+    "source": Setting(
+        str,
+        "Students: " + ", ".join(f"{one} ({NAMES[one]})" for one in SOURCES) + ".",
+        "gd,uniform",
+    ),
     "matching": Setting(
         str,
         "Beside the direct path: "

@@ -6,6 +6,7 @@
 Python. Flags are read here and nowhere below.
 """
 
+import collections
 import dataclasses
 import operator
 import shlex
@@ -21,6 +22,7 @@ from experiments.lib import (
     claims,
     command,
     compute,
+    curves,
     estimate,
     machine,
     plot,
@@ -36,7 +38,6 @@ from lmc_jax import environment
 from lmc_jax.results import files, store
 
 ROWS = 24  # printed of a table
-LOST = "All runs diverged"
 
 
 class Measured(NamedTuple):
@@ -266,12 +267,25 @@ class Study:
             row | self.family.named(row, setting)
             for row in compute.of_grid(every, grid)
         ]
-        rows = self.rows(Measured(setting, grid, records, of_grid))
-        lost = bool(of_grid) and all(map(_lost, of_grid))
-        return self._written(rows, setting, [summary], _command(self, values), lost)
+        said = [summary], _command(self, values), _lost(of_grid)
+        try:
+            rows = self.rows(Measured(setting, grid, records, of_grid))
+        except Refusal as error:  # what is left of the runs cannot be drawn
+            return self._blank(str(error))._written([], setting, *said)
+        return self._written(rows, setting, *said)
+
+    def _blank(self, reason: str) -> "Study":
+        """The same figures with a sentence in place of what they would show."""
+        shown = lambda _: plot.sentence(reason), lambda *_: reason, lambda _: ()
+        return dataclasses.replace(
+            self,
+            figures=tuple(Figure(one.name, *shown) for one in self.figures),
+            table=lambda _: [{"nothing to draw": reason}],
+            tables={},
+        )
 
     def _written(
-        self, rows: Any, setting: Values, written: list[Path], command: str, lost: bool
+        self, rows: Any, setting: Values, written: list[Path], command: str, lost: str
     ) -> Result:
         out, drawn, judged = Path(setting["out"]), {}, []
         for name, made in self.tables.items():
@@ -280,11 +294,11 @@ class Study:
         for name, draw, caption, claimed in self.figures:
             text, found = caption(rows, setting), list(claimed(rows))
             if lost:
-                text = f"{LOST}: no mean is shown. {text}"
+                text = f"{lost}: no mean is shown. {text}"
             with plot.style():
                 drawn[name] = draw(rows)
                 if lost:
-                    drawn[name].text(0.5, 0.5, LOST, horizontalalignment="center")
+                    drawn[name].supxlabel(lost)
                 written += plot.save(drawn[name], out / name)
             written.append(out / f"{name}.caption.txt")
             files.write_atomic(written[-1], f"{textwrap.fill(text, 88)}\n".encode())
@@ -293,9 +307,17 @@ class Study:
         return Result(self.table(rows), drawn, judged, written)
 
 
-def _lost(row: Mapping[str, Any]) -> bool:
-    """Whether a row is of runs that all diverged: pairs of networks, or students."""
-    return row["kept"] == 0 if "kept" in row else row.get("diverged_fraction") == 1
+def _lost(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which sources, or pairs of networks, all diverged, in words; empty for none."""
+    left = collections.Counter[str]()
+    for row in rows:
+        lost = row["kept"] == 0 if "kept" in row else row.get("diverged_fraction") == 1
+        left[row.get("source", "")] += not lost
+    sources = [source for source, count in left.items() if not count]
+    if len(sources) == len(left):
+        return "All runs diverged" * bool(left)
+    names = " and ".join(curves.NAMES[source] for source in sources)
+    return f"All runs of {names} diverged" if names else ""
 
 
 def _command(study: Study, values: flags.FlagValues) -> str:
