@@ -152,11 +152,13 @@ def _compute(family: Family, parts: Iterable[Sequence[Any]], setting: Values) ->
 
 
 def opened(out: Path) -> Path:
-    """``store.open_store``, where only a full disk is no fault of the flag.
+    """``store.open_store``, where a full disk alone is no fault of the flag.
 
     Raises:
       Refusal: when OUT cannot be used.
     """
+    if (summary := out / "summary.csv").is_dir():  # it is written last
+        raise Refusal(f"{str(summary)!r} is a folder: move it away")
     try:
         return store.open_store(out)
     except store.StoreError as error:

@@ -38,6 +38,7 @@ STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
+    "figure.labelsize": 8,
     "font.size": 8,
     "grid.alpha": 0.25,
     "legend.fontsize": 8,

@@ -54,7 +54,7 @@ class CorruptCell(StoreError):
 
 
 class Outdated(CorruptCell):
-    """A sound cell whose programs have other versions by now."""
+    """A sound cell of programs of other versions: its command computes it again."""
 
 
 class Record(NamedTuple):
@@ -147,7 +147,7 @@ def read(path: str | Path, *, with_arrays: bool = True) -> Record:
 
     Raises CorruptCell when the file is unreadable, altered, truncated or misnamed,
     Outdated when programs that made it were raised since (`lmc_jax.versions`), and
-    StoreError when it is sound but of another schema.
+    StoreError when it is sound but of another schema; all are ValueErrors.
     """
     path, name = Path(path), repr(str(path))
     if path.exists() and not path.is_file():  # a pipe would be waited for

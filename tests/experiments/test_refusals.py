@@ -136,7 +136,9 @@ def test_a_grid_that_is_too_large_is_refused_before_it_is_built(
     assert_refused([*arguments.split(" "), out], fragment, name)
 
 
-@pytest.mark.parametrize("kind", ["file", "below a file", "not writable", "schema"])
+@pytest.mark.parametrize(
+    "kind", ["file", "below a file", "not writable", "schema", "summary"]
+)
 def test_unusable_out_is_refused_in_one_line_before_anything_compiles(
     tmp_path, kind, nothing_is_swept
 ):
@@ -145,7 +147,9 @@ def test_unusable_out_is_refused_in_one_line_before_anything_compiles(
         "below a file": tmp_path / "file" / "below",
         "not writable": Path("/proc/lmc_jax"),
         "schema": tmp_path / "other",
+        "summary": tmp_path / "summary",
     }[kind]
+    (tmp_path / "summary" / "summary.csv").mkdir(parents=True)
     (tmp_path / "file").write_text("not a folder")
     if kind == "schema":
         with_other_schema(out)
