@@ -39,7 +39,7 @@ REFUSED = [
     (f"--m=1:{10**400}:x3", "1:1000"),
     ("--k=1:20 --m=40:4000", "20000 cells"),
     ("--k=1:20 --m_over_k=1:1500", "20000 cells"),
-    ("--k=1:10000 --m=1:10000", "20000 cells"),
+    ("--k=1:10000 --m=1:10000", "--k=1:10000: give at most 200 values"),
     ("--source=uniform --lr=abc --tol=nan", "is for gd and sgd, and changes nothing"),
     ("--source=gd --batch=8", "nothing of --source=gd"),
     *((f"--source=uniform --{name}=1", f"--{name}=1") for name in UNUSED),
