@@ -11,7 +11,7 @@ if sys.argv[0] == "-m":  # of `python -m experiments.NAME`, before any slow impo
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < LEAST:  # JAX would abort
         sys.exit(
-            f"error: {limit / 2**30:.2g} GiB of address space, and JAX needs "
-            f"{LEAST / 2**30:.2g}: raise the limit, see ulimit -v"
+            f"error: {limit // 2**10} KiB of address space, and JAX needs "
+            f"{LEAST // 2**10}: raise the limit, see ulimit -v"
         )
     signals.watch()

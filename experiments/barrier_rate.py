@@ -14,7 +14,7 @@ from experiments.claims import whole_minima
 from experiments.claims.barrier_rate import WIDE, claims, decades, fit
 from experiments.lib import curves, plot, students, wide
 from experiments.lib.claims import Claim
-from experiments.lib.lists import numbers
+from experiments.lib.lists import Refusal, numbers
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import columns, interval
@@ -22,6 +22,7 @@ from experiments.lib.whole import Whole, checked
 from lmc_jax import theory
 from lmc_jax.matching import MATCHINGS, Matching
 from lmc_jax.results import store
+from lmc_jax.sweep.wide import WideCell
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"k": "2,5", "pairs": 100, "most_work": 500_000, "whole": "4"},
@@ -33,6 +34,21 @@ SHARED = {
 }
 COLUMNS = "k m matching pairs barrier barrier·m² certificate violations"
 WHOLE_WORK = 2000  # most k m of whole students
+
+
+def cells(setting: Values) -> list[WideCell]:
+    """Those of ``wide``.
+
+    Raises:
+      Refusal: for whole students that cannot be, too.
+    """
+    for name, values in (
+        ("whole", numbers(setting["whole"], "whole")),
+        ("whole_pairs", [setting["whole_pairs"]]),
+    ):
+        if min(values) < 1:
+            raise Refusal(f"--{name}={setting[name]}: give at least 1")
+    return wide.cells(setting)
 
 
 class Rows(NamedTuple):
@@ -195,7 +211,7 @@ STUDY = Study(
     paper="Theorem 6",
     shared=SHARED,
     presets=PRESETS,
-    cells=wide.cells,
+    cells=cells,
     rows=rows,
     table=lambda rows: columns(rows.own, COLUMNS),
     figures=(Figure("barrier_rate", draw, caption, judged),),

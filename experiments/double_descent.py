@@ -54,7 +54,7 @@ def rows(measured: Measured) -> Rows:
     definition = setting["barrier"]
     found = [row for record in records for row in described(record, definition)]
     if not found:
-        raise Refusal("all runs diverged: give smaller learning rates")
+        raise Refusal("All runs diverged: give smaller learning rates")
     for row in found:
         row["rate"] = students.rate(row, setting)
     widest = [r for r in records if r.parameters["m"] == found[-1]["m"]]

@@ -54,7 +54,7 @@ def rows(measured: Measured) -> Compared:
         found.rows.extend(of_cell)
         found.cells.append((label, of_cell[0]["pairs"] if of_cell else 0))
     if not found.rows:
-        raise Refusal("no cell has two pairs to compare: give more --steps")
+        raise Refusal("No cell has two pairs to compare: give more --steps")
     return found
 
 

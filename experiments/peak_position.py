@@ -83,7 +83,7 @@ def peak(records: Sequence[store.Record], definition: str) -> dict[str, Any]:
     }
     if not losses:
         raise Refusal(
-            f"all pairs of {layers} layers on {data} diverged: give a smaller --lr"
+            f"All pairs of {layers} layers on {data} diverged: give a smaller --lr"
         )
     widths, own = np.array(list(losses)), list(losses.values())
     test, nll = classifiers.SAMPLES.index("test"), METRICS.index("nll")

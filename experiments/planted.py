@@ -83,7 +83,7 @@ def rows(measured: Measured) -> list[dict]:
     for (source, m), W in students.items():
         if not len(W):
             raise Refusal(
-                f"all runs of {source}, m = {m} diverged: give smaller learning rates"
+                f"All runs of {source}, m = {m} diverged: give smaller learning rates"
             )
     if "gaussian" in sources:
         for cell in _grid(setting, sources):

@@ -16,7 +16,7 @@ import numpy as np
 from experiments.claims import settings_map as judge
 from experiments.claims.settings_map import STATEMENTS
 from experiments.lib import beside, curves, maps, plot, students
-from experiments.lib.lists import Refusal, integers, multiples, numbers
+from experiments.lib.lists import Refusal, joined, multiples, numbers
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from lmc_jax.matching import MATCHINGS
@@ -82,27 +82,28 @@ def cells(setting: Values) -> list[Cell]:
     for name, other in instead.items():
         if setting[name] is not None:
             raise Refusal(f"--{name}: a map is made over --{other}")
-    return [cell for group in groups(setting).values() for cell in group]
+    return joined(own for _, own in groups(setting))
 
 
-def groups(setting: Values) -> dict[tuple, list[Cell]]:
+def groups(setting: Values) -> Iterator[tuple[tuple, list[Cell]]]:
     """Cells in order of m by (k, d, σ, η/η*), those of uniform minima by (k, d)."""
-    found: dict[tuple, list[Cell]] = {}
+    ones = set()  # at k = 1 there is one group for all teachers
     for k, d in _teachers(setting):
         own = setting | {"k": f"{k}", "d": d}
-        found[k, d] = students.cells(own | {"source": "uniform"})
-        widths = [cell.m for cell in found[k, d]]
+        yield (k, d), (models := students.cells(own | {"source": "uniform"}))
+        widths = [cell.m for cell in models]
         if min(widths) <= k or sum(m >= 2 * k for m in widths) < 2:
             raise Refusal("give widths --m_over_k beyond 1, two of them 2 or more")
         for point in _points(d, setting):
-            found[k, d, *point] = _trained(k, own, *point)
-            one = {"m": f"{setting['m_one']}", "m_over_k": None, "matching": ""}
-            found.setdefault((1, d, *point), _trained(1, own | one, *point))
-    return found
+            yield (k, d, *point), _trained(k, own, *point)
+            if (d, *point) not in ones:
+                ones.add((d, *point))
+                one = {"m": f"{setting['m_one']}", "m_over_k": None, "matching": ""}
+                yield (1, d, *point), _trained(1, own | one, *point)
 
 
 def _teachers(setting: Values) -> Iterator[tuple[int, int]]:
-    for k in integers(setting["k"], "k"):
+    for k in students.teachers(setting):
         if k < 2:
             raise Refusal(f"--k={setting['k']}: give teachers of at least 2 neurons")
         yield from ((k, d) for d in multiples(setting["d_over_k"], "d_over_k", k))
@@ -130,8 +131,7 @@ def rows(measured: Measured) -> list[dict]:
     """A row a point (k, d, σ, η/η*): what was measured, and which statements hold."""
     setting, records = measured.setting, iter(measured.records)
     found = {
-        key: list(itertools.islice(records, len(own)))
-        for key, own in groups(setting).items()
+        key: list(itertools.islice(records, len(own))) for key, own in groups(setting)
     }
     models: dict[tuple, dict[str, np.ndarray]] = {}
     points = []
@@ -292,6 +292,7 @@ STUDY = Study(
     presets=PRESETS,
     cells=cells,
     own=OWN,
+    curves=lambda grid: 1,  # it draws maps
     weights=True,  # for the norms at k = 1, and to put students on the axes
     rows=rows,
     table=table,

@@ -11,7 +11,15 @@ import numpy as np
 
 from experiments.claims import sgd_threshold as claims
 from experiments.lib import curves, plot, restarts, students
-from experiments.lib.lists import Refusal, integers, numbers, refusing, words
+from experiments.lib.lists import (
+    MOST_CURVES,
+    Refusal,
+    integers,
+    joined,
+    numbers,
+    refusing,
+    words,
+)
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import columns, means
@@ -71,13 +79,14 @@ def cells(setting: Values) -> list[Cell]:
     numbers(setting["raised"], "raised")
     sizes: list[float] = []
     for source in words(setting["source"], "source", students.TRAINED):
-        sizes += [np.inf] if source == "gd" else integers(setting["batch"], "batch")
-    grid = []
-    for k in integers(setting["k"], "k"):
-        for m in students.widths(k, setting):
-            with refusing():
-                grid += _of_shape(k, m, sizes, setting)
-    return grid
+        batches = integers(setting["batch"], "batch", MOST_CURVES)
+        sizes += [np.inf] if source == "gd" else batches
+    with refusing():
+        return joined(
+            _of_shape(k, m, sizes, setting)
+            for k in students.teachers(setting)
+            for m in students.widths(k, setting)
+        )
 
 
 def _of_shape(k: int, m: int, sizes: list[float], setting: Values) -> list[Cell]:
@@ -289,6 +298,8 @@ STUDY = Study(
     shared=SHARED,
     presets=PRESETS,
     cells=cells,
+    # Against the learning rate.
+    curves=lambda grid: len({(cell.k, cell.m, cell.source.batch) for cell in grid}),
     rows=rows,
     table=lambda rows: columns(rows.cells, COLUMNS),
     tables={"sgd_threshold.csv": lambda rows: rows.cells},

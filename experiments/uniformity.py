@@ -14,7 +14,7 @@ import scipy  # its parts load when first used
 
 from experiments.claims.uniformity import LEVEL, claims, conditions, label, trained
 from experiments.lib import curves, plot, students
-from experiments.lib.lists import Refusal, integers, numbers, words
+from experiments.lib.lists import Refusal, joined, numbers, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from lmc_jax import theory
@@ -70,7 +70,7 @@ def cells(setting: Values) -> list[Cell]:
 
 def grids(setting: Values) -> tuple[list[Cell], list[Cell], list[Cell]]:
     """Cells of the three parts; the last two with the uniform model at every width."""
-    teachers = integers(setting["k"], "k")
+    teachers = students.teachers(setting)
     k = teachers[0]
     if len(teachers) > 1 or k < 2 or min(students.widths(k, setting)) <= k:
         raise Refusal("give one --k of at least 2, and widths --m beyond it")
@@ -85,7 +85,7 @@ def grids(setting: Values) -> tuple[list[Cell], list[Cell], list[Cell]]:
         one["lr_times_m"] = ",".join(scaled)
     stds = numbers(setting["init_std"], "init_std")
     first, second, third = (
-        [c for std in stds for c in students.cells(setting | part | {"init_std": std})]
+        joined(students.cells(setting | part | {"init_std": std}) for std in stds)
         for part in (pairs | {"m": str(k + 1)} | width, one, {})
     )
     uniform = pairs | {"source": "uniform", "init_std": 1.0}

@@ -15,7 +15,7 @@ from experiments.claims import finer_paths
 from experiments.claims.why_gd_differs import claims, conditions, factor
 from experiments.lib import curves, plot, projected, students
 from experiments.lib.claims import Claim, ends
-from experiments.lib.lists import Refusal, integers, numbers, words
+from experiments.lib.lists import Refusal, joined, numbers, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from lmc_jax.matching import PATHS
@@ -67,10 +67,10 @@ def cells(setting: Values) -> list[Cell]:
     known = [f"types_{leftovers}" for leftovers in ("index", "sorted", "opposed")]
     if setting["matching"] not in known or setting["repeats"] < 1:
         raise Refusal(f"give one --matching of {', '.join(known)}, and --repeats >= 1")
-    if min(integers(setting["k"], "k")) < 2:
+    if min(students.teachers(setting)) < 2:
         raise Refusal("with k = 1 there is one type: give --k of at least 2")
     stds = numbers(setting["init_std"], "init_std")
-    return [c for std in stds for c in students.cells(setting | {"init_std": std})]
+    return joined(students.cells(setting | {"init_std": std}) for std in stds)
 
 
 def rows(measured: Measured) -> Split:
@@ -78,7 +78,7 @@ def rows(measured: Measured) -> Split:
     found = [split(record, setting) for record in records]
     found = [row for row in found if row["pairs"] > 1]
     if not found:
-        raise Refusal("no pair converged: give more --steps")
+        raise Refusal("No pair converged: give more --steps")
     near = grid.index(min(grid, key=lambda cell: abs(cell.m - 2 * cell.k)))
     matching, definition = setting["matching"], setting["barrier"]
     return Split(found, finer_paths.claims(records[near], matching, definition))

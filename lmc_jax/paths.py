@@ -46,8 +46,7 @@ def lerp(start: Any, end: Any, t: Array) -> Any:
     """
 
     def mix(path, a, b):
-        a, b = jnp.asarray(a), jnp.asarray(b)
-        name = keystr(path, simple=True, separator="/")
+        a, b, name = jnp.asarray(a), jnp.asarray(b), _named(path)
         if a.shape != b.shape:
             raise ValueError(f"array {name!r} is {a.shape} and {b.shape} at the ends")
         for dtype in (a.dtype, b.dtype):
@@ -59,7 +58,22 @@ def lerp(start: Any, end: Any, t: Array) -> Any:
         weight = jnp.asarray(t, a.dtype)  # the path keeps the precision of the weights
         return (1 - weight) * a + weight * b
 
+    _require_alike(start, end)
     return jax.tree_util.tree_map_with_path(mix, start, end)
+
+
+def _require_alike(start: Any, end: Any) -> None:
+    """Raises ValueError for pytrees of different structures."""
+    ends = (jax.tree_util.tree_leaves_with_path(tree) for tree in (start, end))
+    one, other = ({_named(path) for path, _ in leaves} for leaves in ends)
+    if missing := sorted(one ^ other):
+        raise ValueError(f"array {missing[0]!r} is at one end of the path only")
+    if len({jax.tree.structure(start), jax.tree.structure(end)}) > 1:
+        raise ValueError("the ends of the path are pytrees of different types")
+
+
+def _named(path: tuple) -> str:
+    return keystr(path, simple=True, separator="/")
 
 
 def path_losses(loss: Callable[[Any], Array], start: Any, end: Any, ts: Array) -> Array:
@@ -123,11 +137,13 @@ def barrier(losses: Any, ts: Any, definition: str = "lerp") -> Array:
     if not isinstance(ts, jax.core.Tracer):
         _require_path(np.asarray(ts))
     first, last = losses[..., 0], losses[..., -1]
-    ends = first + last
-    if not (isinstance(ends, jax.core.Tracer) or np.isfinite(ends).all()):
-        raise ValueError("losses at an end are not finite: leave out diverged networks")
+    for end in (first, last):
+        if not (isinstance(end, jax.core.Tracer) or np.isfinite(end).all()):
+            raise ValueError(
+                "losses at an end are not finite: leave out diverged networks"
+            )
     if definition == "mean":
-        return losses.max(-1) - ends / 2
+        return losses.max(-1) - (first / 2 + last / 2)
     if definition == "max":
         return losses.max(-1) - losses[..., (0, -1)].max(-1)
     excess = losses - ((1 - ts) * first[..., None] + ts * last[..., None])
@@ -143,7 +159,8 @@ def _real(values: Any, name: str) -> Any:
     array = values if isinstance(values, jax.Array) else np.asarray(values)
     kinds = (jnp.floating, jnp.integer)
     real = any(jnp.issubdtype(array.dtype, kind) for kind in kinds)
-    if np.ma.isMaskedArray(values) or not real:
+    parts = values if isinstance(values, list | tuple) else [values]
+    if any(map(np.ma.isMaskedArray, parts)) or not real:
         raise ValueError(f"{name} masked or of {array.dtype}: give real numbers")
     return array.astype(np.promote_types(array.dtype, np.float32))
 

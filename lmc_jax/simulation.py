@@ -104,11 +104,14 @@ def _validate(grid: list[Cell], initial: Mapping[Cell, np.ndarray]) -> None:
             raise ValueError(f"{cell!r} is not a cell: give lmc_jax.Cell")
         cell.validate()
     for cell, W in initial.items():
-        shape = (cell.pairs, 2, cell.m, cell.d)
         if cell not in grid or not isinstance(cell.source, Descent):
             raise ValueError("initial weights: give those of cells that are trained")
-        if W.shape != shape:
-            raise ValueError(f"initial weights {list(W.shape)}: give {list(shape)}")
+        shape = (cell.pairs, 2, cell.m, cell.d)
+        if W.shape != shape or W.dtype.kind not in "iuf":
+            raise ValueError(
+                f"initial weights {W.dtype}{list(W.shape)}: give real numbers "
+                f"{list(shape)}"
+            )
 
 
 def _trained(

@@ -1,6 +1,7 @@
 """Paths and the four definitions of a barrier, by hand and on pytrees."""
 
 import functools
+from collections import OrderedDict
 
 import jax
 import jax.numpy as jnp
@@ -81,8 +82,12 @@ def test_plain_numbers_are_mixed_as_arrays_are():
     [
         ({"w": np.ones(4), "b": np.ones((4, 1))}, r"array 'b' is \(4,\) and \(4, 1\)"),
         ({"w": np.ones((1, 4)), "b": np.ones(4)}, r"array 'w' is \(4,\) and \(1, 4\)"),
-        ({"w": np.ones(4)}, "b"),
-        ({"w": np.ones(4), "c": np.ones(4)}, "c"),
+        ({"w": np.ones(4)}, "array 'b' is at one end of the path only"),
+        ({"w": np.ones(4), "c": np.ones(4)}, "array 'b' is at one end"),
+        ({"w": np.ones(4), "b": {"c": np.ones(4)}}, "array 'b' is at one end"),
+        ({"w": np.ones(4), "b": None}, "array 'b' is at one end"),
+        ([np.ones(4), np.ones(4)], "array '0' is at one end"),
+        (OrderedDict(w=np.ones(4), b=np.ones(4)), "of different types"),
         ({"w": np.ones(4), "b": np.ones(4, int)}, "array 'b' has dtype int64"),
         ({"w": np.ones(4), "b": np.ones(4, bool)}, "array 'b' has dtype bool"),
     ],
@@ -173,6 +178,10 @@ def test_lists_are_arrays_and_halves_are_computed_in_single_precision():
         assert found.dtype == jnp.float32
         exact = plain_barrier(np.asarray(halves, float), EVEN, definition)
         assert float(found) == exact
+        # The sum of the ends is beyond the range of single precision.
+        large = np.array([2.5e38, 3e38, 3.25e38, 3e38, 3e38], np.float32)
+        exact = plain_barrier(large.astype(float), EVEN, definition)
+        assert float(barrier(large, EVEN, definition)) == pytest.approx(exact, rel=1e-6)
         whole = np.array([0, 3, 7, 1, 2])
         assert barrier(whole, EVEN, definition) == plain_barrier(
             whole, EVEN, definition
@@ -192,6 +201,7 @@ def test_lists_are_arrays_and_halves_are_computed_in_single_precision():
         (1.0, EVEN, r"losses \(\) at"),
         ([1.0], [0.0], "rise from 0 to 1"),
         (np.ma.masked_array(HEIGHTS, [0, 0, 1, 0, 0]), EVEN, "masked"),
+        ([np.ma.masked_array(HEIGHTS, [0, 0, 1, 0, 0])], EVEN, "masked"),
         ([np.nan, 1, 2, 1, 0], EVEN, "not finite"),
         ([[0, 1, 2, 1, 0], [0, 1, 2, 1, np.inf]], EVEN, "not finite"),
         (list("abcde"), EVEN, "give real numbers"),

@@ -107,8 +107,16 @@ def permuted(choose):
 
 def teachers(choose):
     d = choose.randint(1, 5)
-    function = choose.choice((two_layer.loss, two_layer.gradient))
-    function(jnp.ones((choose.randint(1, 4), d)), d + choose.randint(1, 3))
+    W = jnp.ones((choose.randint(1, 4), d))
+    wrong = choose.choice((d + choose.randint(1, 3), 0, -1, True, 1.5, "1"))
+    choose.choice(
+        (
+            lambda: two_layer.loss(W, wrong),
+            lambda: two_layer.gradient(W, wrong),
+            lambda: two_layer.sampled_gradient(W, jnp.ones((2, d)), wrong),
+            lambda: match_types(np.ones((1, 2, 3, d)), wrong),
+        )
+    )()
 
 
 @pytest.mark.slow

@@ -86,10 +86,12 @@ def test_students_start_from_the_weights_that_are_given():
     for before, after in zip(W.reshape(6, 3, 2), found.reshape(6, 3, 2), strict=True):
         slope = oracles.gradient(before.astype(np.float64), 2)
         np.testing.assert_allclose(after, before - 0.5 * slope, atol=1e-5)
-    with pytest.raises(ValueError, match=r"give \[3, 2, 3, 2\]"):
-        simulate([cell], initial={cell: W[:1]})
-    with pytest.raises(ValueError, match="cells that are trained"):
-        simulate([SAMPLED], initial={SAMPLED: np.ones((3, 2, 4, 2))})
+    for wrong in (W[:1], W + 5j, W.astype(str)):
+        with pytest.raises(ValueError, match=r"give real numbers \[3, 2, 3, 2\]"):
+            simulate([cell], initial={cell: wrong})
+    for other in (SAMPLED, "a"):
+        with pytest.raises(ValueError, match="cells that are trained"):
+            simulate([SAMPLED], initial={other: np.ones((3, 2, 4, 2))})
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_a_raised_version_is_named_and_a_cell_without_versions_is_of_the_first(
     monkeypatch.setitem(VERSIONS, "training", 3)
     assert outdated({"k": 2}) == "descent 1, now 2"
     assert outdated({"architecture": "mlp"}) == "training 1, now 3"
+    assert outdated({"versions": {"gone": 1}}) == "gone 1, now gone"
 
 
 def test_raising_one_computes_just_its_cells_again_and_says_so(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from experiments.lib import look_log
 from experiments.lib.compute import Family, found, opened
-from experiments.lib.lists import MOST_CELLS, Refusal, integers, refusing, words
+from experiments.lib.lists import Refusal, integers, joined, refusing, words
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.data import datasets
 from lmc_jax.networks import NORMS, training
@@ -109,29 +109,29 @@ def _grid(
     )
     depths = integers(setting["layers"], "layers")
     widths = sorted(integers(setting["widths"], "widths"))
-    if len(data) * len(depths) * len(widths) > MOST_CELLS:
-        raise Refusal(f"give lists of at most {MOST_CELLS} cells in all")
-    grid = [
-        ClassifierCell(
-            data=name,
-            digest=data[name].digest,
-            train_images=setting["train_images"] or len(data[name].train_images),
-            test_images=setting["test_images"] or len(data[name].test_images),
-            architecture=architecture,
-            width=width,
-            layers=layers,
-            training=how,
-            norm=setting["norm"],
-            alignments=tuple(alignments),
-            repaired=setting["repair"],
-            points=setting["points"],
-            pairs=setting["pairs"],
-            seed=setting["seed"],
-        )
+    grid = joined(
+        [
+            ClassifierCell(
+                data=name,
+                digest=data[name].digest,
+                train_images=setting["train_images"] or len(data[name].train_images),
+                test_images=setting["test_images"] or len(data[name].test_images),
+                architecture=architecture,
+                width=width,
+                layers=layers,
+                training=how,
+                norm=setting["norm"],
+                alignments=tuple(alignments),
+                repaired=setting["repair"],
+                points=setting["points"],
+                pairs=setting["pairs"],
+                seed=setting["seed"],
+            )
+            for layers in depths
+        ]
         for width in widths
         for name in data
-        for layers in depths
-    ]
+    )
     with refusing():
         for cell in grid:
             cell.validate(data[cell.data])
@@ -321,4 +321,7 @@ FAMILY = Family(
     plan=plan,
     work=work,
     rows=rows,
+    curves=lambda grid: len(
+        {(cell.data, cell.layers, path) for cell in grid for path in orders(vars(cell))}
+    ),
 )

@@ -36,6 +36,11 @@ def run(main: Callable[..., None], *arguments: str) -> None:
                 flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def parse(argv: Sequence[str]) -> list[str]:
+        for text in argv:
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                _leave(2, f"{text!r} is not UTF-8, as files and figures are written")
         try:
             with _read_by_someone():
                 try:
@@ -77,11 +82,7 @@ def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> None:
         _leave(2, str(error))
     except FAILURES as error:
         _leave(1, str(error))
-    except Exception as error:
-        # Of standard output: where files do not fit there is a StoreError.
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            _mute()
-            _leave(1, f"cannot print: {error.strerror}")
+    except Exception:
         if devices.several():  # which would wait for this process at its end
             traceback.print_exc()
             machine.leave(1)
@@ -90,7 +91,7 @@ def _guarded(main: Callable[..., None], arguments: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def _read_by_someone() -> Iterator[None]:
-    """Ends this process where whoever read what is printed inside has gone."""
+    """Ends this process where what is printed inside cannot be, or nobody reads it."""
     try:
         try:
             yield
@@ -99,6 +100,12 @@ def _read_by_someone() -> Iterator[None]:
     except BrokenPipeError:
         _mute()
         machine.leave(128 + signal.SIGPIPE)
+    except OSError as error:
+        # Of standard output: where files do not fit there is a StoreError.
+        if error.errno != errno.ENOSPC:
+            raise
+        _mute()
+        _leave(1, f"cannot print: {error.strerror}")
 
 
 def _mute() -> None:

@@ -38,8 +38,9 @@ class Family(NamedTuple):
     ``plan(cells, setting, progress)`` measures what they will take here. work:
     ``work(cells, save, progress, setting)`` computes cells, and calls ``save(cell,
     arrays, weights, notes)`` with each. rows: records and a barrier's definition to the
-    rows of summary.csv. named: a row and the settings to further columns of the row.
-    used_by: the sources, by name, that a setting is for, where it is not for all.
+    rows of summary.csv. curves: a grid to how many curves against width it gives.
+    named: a row and the settings to further columns of the row. used_by: the sources,
+    by name, that a setting is for, where it is not for all.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Family(NamedTuple):
     plan: Callable[[Sequence[Any], Values, Callable[[int], object]], Plan]
     work: Callable[..., None]
     rows: Callable[[Iterable[store.Record], str], list[dict[str, Any]]]
+    curves: Callable[[Sequence[Any]], int]
     named: Callable[[Mapping[str, Any], Values], dict[str, Any]] = lambda *_: {}
     used_by: Mapping[str, Sequence[str]] = MappingProxyType({})
 
@@ -150,11 +152,13 @@ def _compute(family: Family, parts: Iterable[Sequence[Any]], setting: Values) ->
 
 
 def opened(out: Path) -> Path:
-    """``store.open_store``, where only a full disk is no fault of the flag.
+    """``store.open_store``, where a full disk alone is no fault of the flag.
 
     Raises:
       Refusal: when OUT cannot be used.
     """
+    if (summary := out / "summary.csv").is_dir():  # it is written last
+        raise Refusal(f"{str(summary)!r} is a folder: move it away")
     try:
         return store.open_store(out)
     except store.StoreError as error:

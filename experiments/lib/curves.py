@@ -5,21 +5,19 @@ from typing import Any
 
 from experiments.lib import plot
 from lmc_jax.matching import MATCHINGS, PATHS, Matching
+from lmc_jax.networks.cell import ALIGNMENTS
 
-COLORS = {
-    "gd": plot.BLUE,
-    "sgd": plot.PURPLE,
-    "uniform": plot.RED,
-    "dirichlet": plot.GREEN,
-    "equal": plot.ORANGE,
+# Sources by name, each with its label and colour.
+SOURCES = {
+    "gd": ("GD", plot.BLUE),
+    "sgd": ("SGD", plot.PURPLE),
+    "uniform": ("uniform minima", plot.RED),
+    "dirichlet": ("Dirichlet minima", plot.GREEN),
+    "equal": ("minima of equal norms", plot.ORANGE),
 }
-NAMES = {
-    "gd": "GD",
-    "sgd": "SGD",
-    "uniform": "uniform minima",
-    "dirichlet": "Dirichlet minima",
-    "equal": "minima of equal norms",
-    "gaussian": "Gaussian students",
+COLORS = {name: color for name, (_, color) in SOURCES.items()}
+NAMES = {name: label for name, (label, _) in SOURCES.items()} | {
+    "gaussian": "Gaussian students"
 }
 NONE = 1e-9  # a mean up to it is zero up to rounding
 CONVERGED = 0.95
@@ -37,16 +35,14 @@ def style(matching: Matching, linestyle: str = "-", **other: Any) -> dict[str, A
 
 
 # Of the paths of networks, which are matched group by group, not by one assignment.
-WEIGHTS = style(MATCHINGS["weights"], label="weight matching")
-ACTIVATIONS = style(MATCHINGS["activations"], label="activation matching")
-NETWORKS = {
-    "direct": style(PATHS["direct"], "--"),
-    "weights": WEIGHTS,
-    "activations": ACTIVATIONS,
-    **{
-        f"{name}_repaired": own | {"linestyle": ":", "label": f"{own['label']}, REPAIR"}
-        for name, own in (("weights", WEIGHTS), ("activations", ACTIVATIONS))
-    },
+NETWORKS = {"direct": style(PATHS["direct"], "--")} | {
+    f"{name}{end}": style(
+        MATCHINGS[name],
+        linestyle,
+        label=MATCHINGS[name].label.replace("assignment", "matching") + words,
+    )
+    for name in ALIGNMENTS
+    for end, linestyle, words in (("", "-", ""), ("_repaired", ":", ", REPAIR"))
 }
 
 

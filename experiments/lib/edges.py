@@ -16,6 +16,7 @@ from lmc_jax.results.selection import low_runs
 from lmc_jax.students.sharpness import sharpness
 from lmc_jax.theory import stability
 
+CURVATURE = "curvature"  # folder of OUT
 STABLE = 2 + 1e-6
 FINER = (1e-4, 1e-5)  # norms of zero rows at which the count of violations is shown
 
@@ -50,7 +51,7 @@ def edges(record: store.Record) -> dict[str, Any]:
 def _kept(record: store.Record) -> dict[str, np.ndarray]:
     """``_measured``, read where it was stored."""
     assert record.path is not None  # as of all that are stored
-    out = record.path.parents[1] / "curvature"
+    out = record.path.parents[1] / CURVATURE
     cell = record.parameters
     made = cell.get("versions", {}) | versions.of("sharpness")
     wanted = {"cell": store.fingerprint(cell), "finer": FINER, "versions": made}

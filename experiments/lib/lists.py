@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 
@@ -20,11 +20,26 @@ def refusing() -> Iterator[None]:
 
 
 MOST_CELLS = 20_000  # of a grid
+MOST_CURVES = 200  # of a study
 MOST_VALUES = 10_000  # of one list
 EXACT = 2**53  # of widths: floats hold every integer up to it
 
 
-def integers(text: str, name: str) -> list[int]:
+def joined(grids: Iterable[Iterable[Any]]) -> list[Any]:
+    """The cells of grids that are made one after another.
+
+    Raises:
+      Refusal: once they are too many.
+    """
+    cells: list[Any] = []
+    for grid in grids:
+        cells += grid
+        if len(cells) > MOST_CELLS:
+            raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
+    return cells
+
+
+def integers(text: str, name: str, most: int = MOST_VALUES) -> list[int]:
     """Reads ``5,10,20``, ranges ``5:9``, ``5:100:5``, geometric ones ``5:400:x25``.
 
     Range ends are included; parts may be mixed with commas. Doubles are dropped.
@@ -36,7 +51,7 @@ def integers(text: str, name: str) -> list[int]:
         "a number like 5, a range like 5:9 or 5:100:5 (in steps of 5), or a geometric "
         "range like 5:400:x25, ends in rising order"
     )
-    return _listed(text, name, right, _widths)
+    return _listed(text, name, right, _widths, most)
 
 
 def multiples(text: str, name: str, k: int) -> list[int]:
@@ -53,11 +68,11 @@ def multiples(text: str, name: str, k: int) -> list[int]:
     def rounded(part: str) -> list[int]:
         return [math.floor(k * ratio + 0.5) for ratio in _ratios(part)]
 
-    return _listed(text, name, right, rounded)
+    return _listed(text, name, right, rounded, MOST_VALUES)
 
 
 def numbers(text: str, name: str) -> list[float]:
-    """Reads positive numbers ``0.5,1,2``.
+    """Reads positive numbers ``0.5,1,2``, no more than a figure can show.
 
     Raises:
       Refusal: for anything else.
@@ -68,11 +83,11 @@ def numbers(text: str, name: str) -> list[float]:
             raise ValueError
         return [float(part)]
 
-    return _listed(text, name, "a positive number like 0.5", positive)
+    return _listed(text, name, "a positive number like 0.5", positive, MOST_CURVES)
 
 
 def _listed(
-    text: str | None, name: str, right: str, read: Callable[[str], list]
+    text: str | None, name: str, right: str, read: Callable[[str], list], most: int
 ) -> list:
     """The values of all parts in order, without doubles; ``right`` says what a part is.
 
@@ -86,8 +101,9 @@ def _listed(
             values += read(part)
         except ValueError:
             raise Refusal(f"--{name}={text}: {part!r} is not {right}") from None
-    if len(values) > MOST_VALUES:
-        raise Refusal(f"--{name}={text}: give at most {MOST_VALUES} values")
+    if len(values) > most:
+        shown = text if len(text) < 80 else f"{text[:60]}..."
+        raise Refusal(f"--{name}={shown}: give at most {most} values")
     return list(dict.fromkeys(values))
 
 

@@ -45,6 +45,7 @@ from lmc_jax.results import store
 from lmc_jax.sweep import devices
 
 MOST_SHARDS = 100_000
+ARRAY = "SLURM_ARRAY_TASK_ID"
 
 # Of every study.
 SETTINGS = {
@@ -72,6 +73,10 @@ def given(values: flags.FlagValues) -> Values:
     names = [name for name in (*SETTINGS, *PROCESSES) if name in values]
     place = {name: values[name].value for name in names if values[name].present}
     shard(place)
+    if "finish" in place and not ("num_shards" in place or ARRAY in os.environ):
+        raise Refusal("--finish: is for shards, give --num_shards and --shard_index")
+    if place.get("distributed") is False and len(PROCESSES.keys() & place) > 1:
+        raise Refusal("--distributed=false: is for one process, give no others")
     if (address := place.get("coordinator_address")) is not None:
         host, _, port = address.rpartition(":")
         # JAX would crash, or wait for minutes.
@@ -103,15 +108,15 @@ def shard(place: Values, variables: Mapping[str, str] = os.environ) -> Shard:
       Refusal: where it is none; one line.
     """
     index, number = place.get("shard_index"), place.get("num_shards")
-    task = variables.get("SLURM_ARRAY_TASK_ID")
+    task = variables.get(ARRAY)
     if index is None and number is None and task:
         first, step, number = (
             _whole(variables, f"SLURM_ARRAY_TASK_{name}", default)
             for name, default in (("MIN", 0), ("STEP", 1), ("COUNT", 1))
         )
-        index = (_whole(variables, "SLURM_ARRAY_TASK_ID", 0) - first) // max(step, 1)
+        index = (_whole(variables, ARRAY, 0) - first) // max(step, 1)
     elif index is None and task:
-        index = _whole(variables, "SLURM_ARRAY_TASK_ID", 0)
+        index = _whole(variables, ARRAY, 0)
     if index is None and number in (None, 1):
         return Shard(0, 1)
     if index is None or number is None:

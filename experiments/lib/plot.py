@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
+    "figure.labelsize": 8,
     "font.size": 8,
     "grid.alpha": 0.25,
     "legend.fontsize": 8,
@@ -73,6 +75,14 @@ def grid(rows: int, columns: int, *, height: float = 2.0, share: Any = False):
     width = COLUMN if columns == 1 else PAGE
     figure = Figure((width, height * rows))
     return figure, figure.subplots(rows, columns, squeeze=False, sharey=share)
+
+
+def sentence(text: str):
+    """A figure that says why there is nothing to draw."""
+    figure, axes = grid(1, 1)
+    axes[0, 0].set_axis_off()
+    axes[0, 0].text(0.5, 0.5, textwrap.fill(text, 40), ha="center", va="center")
+    return figure
 
 
 def panels(count: int, columns: int = 3, **options: Any):

@@ -1,5 +1,6 @@
 """Sweeps of two-layer students: settings, the grid of cells, words of captions."""
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,10 +9,12 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.lib.compute import Family
+from experiments.lib.curves import NAMES
 from experiments.lib.lists import (
-    MOST_CELLS,
+    MOST_CURVES,
     Refusal,
     integers,
+    joined,
     multiples,
     numbers,
     refusing,
@@ -49,7 +52,11 @@ SETTINGS = {
         str, "Widths in units of k: 1,1.5,2 or 1:8:x12; instead of --m."
     ),
     "d": Setting(int, "Input dimension, at least k; none means k."),
-    "source": Setting(str, f"Students: {', '.join(SOURCES)}.", "gd,uniform"),
+    "source": Setting(
+        str,
+        "Students: " + ", ".join(f"{one} ({NAMES[one]})" for one in SOURCES) + ".",
+        "gd,uniform",
+    ),
     "matching": Setting(
         str,
         "Beside the direct path: "
@@ -102,30 +109,34 @@ def cells(setting: Values) -> list[Cell]:
     asked = setting["matching"]
     matchings = words(asked, "matching", MATCHINGS) if asked else []
     sources = words(setting["source"], "source", SOURCES)
-    grid: list[Cell] = []
-    for k in integers(setting["k"], "k"):
-        for m in widths(k, setting):
-            grid += [
-                Cell(
-                    k=k,
-                    m=m,
-                    d=k if setting["d"] is None else setting["d"],
-                    source=source,
-                    pairs=setting["pairs"],
-                    seed=setting["seed"],
-                    matchings=tuple(matchings),
-                    points=setting["points"],
-                    pqi=(setting["pqi_p"], setting["pqi_q"]),
-                )
-                for name in sources
-                for source in _sources(name, m, setting)
-            ]
-            if len(grid) > MOST_CELLS:
-                raise Refusal(f"more than {MOST_CELLS} cells: give shorter lists")
+    grid = joined(
+        [
+            Cell(
+                k=k,
+                m=m,
+                d=k if setting["d"] is None else setting["d"],
+                source=source,
+                pairs=setting["pairs"],
+                seed=setting["seed"],
+                matchings=tuple(matchings),
+                points=setting["points"],
+                pqi=(setting["pqi_p"], setting["pqi_q"]),
+            )
+            for name in sources
+            for source in _sources(name, m, setting)
+        ]
+        for k in teachers(setting)
+        for m in widths(k, setting)
+    )
     with refusing():
         for cell in grid:
             cell.validate()
     return grid
+
+
+def teachers(setting: Values) -> list[int]:
+    """Teacher widths asked for."""
+    return integers(setting["k"], "k", MOST_CURVES)
 
 
 def widths(k: int, setting: Values) -> list[int]:
@@ -157,6 +168,21 @@ def _sources(name: str, m: int, setting: Values) -> list[Descent | Minima]:
         )
         for rate in rates
     ]
+
+
+def curves(grid: Sequence[Cell]) -> int:
+    """How many curves against m cells give, along which η or ηm is the same."""
+
+    def count(rate: Callable[[Cell, float], float]) -> int:
+        kinds = set()
+        for cell in grid:
+            source, lr = cell.source, 0.0
+            if isinstance(source, Descent):
+                source, lr = dataclasses.replace(source, lr=1.0), rate(cell, source.lr)
+            kinds.add((cell.k, cell.d, cell.matchings, source, f"{lr:.6g}"))
+        return sum(1 + len(matchings) for _, _, matchings, *_ in kinds)
+
+    return min(count(lambda cell, lr: lr), count(lambda cell, lr: lr * cell.m))
 
 
 def require(grid: Sequence[Cell], kind: type, reason: str) -> None:
@@ -212,6 +238,7 @@ FAMILY = Family(
     plan=lambda cells, setting, progress: planned(cells, progress),
     work=work,
     rows=summary.rows,
+    curves=curves,
     named=lambda row, setting: {"rate": rate(row, setting)},
     used_by=USED_BY,
 )

@@ -6,6 +6,7 @@
 Python. Flags are read here and nowhere below.
 """
 
+import collections
 import dataclasses
 import operator
 import shlex
@@ -21,6 +22,7 @@ from experiments.lib import (
     claims,
     command,
     compute,
+    curves,
     estimate,
     machine,
     plot,
@@ -29,14 +31,13 @@ from experiments.lib import (
 )
 from experiments.lib.claims import Claim
 from experiments.lib.compute import Done, Family
-from experiments.lib.lists import Refusal
+from experiments.lib.lists import MOST_CURVES, Refusal, joined
 from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import narrow, table
 from lmc_jax import environment
 from lmc_jax.results import files, store
 
 ROWS = 24  # printed of a table
-LOST = "All runs diverged"
 
 
 class Measured(NamedTuple):
@@ -90,8 +91,9 @@ class Study:
     shared: settings of every preset. cells: settings to a grid. own: settings of
     this study alone, or in place of its family's. tables: files of rows by name,
     beside summary.csv. weights: whether it needs the trained weights. family: of
-    its cells. paper: where the paper has it. command: module and flag that run it,
-    where that is not its name.
+    its cells. curves: a grid to how many are drawn of it, where that is not what
+    its family says. paper: where the paper has it. command: module and flag that
+    run it, where that is not its name.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Study:
     )
     weights: bool = False
     family: Family = students.FAMILY
+    curves: Callable[[Sequence[Any]], int] | None = None
     paper: str = ""
     command: str = ""
 
@@ -136,15 +139,20 @@ class Study:
         ]
         return self._run(self._read(texts))
 
-    def check(self, texts: Sequence[str], *variants: "Study") -> None:
-        """Refuses what ``main`` would refuse of these flags; computes nothing.
+    def check(self, texts: Sequence[str], *variants: "Study") -> Path:
+        """Refuses of these flags what the ``main`` of each shard would refuse.
+
+        Returns its folder, in which nothing is written yet.
 
         Raises:
           Refusal: in one line.
         """
         values = self._read(texts, variants)
-        setting, *_ = self._named(variants, values)._asked(values)
-        compute.opened(Path(setting["out"]))
+        for name in (*machine.SETTINGS, "estimate"):
+            if values[name].present:
+                raise Refusal(f"--{name}: is given to no shard, or to each its own")
+        setting, *_ = self._named(variants, values)._asked(values, writes=False)
+        return Path(setting["out"])
 
     def _read(
         self, texts: Sequence[str], variants: Sequence["Study"] = ()
@@ -206,7 +214,9 @@ class Study:
     def _out(self) -> str:
         return f"results/{self.name}"
 
-    def _asked(self, values: flags.FlagValues) -> tuple[Values, Values, Sequence[Any]]:
+    def _asked(
+        self, values: flags.FlagValues, *, writes: bool
+    ) -> tuple[Values, Values, Sequence[Any]]:
         """Settings, machine and grid that the flags ask for; all that can be refused
         before anything is written."""
         place = machine.given(values)
@@ -216,7 +226,7 @@ class Study:
         if not out:
             raise Refusal("--out=: give a folder")
         setting |= {"preset": values.preset, "out": out}
-        setting["save_weights"] |= self.weights
+        setting["save_weights"] = setting.get("save_weights", False) or self.weights
         if not self.family.processes:
             machine.alone(place)
         environment.configure()
@@ -224,8 +234,13 @@ class Study:
             raise Refusal("--estimate is for one process: start one alone")
         with tempfile.TemporaryDirectory() as elsewhere:
             # Grids of networks make the folder, which an estimate must not.
-            moved = {"out": elsewhere} if values.estimate else {}
-            grid = self.cells(setting | moved)
+            moved = {} if writes else {"out": elsewhere}
+            grid = joined([self.cells(setting | moved)])
+        if (count := (self.curves or self.family.curves)(grid)) > MOST_CURVES:
+            raise Refusal(
+                f"{count} curves, which no figure can show: give shorter lists, for at "
+                f"most {MOST_CURVES}"
+            )
         self._require_use(grid, setting, values)
         return setting, place, grid
 
@@ -242,7 +257,7 @@ class Study:
                 )
 
     def _run(self, values: flags.FlagValues) -> Result:
-        setting, place, grid = self._asked(values)
+        setting, place, grid = self._asked(values, writes=not values.estimate)
         if values.estimate:
             raise Done(estimate.report(self.family, grid, setting))
         records = compute.computed(self.family, grid, setting, place)
@@ -252,12 +267,25 @@ class Study:
             row | self.family.named(row, setting)
             for row in compute.of_grid(every, grid)
         ]
-        rows = self.rows(Measured(setting, grid, records, of_grid))
-        lost = bool(of_grid) and all(map(_lost, of_grid))
-        return self._written(rows, setting, [summary], _command(self, values), lost)
+        said = [summary], _command(self, values), _lost(of_grid)
+        try:
+            rows = self.rows(Measured(setting, grid, records, of_grid))
+        except Refusal as error:  # what is left of the runs cannot be drawn
+            return self._blank(str(error))._written([], setting, *said)
+        return self._written(rows, setting, *said)
+
+    def _blank(self, reason: str) -> "Study":
+        """The same figures with a sentence in place of what they would show."""
+        shown = lambda _: plot.sentence(reason), lambda *_: reason, lambda _: ()
+        return dataclasses.replace(
+            self,
+            figures=tuple(Figure(one.name, *shown) for one in self.figures),
+            table=lambda _: [{"nothing to draw": reason}],
+            tables={},
+        )
 
     def _written(
-        self, rows: Any, setting: Values, written: list[Path], command: str, lost: bool
+        self, rows: Any, setting: Values, written: list[Path], command: str, lost: str
     ) -> Result:
         out, drawn, judged = Path(setting["out"]), {}, []
         for name, made in self.tables.items():
@@ -266,11 +294,11 @@ class Study:
         for name, draw, caption, claimed in self.figures:
             text, found = caption(rows, setting), list(claimed(rows))
             if lost:
-                text = f"{LOST}: no mean is shown. {text}"
+                text = f"{lost}: no mean is shown. {text}"
             with plot.style():
                 drawn[name] = draw(rows)
                 if lost:
-                    drawn[name].text(0.5, 0.5, LOST, horizontalalignment="center")
+                    drawn[name].supxlabel(lost)
                 written += plot.save(drawn[name], out / name)
             written.append(out / f"{name}.caption.txt")
             files.write_atomic(written[-1], f"{textwrap.fill(text, 88)}\n".encode())
@@ -279,9 +307,17 @@ class Study:
         return Result(self.table(rows), drawn, judged, written)
 
 
-def _lost(row: Mapping[str, Any]) -> bool:
-    """Whether a row is of runs that all diverged: pairs of networks, or students."""
-    return row["kept"] == 0 if "kept" in row else row.get("diverged_fraction") == 1
+def _lost(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which sources, or pairs of networks, all diverged, in words; empty for none."""
+    left = collections.Counter[str]()
+    for row in rows:
+        lost = row["kept"] == 0 if "kept" in row else row.get("diverged_fraction") == 1
+        left[row.get("source", "")] += not lost
+    sources = [source for source, count in left.items() if not count]
+    if len(sources) == len(left):
+        return "All runs diverged" * bool(left)
+    names = " and ".join(curves.NAMES[source] for source in sources)
+    return f"All runs of {names} diverged" if names else ""
 
 
 def _command(study: Study, values: flags.FlagValues) -> str:

@@ -10,9 +10,9 @@ import sys
 from absl import flags
 
 from experiments.__main__ import studies
-from experiments.lib import command
+from experiments.lib import command, compute
 from experiments.lib.lists import Refusal
-from lmc_jax.results import store
+from lmc_jax.results import files, store
 
 SHARDS = flags.DEFINE_integer(
     "shards", 4, "Jobs of the array.", lower_bound=1, upper_bound=1000
@@ -37,17 +37,21 @@ def main(name: str, *settings: str) -> None:
         raise Refusal(f"{name!r}: choose among {', '.join(known)}")
     own = [study for study in studies().values() if study.line[0] == name]
     study, *variants = sorted(own, key=lambda study: len(study.line))
-    study.check(settings, *variants)
-    try:
-        import submitit
-    except ImportError as error:
-        raise Refusal("submitit is missing: pip install 'lmc_jax[slurm]'") from (error)
-    try:
-        executor = submitit.AutoExecutor(folder=LOGS.value, cluster=CLUSTER.value)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise Refusal(
-            f"--cluster={CLUSTER.value} --logs={LOGS.value} cannot be used: {error}"
-        ) from error
+    out = study.check(settings, *variants)
+    with files.or_nothing(out / "cells"):
+        compute.opened(out)
+        try:
+            import submitit
+
+            executor = submitit.AutoExecutor(folder=LOGS.value, cluster=CLUSTER.value)
+        except ImportError as error:
+            raise Refusal(
+                "submitit is missing: pip install 'lmc_jax[slurm]'"
+            ) from error
+        except (RuntimeError, ValueError, OSError) as error:
+            raise Refusal(
+                f"--cluster={CLUSTER.value} --logs={LOGS.value} cannot be used: {error}"
+            ) from error
     executor.update_parameters(
         name=f"lmc_jax.{name}",
         timeout_min=MINUTES.value,

@@ -4,13 +4,15 @@ import collections
 from pathlib import Path
 
 from experiments.lib import command
+from experiments.lib.edges import CURVATURE
 from experiments.lib.lists import Refusal
 from lmc_jax.results import store, summary
 
 
 def main(out: str) -> None:
     cells = set(store.cell_files(out))
-    files = [*sorted(cells), *store.cell_files(out, weights=True)]
+    beside = store.cell_files(Path(out, CURVATURE))
+    files = [*sorted(cells), *store.cell_files(out, weights=True), *beside]
     if not files:
         raise Refusal(f"{out!r} holds no cells: give the output of a sweep")
     made: collections.Counter[str] = collections.Counter()

@@ -6,6 +6,7 @@ The formats are IDX (MNIST) and the binary records of CIFAR-10. Every fault is a
 
 import gzip
 import hashlib
+import io
 import math
 import struct
 import zlib
@@ -15,6 +16,7 @@ import numpy as np
 
 CIFAR_SHAPE = (32, 32, 3)
 GZIP = b"\x1f\x8b"  # no IDX file starts so
+INFLATED = 2**26  # bytes that any gzip may have: more than MNIST's images
 
 
 class DataError(ValueError):
@@ -40,16 +42,24 @@ def plain(path: Path, content: bytes) -> bytes:
     """The content of a file, uncompressed where its first bytes say gzip.
 
     Raises:
-      DataError: where it is damaged.
+      DataError: where it is damaged, or inflates more than images do.
     """
     if not content.startswith(GZIP):
         return content
+    most = max(INFLATED, 100 * len(content))
     try:
-        return gzip.decompress(content)
+        with gzip.open(io.BytesIO(content)) as file:
+            inflated = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} is damaged ({error}): remove it, or put a whole one in its place"
         ) from error
+    if len(inflated) > most:
+        raise DataError(
+            f"{path} inflates to more than {most} bytes, as no images do: remove it, "
+            "or put an uncompressed one in its place"
+        )
+    return inflated
 
 
 def digest_of(kind: str, content: bytes) -> str:

@@ -28,7 +28,7 @@ def checked(students: Students) -> np.ndarray:
 
     Raises:
       ValueError: in one line, for students of unequal or other shapes, entries that
-        are not real or not finite, or JAX without float64.
+        are masked, not real or not finite, or JAX without float64.
     """
     if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("matching needs float64: call lmc_jax.configure() first")
@@ -41,6 +41,8 @@ def checked(students: Students) -> np.ndarray:
         ) from error
     kinds = (jnp.floating, jnp.integer, np.bool_)  # bfloat16 is floating to JAX only
     real = any(jnp.issubdtype(array.dtype, kind) for kind in kinds)
+    if np.ma.isMaskedArray(students):
+        raise ValueError("masked students: give plain arrays, every weight counts")
     if not real or array.ndim != 4 or array.shape[1] != 2 or 0 in array.shape:
         raise ValueError(
             f"students {array.dtype}{list(array.shape)}: give [pairs, 2, m, d], real "

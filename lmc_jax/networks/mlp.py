@@ -23,7 +23,7 @@ def mlp(sizes: Sequence[int], norm: str = "none") -> Network:
     """
     if len(sizes) < 3 or min(sizes) < 1 or norm not in NORMS:
         raise ValueError(
-            f"mlp(sizes={tuple(sizes)}, norm={norm!r}): give at least three sizes of 1 "
+            f"mlp({len(sizes)} sizes, norm={norm!r}): give at least three sizes of 1 "
             f"or more, and a norm among {', '.join(NORMS)}"
         )
     names = [f"hidden{i}" for i in range(1, len(sizes) - 1)] + ["output"]

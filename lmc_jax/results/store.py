@@ -54,7 +54,7 @@ class CorruptCell(StoreError):
 
 
 class Outdated(CorruptCell):
-    """A sound cell whose programs have other versions by now."""
+    """A sound cell of programs of other versions: its command computes it again."""
 
 
 class Record(NamedTuple):
@@ -114,9 +114,8 @@ def open_store(out: str | Path) -> Path:
         message = f"cannot use {str(out)!r} as the output directory: {fault}"
         raise StoreError(message) from error
     for path in filter(Path.is_file, cell_files(out)):
-        with suppress(OSError, CorruptCell), path.open("rb") as file:  # `find` names it
-            file.seek(-_SEAL, os.SEEK_END)
-            if not file.read().startswith(_MARK % SCHEMA):
+        with suppress(OSError, CorruptCell):  # `find` names it
+            if not _sealed(path, _MARK % SCHEMA):
                 read(path)
     return Path(out)
 
@@ -143,22 +142,19 @@ def save(
     return path
 
 
-def read(path: str | Path) -> Record:
-    """The content of a stored file, a cell's or its weights'.
+def read(path: str | Path, *, with_arrays: bool = True) -> Record:
+    """The content of a stored file, a cell's or its weights'; its arrays if asked for.
 
     Raises CorruptCell when the file is unreadable, altered, truncated or misnamed,
     Outdated when programs that made it were raised since (`lmc_jax.versions`), and
-    StoreError when it is sound but of another schema.
+    StoreError when it is sound but of another schema; all are ValueErrors.
     """
-    return _read(Path(path))
-
-
-def _read(path: Path, *, with_arrays: bool = True) -> Record:
-    name = repr(str(path))
-    if _not_a_file(path):  # a pipe would be waited for
-        raise CorruptCell(f"{name} cannot be read: it is not a file")
+    path, name = Path(path), repr(str(path))
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise CorruptCell(f"{name} is not a file: move it away")
     try:
-        data = path.read_bytes()
+        # What has no seal may be of any size.
+        data = path.read_bytes() if _sealed(path, _MARK[:14]) else b""
     except OSError as error:
         raise CorruptCell(f"{name} cannot be read: {error.strerror}") from error
     if data[-_HEX:] != _digest(data):
@@ -187,8 +183,17 @@ def _read(path: Path, *, with_arrays: bool = True) -> Record:
     return record
 
 
-def _not_a_file(path: Path) -> bool:
-    return path.exists() and not path.is_file()
+def _sealed(path: Path, mark: bytes) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _SEAL))
+        return file.read(_SEAL).startswith(mark)
+
+
+def _there(path: Path) -> bool:
+    """Whether there is a file. Raises StoreError for what `save` could not replace."""
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{str(path)!r} is not a file: move it away")
+    return path.exists()
 
 
 def _array(member: bytes) -> np.ndarray:
@@ -215,28 +220,25 @@ def read_weights(cell: str | Path) -> Record | None:
 
 
 def stored(out: str | Path, parameters: Values, *, weights: bool = False) -> bool:
-    """Whether the cell with these parameters is there and whole; raises as `read`.
+    """Whether the cell with these parameters is there and whole; raises as `find`.
 
-    With `weights` those beside it as well. Raises StoreError where a folder or a pipe
-    has its name, which `save` could not replace.
+    With `weights` those beside it as well.
     """
     path = cell_path(out, parameters)
     paths = [path, path.with_suffix(WEIGHTS)] if weights else [path]
-    for file in filter(_not_a_file, paths):
-        raise StoreError(f"{str(file)!r} is not a file: move it away")
-    if there := all(file.exists() for file in paths):
-        for file in paths:
-            _read(file, with_arrays=False)
-    return there
+    if False in [_there(file) for file in paths]:
+        return False
+    return all(read(file, with_arrays=False) for file in paths)
 
 
 def find(out: str | Path, parameters: Values) -> Record | None:
     """The finished cell with these parameters, None where there is none yet.
 
-    Raises as `read`: on CorruptCell, print it and compute the cell again.
+    Raises as `read`: on CorruptCell, print it and compute the cell again; on another
+    StoreError a folder or a pipe has its name.
     """
     path = cell_path(out, parameters)
-    return read(path) if path.exists() else None
+    return read(path) if _there(path) else None
 
 
 def cell_files(out: str | Path, *, weights: bool = False) -> list[Path]:

@@ -11,6 +11,8 @@ A zero neuron contributes nothing and has zero gradient (relu'(0) = 0), so a
 student padded with zero rows is the same student.
 """
 
+from numbers import Integral
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -53,8 +55,8 @@ def init(
 
 def require_teacher(k: int, d: int) -> None:
     """Raises ValueError unless a teacher of width k fits into d dimensions."""
-    if not 1 <= k <= d:
-        raise ValueError(f"k={k}: give 1 <= k <= d = {d}")
+    if not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= d:
+        raise ValueError(f"k={k!r}: give an integer, 1 <= k <= d = {d}")
 
 
 def loss(W: Array, k: int) -> Array:
@@ -145,8 +147,10 @@ def _rows(W: Array) -> tuple[Array, Array, Array]:
 def sampled_gradient(W: Array, x: Array, k: int) -> Array:
     """Gradient in W ``[m, d]`` of ½ mean (f(x; W) - f*(x))² over inputs x ``[n, d]``.
 
-    Unbiased for ``gradient`` when x ~ N(0, I); relu'(0) = 0.
+    Unbiased for ``gradient`` when x ~ N(0, I); relu'(0) = 0. Raises ValueError unless
+    1 <= k <= d.
     """
+    require_teacher(k, W.shape[-1])
     pre = matmul(x, W.T)  # [n, m]
     residual = jnp.sum(jax.nn.relu(pre), axis=-1)
     residual = residual - jnp.sum(jax.nn.relu(x[:, :k]), axis=-1)

@@ -9,6 +9,7 @@ Making one checks nothing; ``Cell.validate`` checks the cell and its source.
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Collection
 from numbers import Integral
 from typing import Any
@@ -218,7 +219,7 @@ def require_known(what: str, name: str, known: Collection[str]) -> None:
 
 def require_positive(name: str, value: Any, precision: str = "float64") -> None:
     """Raises ValueError unless a number is positive and finite in a precision."""
-    if not _is_real(value) or not 0 < float(value) < math.inf:
+    if not _is_real(value) or not 0 < value <= sys.float_info.max:
         raise ValueError(f"{name}={value!r}: give a positive finite number")
     with np.errstate(over="ignore", under="ignore"):
         rounded = float(np.dtype(precision).type(value))
@@ -229,11 +230,11 @@ def require_positive(name: str, value: Any, precision: str = "float64") -> None:
 
 
 def _require_zero_row(value: Any) -> None:
-    if not _is_real(value) or not 0 <= value < math.inf:
+    if not _is_real(value) or not 0 <= value <= sys.float_info.max:
         raise ValueError(f"zero_row={value!r}: give a norm, 0 or more")
 
 
 def _is_real(value: Any) -> bool:
     """Whether a value is a number as JSON has them: no boolean, no fraction."""
-    numbers = int | float | np.integer | np.floating
-    return isinstance(value, numbers) and not isinstance(value, bool)
+    numbers, others = int | float | np.integer | np.floating, bool | np.longdouble
+    return isinstance(value, numbers) and not isinstance(value, others)

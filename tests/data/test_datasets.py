@@ -1,6 +1,7 @@
 """Data sets: what is read, what is refused, what is fetched."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,22 @@ def test_damaged_idx_files_are_refused_by_name(tmp_path, content, said):
 def test_gzip_is_known_without_its_ending(tmp_path, small):
     write_images(tmp_path, "mnist", map(gzip.compress, small))
     assert len(load("mnist", str(tmp_path)).train_images) == len(images()[0])
+
+
+def test_gzip_that_inflates_a_thousandfold_is_refused_before_it_is_inflated(
+    tmp_path, small, monkeypatch
+):
+    monkeypatch.setattr(files, "INFLATED", 2**20)
+    write_images(tmp_path, "mnist", map(gzip.compress, small))
+    path = tmp_path / "mnist" / IDX_FILES[0]
+    path.write_bytes(gzip.compress(bytes(2**25)))  # 32 KiB
+    tracemalloc.start()
+    refused("mnist", tmp_path, str(path), "inflates to more than")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**24  # 100 times the file; all of it is twice as much
+    path.write_bytes(gzip.compress(small[0] + bytes(2**19)))  # within the bound
+    refused("mnist", tmp_path, str(path), "is not the published file")
 
 
 def test_damaged_gzip_files_are_refused_by_name(tmp_path, small):

@@ -24,6 +24,10 @@ from lmc_jax.results import store
         ("--k=1 --m=100,1000 --pairs=5", "k=1, m=100: without barrier"),
         ("--k=5 --m=5 --pairs=5", "k=5, m=5: without barrier, give m > k > 1"),
         ("--points=4", "points=4: give an odd number"),
+        ("--whole=abc", "--whole=abc"),
+        ("--whole=0.5,4", "--whole=0.5,4: give at least 1"),
+        ("--whole_pairs=0", "--whole_pairs=0: give at least 1"),
+        ("--save_weights", "save_weights"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(setting, reason, tmp_path):

@@ -3,9 +3,11 @@
 import numpy as np
 import oracles
 import pytest
+from helpers import command
 
 from experiments.lib import edges
 from lmc_jax.results import store
+from lmc_jax.versions import VERSIONS, of
 
 K, M, D, LR = 3, 5, 4, 0.3
 
@@ -14,6 +16,7 @@ def stored(out, W, losses, lr=LR):
     """A cell of students [pairs, 2, m, d] with final losses [pairs, 2]."""
     source = {"name": "gd", "lr": lr, "tol": 1e-8, "zero_row": 1e-3}
     parameters = {"k": K, "m": W.shape[2], "source": source}
+    parameters["versions"] = of("descent")
     ends = np.zeros((len(W), 1, 11))
     ends[:, 0, [0, -1]] = losses
     path = store.save(store.open_store(out), parameters, {"losses": ends}, {}, {"W": W})
@@ -76,6 +79,28 @@ def test_what_was_measured_is_read_again_and_a_damaged_file_measured_anew(
     kept.write_bytes(kept.read_bytes()[:-10])
     assert edges.edges(record) == first
     assert "measuring it again" in capsys.readouterr().err
+
+
+def test_curvature_of_older_programs_or_damaged_is_named_and_measured_again(
+    tmp_path, monkeypatch, capsys
+):
+    W = students(np.random.default_rng(2), 1)
+    record = stored(tmp_path, W, np.full((1, 2), 1e-9))
+    first = edges.edges(record)
+    assert "3 of 3 files are sound" in command("tools.verify", tmp_path).stdout
+    [kept] = store.cell_files(tmp_path / "curvature")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-10])
+    ran = command("tools.verify", tmp_path)
+    assert (ran.returncode, "2 of 3 files are sound" in ran.stdout) == (1, True)
+    kept.write_bytes(whole)
+    monkeypatch.setitem(VERSIONS, "sharpness", 2)
+    ran = command("tools.verify", tmp_path)
+    assert f"{kept.name}' was made by sharpness 1, now 2" in ran.stdout
+    assert edges.edges(record) == first
+    assert "sharpness 1, now 2; measuring it again" in capsys.readouterr().err
+    ran = command("tools.verify", tmp_path)
+    assert f"{kept.name}' was" not in ran.stdout
 
 
 def test_no_run_below_the_tolerance_and_no_learning_rate_are_nothing_judged(tmp_path):

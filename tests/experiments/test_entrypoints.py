@@ -70,8 +70,6 @@ def test_help_lists_the_flags_of_the_entrypoint_and_of_what_it_shares(name, flag
 @pytest.mark.parametrize(
     ("asked", "line"),
     [
-        ("double_descent --k=2 --m=2,4 --lr_times_m=900", "all runs diverged: give"),
-        ("planted --source=gd --lr=900 --k=2 --m=4 --noise=1", "gd, m = 4 diverged"),
         ("sparsity --m=6 --fixed_m=4,10 --scan=5", "m >= k only: give larger --m"),
         ("sparsity --m=4,6 --source=gd", "m >= k only: give larger --m and --fixed_m"),
     ],
@@ -79,3 +77,24 @@ def test_help_lists_the_flags_of_the_entrypoint_and_of_what_it_shares(name, flag
 def test_what_leaves_nothing_to_draw_is_one_line(asked, line, tmp_path):
     few = ("--pairs=2", "--steps=400", f"--out={tmp_path}")
     assert_one_line(command(*asked.split(), *few), line)
+
+
+SPARSE = "sparsity --k=2 --d=2 --m=4,6 --fixed_m=4 --scan=50 --lr_times_m=50"
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "said"),
+    [
+        ("double_descent --k=2 --m=2,4 --lr_times_m=900", "", "All runs diverged: no"),
+        ("planted --source=gd --lr=900 --k=2 --m=4 --noise=1", "", "All runs diverged"),
+        (SPARSE, "sparsity_vs_rate", "All runs of GD diverged: no mean is shown."),
+        (SPARSE, "sparsity_vs_width", "All runs of GD diverged: no mean is shown."),
+    ],
+)
+def test_a_figure_of_runs_that_all_diverged_says_so(asked, name, said, tmp_path):
+    asked = (*asked.split(), "--pairs=2", "--steps=400", "--check_every=100")
+    ran = command(*asked, f"--out={tmp_path}")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    name = name or asked[0]
+    assert said in (tmp_path / f"{name}.caption.txt").read_text().replace("\n", " ")
+    assert (tmp_path / f"{name}.png").exists()

@@ -15,11 +15,11 @@ def described(*arguments):
     return {name: json.loads(value) for name, value in pairs}
 
 
-def given(address):
-    """What the flag says."""
+def given(*texts):
+    """What flags say."""
     found = flags.FlagValues()
-    settings.define(machine.PROCESSES, found)
-    found(["", f"--coordinator_address={address}"])
+    settings.define(machine.SETTINGS | machine.PROCESSES, found)
+    found(["", *texts])
     return machine.given(found)
 
 
@@ -75,13 +75,24 @@ def test_impossible_shards_are_refused_in_one_line(arguments, variables):
 )
 def test_addresses_without_host_or_port_are_refused_before_jax_sees_them(text):
     with pytest.raises(Refusal, match="give HOST:PORT, a port of 1 to 65535"):
-        given(text)
+        given(f"--coordinator_address={text}")
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:80", "node-1:65535", "[::1]:1234"])
 def test_addresses_of_any_host_are_taken(text):
-    found = given(text)
+    found = given(f"--coordinator_address={text}")
     assert found == {"coordinator_address": text}
+
+
+def test_what_cannot_matter_is_refused(monkeypatch):
+    with pytest.raises(Refusal, match="--finish: is for shards"):
+        given("--finish")
+    with pytest.raises(Refusal, match="--distributed=false: is for one process"):
+        given("--distributed=false", "--num_processes=7")
+    assert given("--distributed=false") == {"distributed": False}
+    assert given("--finish", "--num_shards=1") == {"finish": True, "num_shards": 1}
+    monkeypatch.setenv(machine.ARRAY, "0")
+    assert given("--finish") == {"finish": True}
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,7 @@ def test_settings_are_a_grid_as_they_stand(line, monkeypatch, tmp_path):
         raise compute.Done("begun")
 
     monkeypatch.setattr(compute, "computed", begin)
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")  # --finish is for shards
     name, given = re.search(r"-m experiments\.(\w+)([^\n]*)", line).groups()
     given = [word for word in given.split() if "SCRATCH" not in word]
     assert command(name, *given, f"--out={tmp_path}").stdout == "begun\n"

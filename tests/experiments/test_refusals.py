@@ -1,5 +1,7 @@
 """Bad input: one line and status 2, before anything is compiled or written."""
 
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from helpers import assert_one_line, command, run
 
+from lmc_jax.data import datasets
 from lmc_jax.results import store
 
 # Of minima, which are drawn, not trained.
@@ -36,7 +39,7 @@ REFUSED = [
     (f"--m=1:{10**400}:x3", "1:1000"),
     ("--k=1:20 --m=40:4000", "20000 cells"),
     ("--k=1:20 --m_over_k=1:1500", "20000 cells"),
-    ("--k=1:10000 --m=1:10000", "20000 cells"),
+    ("--k=1:10000 --m=1:10000", "--k=1:10000: give at most 200 values"),
     ("--source=uniform --lr=abc --tol=nan", "is for gd and sgd, and changes nothing"),
     ("--source=gd --batch=8", "nothing of --source=gd"),
     *((f"--source=uniform --{name}=1", f"--{name}=1") for name in UNUSED),
@@ -76,10 +79,10 @@ def compiled(event, *_, **__):
         COMPILED.append(event)
 
 
-def assert_refused(arguments, fragment):
+def assert_refused(arguments, fragment, name="barrier_vs_width"):
     COMPILED.clear()
     began = time.process_time()
-    assert_one_line(command("barrier_vs_width", *arguments), fragment)
+    assert_one_line(command(name, *arguments), fragment)
     assert time.process_time() - began < 1  # with a second of imports it is below 2
     assert not COMPILED
 
@@ -100,7 +103,43 @@ def test_bad_input_is_refused_in_one_line_before_anything_compiles(
     assert not out.exists()  # nothing is left of a refused run
 
 
-@pytest.mark.parametrize("kind", ["file", "below a file", "not writable", "schema"])
+LONG = ",".join(map(str, range(1, 3001)))
+SOME = ",".join(map(str, range(1, 151)))
+FEW = "--k=2 --m=4 --pairs=1"
+# Curves and cells are counted over the whole grid, and before it is built.
+TOO_MANY = [
+    ("sgd_threshold", f"{FEW} --batch=1:3000 --scan=1", "at most 200 values"),
+    ("sgd_threshold", f"{FEW} --batch=1:150 --source=gd,sgd --m=4,6", "curves, which"),
+    ("why_gd_differs", f"--init_std={LONG} --m=8", "at most 200 values"),
+    ("why_gd_differs", f"--init_std={SOME} --m=8 --lr_times_m=2,5", "curves"),
+    ("why_gd_differs", f"--init_std={SOME} --m=5:304", "20000 cells"),
+    ("uniformity", f"--init_std={SOME} --m=8", "curves, which"),
+    ("barrier_vs_width", f"--lr_times_m={SOME} --source=gd", "curves, which"),
+    ("barrier_vs_width", f"--lr={SOME} --source=gd", "curves, which"),
+    ("sparsity", f"--fixed_m=5:250 --scan={SOME}", "20000 cells"),
+    ("settings_map", f"--init_std={SOME} --shares={SOME}", "20000 cells"),
+    ("settings_map", "--k=2:150 --d_over_k=1:200 --m_over_k=2,3", "20000 cells"),
+    ("barrier_rate", "--k=1:65 --m=70:9999", "20000 cells"),
+    ("barrier_rate", "--k=1:100 --m=1000", "300 curves, which no figure can show"),
+    ("barrier_rate", "--k=1:9999 --m=1000000:1009999", "at most 200 values"),
+    ("mnist_mlp", "--widths=1:9999 --data=mnist,fashion-mnist,cifar-10", "give one"),
+    ("peak_position", "--widths=1:9999 --layers=2:9", "20000 cells"),
+    ("peak_position", "--widths=4 --layers=2:130", "curves, which"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "fragment"), TOO_MANY)
+def test_a_grid_that_is_too_large_is_refused_before_it_is_built(
+    tmp_path, name, arguments, fragment, monkeypatch
+):
+    monkeypatch.setattr(datasets, "load", lambda name, _: datasets.blank(name))
+    out = f"--out={tmp_path}/out"
+    assert_refused([*arguments.split(" "), out], fragment, name)
+
+
+@pytest.mark.parametrize(
+    "kind", ["file", "below a file", "not writable", "schema", "summary"]
+)
 def test_unusable_out_is_refused_in_one_line_before_anything_compiles(
     tmp_path, kind, nothing_is_swept
 ):
@@ -109,7 +148,9 @@ def test_unusable_out_is_refused_in_one_line_before_anything_compiles(
         "below a file": tmp_path / "file" / "below",
         "not writable": Path("/proc/lmc_jax"),
         "schema": tmp_path / "other",
+        "summary": tmp_path / "summary",
     }[kind]
+    (tmp_path / "summary" / "summary.csv").mkdir(parents=True)
     (tmp_path / "file").write_text("not a folder")
     if kind == "schema":
         with_other_schema(out)
@@ -137,6 +178,14 @@ def test_names_that_cannot_be_folders_hold_no_cells(name):
     assert_one_line(command(name, "a" * 300, *others), "cells: give")
 
 
+@pytest.mark.parametrize("name", ["barrier_vs_width", "tools.verify"])
+def test_names_that_are_not_utf8_are_refused(tmp_path, name):
+    given = "--out=" if name == "barrier_vs_width" else ""
+    out = os.fsdecode(bytes(tmp_path / "name") + b"\xff")
+    assert_one_line(command(name, f"{given}{out}"), "is not UTF-8")
+    assert not list(tmp_path.iterdir())
+
+
 def test_jobs_with_flags_that_would_be_refused_are_not_submitted(tmp_path):
     submit = ("tools.slurm", f"--logs={tmp_path}/logs", "barrier_vs_width", "--")
     for given, said in (
@@ -147,10 +196,20 @@ def test_jobs_with_flags_that_would_be_refused_are_not_submitted(tmp_path):
         (["--normalize", "--matching="], "a ratio needs"),
         (["5"], "'5': settings are given as --flags"),
         ([f"--out={tmp_path}/file/below"], "as the output directory"),
+        (["--num_shards=4", "--shard_index=1"], "--num_shards: is given to no shard"),
+        (["--estimate"], "--estimate: is given to no shard"),
     ):
         (tmp_path / "file").touch()
         assert_one_line(command(*submit, *given), said)
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_is_not_left_behind_where_jobs_cannot_be_submitted(tmp_path):
+    submit = (sys.executable, "-m", "experiments.tools.slurm", "barrier_vs_width")
+    line = [*submit, "--cluster=local", "--logs=/proc/none", "--", "--k=2", "--m=3"]
+    ran = run(f"--out={tmp_path}/new", entrypoint=line)
+    assert_one_line(ran, "--logs=/proc/none cannot be used")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_not_left_behind_by_data_that_are_refused(tmp_path, data):

@@ -151,7 +151,7 @@ def test_points_have_the_asked_scale_dimension_and_share_of_the_limit():
     setting = {name: one.default for name, one in STUDY.choices.items()}
     setting |= STUDY.shared | STUDY.presets["quick"]
     setting |= {"init_std": "0.01,he", "d_over_k": "1,2", "shares": "0.3,0.9"}
-    found = settings_map.groups(setting)
+    found = dict(settings_map.groups(setting))
     for (k, d, *point), cells in found.items():
         assert {(cell.k, cell.d) for cell in cells} == {(k, d)}
         if not point:

@@ -203,6 +203,7 @@ def test_what_cannot_be_printed_ends_without_a_traceback(whole):
         (f"{whole} > /dev/full", 1),
         (f"{whole} {unread}", 141),
         (f"--help {unread}", 141),
+        ("--help > /dev/full", 1),
         (f"{whole} >&-", 0),
     ):
         script = ["bash", "-c", f"{verify} {after}"]
@@ -229,8 +230,9 @@ def test_what_was_compiled_is_found_again_in_silence_and_gives_the_same_bits(
 
 
 def test_too_little_address_space_is_a_line():
-    script = ["bash", "-c", f"ulimit -v 2000000; {sys.executable} -m experiments"]
-    assert_one_line(run(entrypoint=script), "JAX needs 2", status=1)
+    script = ["bash", "-c", f"ulimit -v 2097151; {sys.executable} -m experiments"]
+    said = "2097151 KiB of address space, and JAX needs 2097152:"
+    assert_one_line(run(entrypoint=script), said, status=1)
 
 
 @pytest.mark.slow

@@ -99,6 +99,7 @@ REFUSED = [
     (np.where(np.isnan(NAN), -np.inf, NAN), "finite weights"),
     ([[np.ones((5, D)), np.ones((6, D))]], "padded with zero rows"),
     *((np.ones(shape), FORM) for shape in ((2, 5, D), (1, 3, 5, D), (1, 2, 0, D))),
+    (np.ma.masked_array(np.ones((1, 2, 5, D)), False), "masked students"),
     *((wrong, FORM) for wrong in (None, "students", 3j * np.ones((1, 2, 5, D)))),
 ]
 
@@ -116,12 +117,12 @@ def test_every_matching_looks_at_its_students(match):
         match(NAN)
 
 
-@pytest.mark.parametrize("k", [0, D + 1])
+@pytest.mark.parametrize("k", [0, D + 1, True])
 @pytest.mark.parametrize(
     "match", [match_types, match_refine, match_exhaustive, lower_bound]
 )
 def test_teachers_that_do_not_fit_are_one_clear_line(match, k):
-    with pytest.raises(ValueError, match=f"k={k}: give 1 <= k <= d = {D}"):
+    with pytest.raises(ValueError, match=f"k={k}: give an integer, 1 <= k <= d = {D}"):
         match(np.ones((1, 2, 4, D)), k)
 
 

@@ -148,3 +148,12 @@ def test_statistics_taken_anew_make_apply_agree_with_fit(norm):
     before, after = leaves(weights), leaves(reset)
     changed = {path for path in before if not np.array_equal(before[path], after[path])}
     assert changed == set(network.statistics)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "norm"), [((3,) * 900, "foo"), ((3, 2), "none"), ((3, 0, 2), "none")]
+)
+def test_sizes_and_norms_that_cannot_be_are_one_short_line(sizes, norm):
+    with pytest.raises(ValueError, match="give at least three sizes") as caught:
+        mlp(sizes, norm)
+    assert len(str(caught.value)) < 200

@@ -38,10 +38,23 @@ def test_a_pipe_or_folder_in_place_of_a_cell_is_no_cell_and_is_to_be_moved(
     path.unlink()
     make(path)
     store.open_store(out)
-    with pytest.raises(store.CorruptCell, match="it is not a file"):
+    with pytest.raises(store.CorruptCell, match="is not a file: move it away"):
         store.read(path)
     with pytest.raises(store.StoreError, match=f"{path.name}' is not a file: move"):
         store.stored(out, PARAMETERS, weights=weights)
+    if not weights:
+        with pytest.raises(store.StoreError, match="is not a file: move") as caught:
+            store.find(out, PARAMETERS)
+        assert not isinstance(caught.value, store.CorruptCell)  # it cannot be replaced
+
+
+def test_a_file_of_any_size_without_a_seal_is_not_read(out, monkeypatch):
+    path = store.save(out, PARAMETERS, ARRAYS, PROVENANCE)
+    os.truncate(path, 2**36)  # sparse, 64 GiB
+    monkeypatch.setattr(store.Path, "read_bytes", None)
+    for look in (store.read, lambda _: store.find(out, PARAMETERS)):
+        with pytest.raises(store.CorruptCell, match="wrong checksum"):
+            look(path)
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):

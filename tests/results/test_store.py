@@ -245,7 +245,7 @@ def test_foreign_and_misnamed_files_are_named(out):
     (record,) = store.read_each(out, corrupt.append)
     assert record.parameters == {"m": 1}
     messages = [str(error) for error in corrupt]
-    faults = ["0123.npz' is truncated", "copy.npz' holds a cell", "folder.npz' cannot"]
+    faults = ["0123.npz' is truncated", "copy.npz' holds a cell", "folder.npz' is not"]
     for fault, message in zip(faults, messages, strict=True):
         assert fault in message
     assert not any("\n" in message for message in messages)

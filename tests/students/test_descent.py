@@ -139,7 +139,7 @@ def test_defaults_are_those_of_a_sweep():
     [
         ({"W": students(2)}, r"float64\[2, 5, 3\]: give .*vmap"),
         ({"W": jnp.ones((M, D), jnp.int32)}, "int32"),
-        ({"k": 4}, "k=4: give 1 <= k <= d = 3"),
+        ({"k": 4}, "k=4: give an integer, 1 <= k <= d = 3"),
         ({"steps": 0}, "steps=0"),
         ({"check_every": 0}, "check_every=0"),
         ({"hold": 0}, "hold=0"),

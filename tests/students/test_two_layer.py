@@ -246,7 +246,14 @@ def test_init_takes_traced_width_and_std(dtype):
         assert np.all(alone != 0)
 
 
-@pytest.mark.parametrize("function", [two_layer.loss, two_layer.gradient])
-def test_a_teacher_with_more_neurons_than_dimensions_is_refused(function):
-    with pytest.raises(ValueError, match=r"^k=5: give 1 <= k <= d = 3"):
-        function(jnp.ones((4, 3)), 5)
+def _sampled(W, k):
+    return two_layer.sampled_gradient(W, jnp.ones((2, 3)), k)
+
+
+@pytest.mark.parametrize("function", [two_layer.loss, two_layer.gradient, _sampled])
+@pytest.mark.parametrize("k", [5, 0, -1, True, 2.0, "2"])
+def test_what_is_no_teacher_width_is_refused(function, k):
+    with pytest.raises(
+        ValueError, match=rf"^k={k!r}: give an integer, 1 <= k <= d = 3"
+    ):
+        function(jnp.ones((4, 3)), k)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 
 from lmc_jax.matching import MATCHINGS
@@ -57,8 +58,9 @@ CELL = {
     **{"seed": (-1, 2**32), "points": (1, 0, -3, 10)},
 }
 TRAINING = {
-    **{"lr": (0.0, -0.1, NAN, INF, "a", None), "init_std": (0.0, -1.0, NAN)},
-    **{"tol": (0.0, -1e-6, NAN, INF), "zero_row": (-1e-3, NAN, INF)},
+    **{"lr": (0.0, -0.1, NAN, INF, "a", None, 10**400, np.longdouble(0.5))},
+    **{"init_std": (0.0, -1.0, NAN), "zero_row": (-1e-3, NAN, INF, 10**400)},
+    **{"tol": (0.0, -1e-6, NAN, INF)},
     **{"steps": (0, -5, 2**31), "check_every": (0, 2**31), "hold": (0, 2**31)},
     "batch": (-1, 1.5, 10**20),
 }
