@@ -13,7 +13,7 @@ from helpers import (
     times,
 )
 
-from experiments.lib import classifiers, peaks
+from experiments.lib import checkpoints, peaks
 from lmc_jax.results import store
 
 SMALL = ("--data=easy", "--widths=2", "--layers=2")
@@ -169,7 +169,7 @@ def test_training_that_was_stopped_goes_on_from_its_last_look(
     data, tmp_path, monkeypatch
 ):
     few = ("mnist_mlp", data, tmp_path, *SMALL, "--align=")
-    real, begun = classifiers.compute, []
+    real, begun = checkpoints.compute, []
 
     def once(*arguments, state, keep, **rest):
         begun.append(state.step if state else 0)
@@ -181,7 +181,7 @@ def test_training_that_was_stopped_goes_on_from_its_last_look(
 
         return real(*arguments, state=state, keep=last, **rest)
 
-    monkeypatch.setattr(classifiers, "compute", once)
+    monkeypatch.setattr(checkpoints, "compute", once)
     with pytest.raises(Killed):
         run(*few)
     assert not list(tmp_path.glob("cells/*.npz"))
