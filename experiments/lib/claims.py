@@ -80,6 +80,14 @@ def within(interval: Iterable[float], least: float, most: float) -> bool | None:
     return False if high < least or low > most else None
 
 
+def likely(share: float) -> bool | None:
+    """Whether a share of bootstrap resamples is nearly all; None where it is neither
+    95% at least nor 5% at most."""
+    if share >= 0.95:
+        return True
+    return False if share <= 0.05 else None
+
+
 def highest(rows: Sequence[dict], value: str = "barrier") -> dict:
     """The row with the largest mean of a value."""
     return max(rows, key=lambda row: row[f"{value}_mean"])

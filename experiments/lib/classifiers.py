@@ -268,6 +268,12 @@ def _done(record: store.Record, step: int) -> dict[str, Any]:
     return {"step": step, "done": after.size, "done_after": mean}
 
 
+def learned(record: store.Record) -> bool:
+    """Whether the networks of all kept pairs ended by their training loss."""
+    done = _done(record, record.parameters["training"]["steps"])["done"]
+    return 0 < done == 2 * len(kept(record))
+
+
 def barriers(losses: np.ndarray, definition: str) -> np.ndarray:
     """Barriers ``[pairs, orders, samples, metrics]`` of ``kept`` losses."""
     along = np.moveaxis(losses, 2, -1)
@@ -286,7 +292,8 @@ def _columns(cell: Mapping[str, Any]) -> dict[str, Any]:
     own = ("data", "architecture", "layers", "width", "norm", "train_images", "pairs")
     trained = {"until": 0.0, **cell["training"]}
     trained.pop("measure_at_looks", None)  # a row for each
-    return {name: cell[name] for name in own} | trained | {"seed": cell["seed"]}
+    noise = {"label_noise": cell.get("label_noise", 0.0), "seed": cell["seed"]}
+    return {name: cell[name] for name in own} | trained | noise
 
 
 def select(rows: Sequence[dict], **wanted: Any) -> list[dict]:
