@@ -38,26 +38,25 @@ SHOWN = {"data": "mnist", "layers": 4}  # by the paper: three hidden layers
 
 def draw_looks(cells: peaks.Cells):
     """A panel a permuted path, and the training error; a curve a look."""
-    paths = peaks.permuted(cells.along)
-    figure, axes = plot.grid(1, len(paths) + 1)
+    shown = {
+        curves.NETWORKS[path]["label"]: ((path, "test", "nll"), "barrier")
+        for path in peaks.permuted(cells.along)
+    }
+    shown["networks"] = (("direct", "train", "error"), "end")
+    figure, axes = plot.grid(1, len(shown))
     looks = plot.ordered(sorted({row["step"] for row in cells.along}))
     fits = first_fit(cells)
-    for panel, path in zip(axes[0], [*paths, "direct"], strict=True):
+    for panel, (title, (which, value)) in zip(axes[0], shown.items(), strict=True):
         for step, style in looks.items():
-            style = style | {"label": f"{step:,} steps"}
-            at = classifiers.select(cells.along, step=step)
-            if path != "direct":
-                curves.points(panel, peaks.curve(at, path), "barrier", "width", **style)
-                panel.set(title=curves.NETWORKS[path]["label"])
-            else:
-                own = peaks.curve(at, path, "train", "error")
-                curves.points(panel, own, "end", "width", **style)
+            own = peaks.curve(classifiers.select(cells.along, step=step), *which)
+            label = f"{step:,} steps"
+            curves.points(panel, own, value, "width", **style, label=label)
         if fits:
             plot.mark(panel, fits, f"training error below {widths.FITS:.0%}")
         plot.log_axis(panel)
-        panel.set(xlabel="width")
+        panel.set(xlabel="width", title=title)
     axes[0, 0].set_ylabel("test NLL barrier [nats]")
-    axes[0, -1].set(ylabel="training error", title="networks")
+    axes[0, -1].set_ylabel("training error")
     axes[0, -1].set_yscale("symlog", linthresh=1e-3)  # it may be zero
     plot.legend(figure, axes)
     return figure

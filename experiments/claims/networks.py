@@ -51,7 +51,7 @@ MOVES = Statement(
 )
 
 
-def _of(statement: Statement, row: dict, paper: str) -> Statement:
+def about(statement: Statement, row: dict, paper: str = "") -> Statement:
     """The statement about the networks of a row."""
     kind, data = row["architecture"].upper(), classifiers.data_name(row["data"])
     networks, metric = f"{row['layers']}-layer {kind}s on {data}", row["metric"]
@@ -127,7 +127,7 @@ def of_looks(cells: Cells) -> list[Claim]:
         )
         share = float(np.mean(last[1:] > first[1:]))
         holds = likely(share) if _peak_tested(rows) else None
-        statement = _of(MOVES, rows[0], "")
+        statement = about(MOVES, rows[0])
         kept = min(row["kept"] for row in rows)
         judged.append(statement.judged(_case(rows[0]), measured, kept, holds))
     return judged
@@ -151,7 +151,7 @@ def _peaked(rows: Sequence[dict], paper: str) -> Claim:
     above = all(below(row, peak, "barrier") for row in (first, last))
     holds = above if _peak_tested(rows) else None
     measured = f"first, largest, last: {shown}"
-    return _of(PEAKS, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
+    return about(PEAKS, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
 
 
 def _placed(rows: Sequence[dict], paper: str) -> Claim:
@@ -165,7 +165,7 @@ def _placed(rows: Sequence[dict], paper: str) -> Claim:
         f"{shares}"
     )
     holds = likely(inside) if _peak_tested(rows) else None
-    return _of(PLACED, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
+    return about(PLACED, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
 
 
 def _widths(rows: Sequence[dict]) -> str:
@@ -180,7 +180,7 @@ def direct_claim(rows: Sequence[dict], paper: str) -> Claim:
     least = min(own, key=lambda row: row["barrier_low"])
     measured = f"least {at(least, 'barrier', 'width')} of {_widths(own)}"
     holds = least["barrier_low"] > HALF if enough(own) else None
-    return _of(DIRECT, least, paper).judged("test", measured, least["kept"], holds)
+    return about(DIRECT, least, paper).judged("test", measured, least["kept"], holds)
 
 
 def benefit_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
@@ -193,5 +193,7 @@ def benefit_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
         measured = f"permuted/direct {', '.join(shown)}"
         case = f"test NLL, {NETWORKS[path]['label']}"
         holds = below(low, high, "normalized") if enough(own, 2) else None
-        judged.append(_of(GAINS, low, paper).judged(case, measured, low["kept"], holds))
+        judged.append(
+            about(GAINS, low, paper).judged(case, measured, low["kept"], holds)
+        )
     return judged

@@ -156,19 +156,19 @@ def caption(cells: Cells, setting: Values) -> str:
         f"{most}{setting['steps']:,} steps of {setting['optimizer']}, learning rate "
         f"{setting['lr']:g} ({setting['schedule']}), batch {setting['batch']}, He "
         f"initialisation; mean test accuracy {1 - max(ends):.1%} to "
-        f"{1 - min(ends):.1%}.{_ending(rows, setting)}"
+        f"{1 - min(ends):.1%}.{_ending(cells, setting)}"
     )
 
 
-def _ending(rows: Sequence[dict], setting: Values) -> str:
+def _ending(cells: Cells, setting: Values) -> str:
     """When networks were done before the last step, and how many were."""
     if not setting["until"]:
         return ""
-    counts = "; ".join(
-        f"width {row['width']} {row['done']} of {2 * row['kept']}"
-        + f" after {row['done_after']:,.0f} steps" * (row["done"] > 0)
-        for row in curve(rows, "direct")
-    )
+    rows = curve(cells.table, "direct")
+    groups = [rows]
+    if len(widths.by_curve(cells.records)) == 1:
+        groups = [[row] for row in rows]
+    counts = "; ".join(map(_counted, groups))
     every = setting["steps"] // setting["looks"]
     return (
         f" A network trains no further once its NLL on all training images is below "
@@ -176,3 +176,15 @@ def _ending(rows: Sequence[dict], setting: Values) -> str:
         f"measured. Networks that ended so, and after how many steps in the mean: "
         f"{counts}."
     )
+
+
+def _counted(rows: Sequence[dict]) -> str:
+    """How many networks of these rows were done, and after how many steps."""
+    done = sum(row["done"] for row in rows)
+    every = sum(2 * row["kept"] for row in rows)
+    tried = " to ".join(dict.fromkeys(str(row["width"]) for row in (rows[0], rows[-1])))
+    said = f"width {tried} {done} of {every}"
+    if not done:
+        return said
+    steps = sum(row["done"] * row["done_after"] for row in rows if row["done"])
+    return f"{said} after {steps / done:,.0f}"

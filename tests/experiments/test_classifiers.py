@@ -39,6 +39,7 @@ def run(name, data, out, *arguments, **variables):
             ["cifar10_cnn", "cifar10_cnn_paths"],
         ),
         ("peak_position", ["--data=easy,hard", "--layers=2"], ["peak_position"]),
+        ("peak_and_fit", ["--data=easy", "--train_images=30,60"], ["peak_and_fit"]),
     ],
 )
 def test_leaves_figures_and_claims_and_computes_nothing_twice(
