@@ -23,7 +23,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 300,
         "looks": 1,
     },
-    "paper": {"widths": "2,4,8,12,16,24,32,48,64"},
+    "paper": {
+        "widths": "2,4,8,12,16,24,32,48,64",
+        "steps": 100_000,
+        "looks": 40,
+        "until": 1e-3,
+    },
 }
 
 STUDY = Study(

@@ -196,7 +196,7 @@ def together(
         ratios = [place["peak_mean"] / place["fit_mean"] for place in found]
         slope, span = slope_of(found), max(fits) / min(fits)
         measured += (
-            f"; slope {interval(slope)}; fitting widths {min(fits):g} to "
+            f"; slope {interval(slope, '.2f')}; fitting widths {min(fits):g} to "
             f"{max(fits):g}, peak over fitting width {min(ratios):.2g} to "
             f"{max(ratios):.2g}"
         )

@@ -32,7 +32,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 400,
         "looks": 1,
     },
-    "paper": {"widths": "2,3,4,8,12,16,24,32,48,64,100", "layers": "2,3,4,5"},
+    "paper": {
+        "widths": "2,3,4,8,12,16,24,32,48,64,100",
+        "layers": "2,3,4,5",
+        "steps": 200_000,
+        "looks": 40,
+        "until": 1e-4,
+    },
 }
 
 
