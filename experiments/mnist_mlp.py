@@ -58,6 +58,7 @@ def draw_looks(cells: peaks.Cells):
     axes[0, 0].set_ylabel("test NLL barrier [nats]")
     axes[0, -1].set_ylabel("training error")
     axes[0, -1].set_yscale("symlog", linthresh=1e-3)  # it may be zero
+    axes[0, -1].set_ylim(-2e-4, 1)
     plot.legend(figure, axes)
     return figure
 

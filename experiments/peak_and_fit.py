@@ -53,6 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 FEWEST_SETS, LEAST_SPAN = 3, 2  # of a verdict
+BELOW = f"{widths.FITS:.0%}"
 
 
 class Rows(NamedTuple):
@@ -115,45 +116,45 @@ def fit(place: dict[str, Any]) -> str:
 def draw(rows: Rows):
     """Both widths against the number of images, and against noise; one by the other."""
     figure, axes = plot.grid(1, 3, share=True)
-    own = [place for place in rows.places if place["sample"] == "test"]
+    own = [drawn(place) for place in rows.places if place["sample"] == "test"]
     noisy = {place["train_images"] for place in own if place["label_noise"]}
     panels = {
-        "train_images": [place for place in own if not place["label_noise"]],
+        "thousands": [place for place in own if not place["label_noise"]],
         "label_noise": [place for place in own if place["train_images"] in noisy],
         "fit_mean": own,
     }
+    hollow = {"markerfacecolor": "none", "linestyle": ":", "markersize": 6}
+    fits = hollow | {"color": plot.BLACK, "label": f"training error below {BELOW}"}
     for panel, (x, shown) in zip(axes[0], panels.items(), strict=True):
         for path in peaks.permuted(rows.cells.table):
-            curve = [finite(place) for place in shown if place["path"] == path]
-            line = "" if x == "fit_mean" else "-"
-            style = curves.NETWORKS[path] | {"linestyle": line}
-            curves.points(panel, curve, "peak", x, **style)
+            curve = [place for place in shown if place["path"] == path]
+            line = {"linestyle": "none" if x == "fit_mean" else "-"}
+            curves.points(panel, curve, "peak", x, **curves.NETWORKS[path] | line)
         if x != "fit_mean":
-            style = {"color": plot.BLACK, "marker": "*", "linestyle": ":"}
-            label = f"training error below {widths.FITS:.0%}"
-            curves.points(panel, curve, "fit", x, **style, label=label)
+            curves.points(panel, curve, "fit", x, marker="*", **fits)
         plot.log_axis(panel, "y")
     plot.log_axis(axes[0, 0])
-    if fits := [place["fit_mean"] for place in own if np.isfinite(place["fit_mean"])]:
-        ends = [min(fits), max(fits)]
+    if found := [place["fit_mean"] for place in own if place["fit_mean"] > 0]:
+        ends = [min(found), max(found)]
         axes[0, 2].plot(ends, ends, color=plot.GREY, label="equal widths")
         plot.log_axis(axes[0, 2])
-    axes[0, 0].set(xlabel="training images", ylabel="width")
+    axes[0, 0].set(xlabel="training images, thousands", ylabel="width")
     axes[0, 1].set(xlabel="share of labels shuffled")
-    axes[0, 2].set(xlabel=f"width of training error below {widths.FITS:.0%}")
+    axes[0, 2].set(xlabel=f"width of training error below {BELOW}")
     plot.legend(figure, axes)
     return figure
 
 
-def finite(place: dict[str, Any]) -> dict[str, Any]:
-    """A place with NaN, which is not drawn, where no width fits."""
-    return place | ({} if np.isfinite(place["fit_mean"]) else {"fit_mean": np.nan})
+def drawn(place: dict[str, Any]) -> dict[str, Any]:
+    """A place with its images in thousands, and NaN where no width fits."""
+    fit = place["fit_mean"] if np.isfinite(place["fit_mean"]) else np.nan
+    return place | {"thousands": place["train_images"] / 1000, "fit_mean": fit}
 
 
 def caption(rows: Rows, setting: Values) -> str:
     return (
         "Width of the largest mean test NLL barrier of permuted paths, and the least "
-        f"width of which the mean training error is below {widths.FITS:.0%}, with 95% "
+        f"width of which the mean training error is below {BELOW}, with 95% "
         "bootstrap intervals over pairs. Shuffled labels are exchanged among their "
         "images, so that about a tenth of them stays right; test labels are as they "
         f"are. {peaks.caption(rows.cells, setting)}"
