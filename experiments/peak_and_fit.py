@@ -32,15 +32,15 @@ OWN = {
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "widths": "2,4,8,16,32",
-        "train_images": "200,500,1000",
+        "train_images": "200,1000",
         "label_noise": "0.3",
         "layers": "2",
         "align": "weights",
-        "test_images": 1_000,
+        "test_images": 500,
         "pairs": 3,
         "batch": 50,
-        "steps": 3_000,
-        "looks": 3,
+        "steps": 2_000,
+        "looks": 2,
         "until": 0.02,
     },
     "paper": {
@@ -70,7 +70,7 @@ def cells(setting: Values) -> list[ClassifierCell]:
     sizes = sorted(integers(setting["train_images"], "train_images"))
     shares = sorted(numbers(setting["label_noise"], "label_noise"))
     sets = [(size, 0.0) for size in sizes]
-    sets += [(sizes[len(sizes) // 2], share) for share in shares]
+    sets += [(sizes[(len(sizes) - 1) // 2], share) for share in shares]
     curve = classifiers.one_curve("mlp")(setting | {"train_images": sizes[-1]})
     grid = [
         dataclasses.replace(cell, train_images=size, label_noise=share)
@@ -152,12 +152,15 @@ def drawn(place: dict[str, Any]) -> dict[str, Any]:
 
 
 def caption(rows: Rows, setting: Values) -> str:
+    noisy = [place for place in rows.places if place["label_noise"]]
+    shares = ", ".join(dict.fromkeys(f"{place['label_noise']:.0%}" for place in noisy))
     return (
         "Width of the largest mean test NLL barrier of permuted paths, and the least "
         f"width of which the mean training error is below {BELOW}, with 95% "
-        "bootstrap intervals over pairs. Shuffled labels are exchanged among their "
-        "images, so that about a tenth of them stays right; test labels are as they "
-        f"are. {peaks.caption(rows.cells, setting)}"
+        f"bootstrap intervals over pairs. Of {noisy[0]['train_images']:,} training "
+        f"images {shares} have their labels shuffled among them, so that about a tenth "
+        "of these stays right; test labels are as they are. "
+        f"{peaks.caption(rows.cells, setting)}"
     )
 
 
