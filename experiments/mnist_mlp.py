@@ -44,6 +44,8 @@ def draw_looks(cells: peaks.Cells):
     }
     shown["networks"] = (("direct", "train", "error"), "end")
     figure, axes = plot.grid(1, len(shown))
+    for panel in axes[0, 1:-1]:
+        panel.sharey(axes[0, 0])
     looks = plot.ordered(sorted({row["step"] for row in cells.along}))
     fits = first_fit(cells)
     for panel, (title, (which, value)) in zip(axes[0], shown.items(), strict=True):
