@@ -7,8 +7,9 @@ first 3 × 3 convolution; it doubles from one to the next.
 
 from typing import Any
 
+from experiments.claims import networks
 from experiments.lib import classifiers, peaks
-from experiments.lib.study import Study
+from experiments.lib.study import Figure, Study
 
 PAPER = "Figure 8, Appendix B.5"
 SHARED = {"data": "cifar-10", "layers": "3", "optimizer": "momentum", "lr": 0.02}
@@ -22,7 +23,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 300,
         "looks": 1,
     },
-    "paper": {"widths": "2,4,8,12,16,24,32,48,64"},
+    "paper": {
+        "widths": "2,4,8,12,16,24,32,48,64",
+        "steps": 100_000,
+        "looks": 40,
+        "until": 1e-3,
+    },
 }
 
 STUDY = Study(
@@ -32,7 +38,20 @@ STUDY = Study(
     presets=PRESETS,
     rows=peaks.rows,
     table=peaks.table,
-    figures=peaks.figures("cifar10_cnn", PAPER, data="cifar-10"),
+    figures=(
+        Figure(
+            "cifar10_cnn",
+            peaks.draw_barriers,
+            peaks.caption,
+            networks.of_widths(PAPER, data="cifar-10"),
+        ),
+        Figure(
+            "cifar10_cnn_paths",
+            peaks.draw_paths,
+            peaks.caption,
+            networks.of_paths(data="cifar-10"),
+        ),
+    ),
     cells=classifiers.one_curve("cnn"),
     family=classifiers.FAMILY,
 )

@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.lib import classifiers, curves, peaks, plot
-from experiments.lib.claims import Claim, Statement, ends
+from experiments.claims import networks
+from experiments.lib import classifiers, curves, peaks, plot, widths
+from experiments.lib.claims import Claim, Statement
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import with_interval
 from lmc_jax.networks.cell import ClassifierCell
-from lmc_jax.networks.evaluation import METRICS
-from lmc_jax.results import store
-from lmc_jax.statistics import RESAMPLES, named
+from lmc_jax.statistics import slopes, statistic_interval
 
 SHARED = {"data": "mnist,fashion-mnist,cifar-10", "align": "activations"}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -33,12 +32,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 400,
         "looks": 1,
     },
-    "paper": {"widths": "2,3,4,8,12,16,24,32,48,64,100", "layers": "2,3,4,5"},
+    "paper": {
+        "widths": "2,3,4,8,12,16,24,32,48,64,100",
+        "layers": "2,3,4,5",
+        "steps": 200_000,
+        "looks": 40,
+        "until": 1e-4,
+    },
 }
 
 
 class Rows(NamedTuple):
-    """The cells, and what ``peak`` gives by depth and by data set."""
+    """The cells, and ``widths.places`` of the curves by depth and by data set."""
 
     cells: peaks.Cells
     depths: list[dict[str, Any]]
@@ -56,51 +61,15 @@ def cells(setting: Values) -> list[ClassifierCell]:
 
 
 def rows(measured: Measured) -> Rows:
-    every = peaks.rows(measured)
-    groups: dict[tuple, list[store.Record]] = {}
-    for record in every.records:
-        cell = record.parameters
-        groups.setdefault((cell["data"], cell["layers"]), []).append(record)
-    found = [peak(records, measured.setting["barrier"]) for records in groups.values()]
+    every, definition = peaks.rows(measured), measured.setting["barrier"]
+    path = peaks.permuted(every.table)[0]
+    found = [
+        widths.places(records, definition, path)
+        for records in widths.by_curve(every.records)
+    ]
     depths = [curve for curve in found if curve["data"] == found[0]["data"]]
     middle = depths[len(depths) // 2]["layers"]
     return Rows(every, depths, [curve for curve in found if curve["layers"] == middle])
-
-
-def peak(records: Sequence[store.Record], definition: str) -> dict[str, Any]:
-    """Width of the largest barrier of one curve, ``draws [RESAMPLES]`` by bootstrap.
-
-    Widths at which every pair has a diverged network are left out.
-
-    Raises:
-      Refusal: when no width is left.
-    """
-    data, layers = (records[0].parameters[name] for name in ("data", "layers"))
-    losses = {
-        record.parameters["width"]: kept
-        for record in records
-        if len(kept := classifiers.kept(record))
-    }
-    if not losses:
-        raise Refusal(
-            f"All pairs of {layers} layers on {data} diverged: give a smaller --lr"
-        )
-    widths, own = np.array(list(losses)), list(losses.values())
-    test, nll = classifiers.SAMPLES.index("test"), METRICS.index("nll")
-    found = [classifiers.barriers(kept, definition)[:, 1, test, nll] for kept in own]
-    errors = [kept[:, 0, [0, -1], test, METRICS.index("error")] for kept in own]
-    rng = np.random.default_rng(0)
-    drawn = (rng.integers(len(one), size=(RESAMPLES, len(one))) for one in found)
-    draws = [one[index].mean(1) for one, index in zip(found, drawn, strict=True)]
-    places = widths[np.argmax(draws, axis=0)]
-    largest = widths[np.argmax([one.mean() for one in found])]
-    return {
-        **{"data": data, "layers": layers},
-        **named("width", ends(np.append(largest, places))),
-        **{"ends": (widths.min(), widths.max()), "draws": places},
-        **{"pairs": min(map(len, found)), "widths": len(widths)},
-        "error": min(float(error.mean()) for error in errors),
-    }
 
 
 def table(rows: Rows) -> list[dict]:
@@ -114,8 +83,8 @@ def table(rows: Rows) -> list[dict]:
 
 def placed(row: dict[str, Any]) -> str:
     """The peak's width; at an end of the widths the true one may lie beyond."""
-    end = " (an end of the widths tried)" * (row["width_mean"] in row["ends"])
-    return with_interval(row, "width") + end
+    end = " (an end of the widths tried)" * (not widths.inside(row))
+    return with_interval(row, "peak") + end
 
 
 # --- figure --------------------------------------------------------------------------
@@ -126,7 +95,7 @@ def draw(rows: Rows):
     figure, axes = plot.grid(2, 2, share="row")
     table = rows.cells.table
     path = peaks.permuted(table)[0]
-    widths = sorted({row["width"] for row in table})
+    tried = sorted({row["width"] for row in table})
     depths = [f"{own['layers']} layers" for own in rows.depths]
     sets = [classifiers.data_name(own["data"]) for own in rows.sets]
     columns = (rows.depths, depths), (rows.sets, sets)
@@ -140,11 +109,11 @@ def draw(rows: Rows):
         plot.log_axis(above)
         above.set(xlabel="width")
         above.legend()
-        places, peak = list(range(len(found))), curves.columns(found, "width")
+        places, peak = list(range(len(found))), curves.columns(found, "peak")
         plot.points(below, places, *peak, marker="o", linestyle="", color=plot.BLACK)
         below.set_xticks(places, names)
         below.set_yscale("log")
-        below.set_yticks(widths, map(str, widths))
+        below.set_yticks(tried, map(str, tried))
         below.minorticks_off()
     axes[0, 0].set_ylabel("permuted barrier [nats]")
     axes[1, 0].set_ylabel("width of the peak")
@@ -168,13 +137,10 @@ def claims(rows: Rows) -> list[Claim]:
 
 
 def enough(found: Sequence[dict], fewest: int) -> bool:
-    return len(found) >= fewest and all(
-        own["pairs"] >= peaks.FEWEST_PAIRS and own["widths"] >= peaks.FEWEST_WIDTHS
-        for own in found
-    )
+    return len(found) >= fewest and all(map(networks.placed, found))
 
 
-RULE = f"; {peaks.SOME_WIDTHS}"
+RULE = f"; {networks.PEAK_TESTED}"
 NO_TREND = Statement(
     "the peak's width has no clear trend in depth",
     "the interval of the slope over at least three depths holds 0" + RULE,
@@ -192,9 +158,9 @@ def depth_claim(found: Sequence[dict]) -> Claim:
     """Slope of the logarithm of the peak's width against the number of layers."""
     low = high = float("nan")
     if len(found) > 1:
-        logs = np.log(np.array([own["draws"] for own in found]))
-        slopes = np.polyfit([own["layers"] for own in found], logs, 1)[0]
-        low, high = np.percentile(slopes, [2.5, 97.5])
+        logs = np.log(np.stack([own["peaks"] for own in found], axis=1))
+        trend = slopes(np.array([own["layers"] for own in found]), logs)
+        _, low, high = statistic_interval(trend)
     said = ", ".join(f"{placed(own)} at {own['layers']}" for own in found)
     measured = (
         f"peaks by layers {said}; slope of its logarithm a layer between {low:.2g} and "
@@ -209,7 +175,7 @@ def data_claim(found: Sequence[dict]) -> Claim:
     """The peak of the hardest data set against that of the easiest."""
     ordered = sorted(found, key=lambda own: own["error"])
     easy, hard = ordered[0], ordered[-1]
-    low = float(np.percentile(np.log(hard["draws"] / easy["draws"]), 2.5))
+    low = statistic_interval(np.log(hard["peaks"] / easy["peaks"]))[1]
     measured = "; ".join(
         f"{placed(own)} for {classifiers.data_name(own['data'])} (least test error "
         f"{own['error']:.2g})"

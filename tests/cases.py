@@ -42,7 +42,7 @@ SETTINGS_MAP = (
 )
 CLASSIFIERS = (
     "--train_images=60 --test_images=20 --pairs=2 --steps=6 --batch=20 --looks=2 "
-    "--points=3 --widths=2,4"
+    "--points=3 --widths=2,4 --measure_at_looks=2"
 )
 
 # --- cells of sweeps ------------------------------------------------------------------

@@ -25,7 +25,7 @@ SWEEPS: dict[str, tuple[Study, dict[str, Any]]] = {
     ),
     "MLPs on MNIST": (
         mnist_mlp.STUDY,
-        {"widths": "8,16,24,32,48,64", "steps": 4000},
+        {"widths": "8,16,24,32,48,64", "steps": 4000, "measure_at_looks": ""},
     ),
 }
 

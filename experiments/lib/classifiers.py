@@ -10,15 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lib import look_log
-from experiments.lib.compute import Family, found, opened
+from experiments.lib import checkpoints
+from experiments.lib.compute import Family, opened
 from experiments.lib.lists import Refusal, integers, joined, refusing, words
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.data import datasets
 from lmc_jax.networks import NORMS, training
-from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, compute, orders
+from lmc_jax.networks.cell import ALIGNMENTS, TASK, ClassifierCell, orders
 from lmc_jax.networks.estimate import expected_cost, planned
 from lmc_jax.networks.evaluation import METRICS
+from lmc_jax.networks.permutations import leaves
 from lmc_jax.paths import barrier
 from lmc_jax.results import files, store
 from lmc_jax.results.selection import kept_pairs
@@ -161,21 +162,17 @@ def work(
 ) -> None:
     """``compute.Family.work``: cell by cell.
 
-    Training leaves a checkpoint at every look, in OUT/unfinished, and goes on from it;
-    OUT/looks.csv is its log.
-
     Raises:
       OutOfMemory: when the networks of a cell do not fit.
     """
-    unfinished = opened(Path(setting["out"], "unfinished"))
-    data = _data(grid, setting)
+    out, data = Path(setting["out"]), _data(grid, setting)
     for cell in grid:
         progress.set_description(f"{cell.data}, {cell.layers} layers of {cell.width}")
         own = data[cell.data]
-        arrays, weights = _trained(cell, own, Path(setting["out"]), progress)
-        save(cell, arrays, training.leaves(weights), {"note": own.note})
-        with contextlib.suppress(OSError):  # nobody needs it any more
-            store.cell_path(unfinished, cell.parameters()).unlink()
+        with _fitting(cell):
+            arrays, weights = checkpoints.computed(cell, own, out, progress.update)
+        save(cell, arrays, leaves(weights), {"note": own.note})
+        checkpoints.drop(cell, out)
 
 
 def plan(
@@ -193,24 +190,11 @@ def _data(
     return {name: datasets.load(name, setting["data_dir"]) for name in names}
 
 
-def _trained(
-    cell: ClassifierCell, data: datasets.Dataset, out: Path, progress: tqdm
-) -> tuple[dict[str, np.ndarray], Any]:
-    """``networks.cell.compute`` of a cell, by way of checkpoints."""
-    parameters, unfinished = cell.parameters(), out / "unfinished"
-    state = None
-    if record := found(unfinished, parameters, "training from the start"):
-        network = cell.network(data.train_images.shape[1:])
-        state = training.unpack(network, cell.training, record.arrays)
-        look_log.write(out, cell, state)
-        progress.update(2 * cell.pairs * state.step)
-
-    def keep(state: training.TrainingState) -> None:
-        store.save(unfinished, parameters, training.pack(state), {})
-        look_log.write(out, cell, state)
-
+@contextlib.contextmanager
+def _fitting(cell: ClassifierCell) -> Iterator[None]:
+    """Turns what a device says of too little memory into what to do."""
     try:
-        return compute(cell, data, state=state, keep=keep, progress=progress.update)
+        yield
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not devices.out_of_memory(error):
             raise
@@ -284,6 +268,12 @@ def _done(record: store.Record, step: int) -> dict[str, Any]:
     return {"step": step, "done": after.size, "done_after": mean}
 
 
+def learned(record: store.Record) -> bool:
+    """Whether the networks of all kept pairs ended by their training loss."""
+    done = _done(record, record.parameters["training"]["steps"])["done"]
+    return 0 < done == 2 * len(kept(record))
+
+
 def barriers(losses: np.ndarray, definition: str) -> np.ndarray:
     """Barriers ``[pairs, orders, samples, metrics]`` of ``kept`` losses."""
     along = np.moveaxis(losses, 2, -1)
@@ -302,7 +292,8 @@ def _columns(cell: Mapping[str, Any]) -> dict[str, Any]:
     own = ("data", "architecture", "layers", "width", "norm", "train_images", "pairs")
     trained = {"until": 0.0, **cell["training"]}
     trained.pop("measure_at_looks", None)  # a row for each
-    return {name: cell[name] for name in own} | trained | {"seed": cell["seed"]}
+    noise = {"label_noise": cell.get("label_noise", 0.0), "seed": cell["seed"]}
+    return {name: cell[name] for name in own} | trained | noise
 
 
 def select(rows: Sequence[dict], **wanted: Any) -> list[dict]:

@@ -1,32 +1,30 @@
-"""Barrier against width of classifiers: tables, figures and verdicts of one curve."""
+"""Barrier against width of classifiers: tables, figures and words of one curve."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.lib import classifiers, curves, plot
-from experiments.lib.claims import Claim, Statement, below, highest, lowest
+from experiments.lib import classifiers, curves, plot, widths
 from experiments.lib.curves import NETWORKS
 from experiments.lib.settings import Values
-from experiments.lib.study import Figure, Measured
-from experiments.lib.table import at, with_interval
+from experiments.lib.study import Measured
+from experiments.lib.table import with_interval
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.results import store
-from lmc_jax.statistics import mean_interval
+from lmc_jax.statistics import largest_shares, mean_interval
 
 KINDS = {"mlp": "MLPs", "cnn": "CNNs (3 × 3 convolutions, channels doubling)"}
 WORDS = {"nll": "NLL [nats]", "error": "error"}
-FEWEST_WIDTHS, FEWEST_PAIRS = 5, 3  # of a verdict about a curve
 PATH_PANELS = 4
-PAPER_WIDTHS = 15, 100  # of the MLPs of Figure 7
 
 
 class Cells(NamedTuple):
     """Rows of the summary and records, in order of width.
 
-    table: at the end of training. along: at every look that measured paths, the last
-    included.
+    table: at the end of training, with "largest" of permuted paths: the share of
+    bootstrap resamples in which a width has the largest mean barrier of its curve.
+    along: at every look that measured paths, the last included.
     """
 
     table: list[dict[str, Any]]
@@ -37,32 +35,28 @@ class Cells(NamedTuple):
 def rows(measured: Measured) -> Cells:
     along = classifiers.select(measured.table)
     last = [row for row in along if row["step"] == row["steps"]]
-    return Cells(last, list(measured.records), along)
+    records = list(measured.records)
+    shares = _shares(records, measured.setting["barrier"])
+    for row in last:
+        row["largest"] = shares.get(tuple(row[name] for name in SHARED), 0.0)
+    return Cells(last, records, along)
 
 
-def figures(name: str, paper: str, **of_paper: Any) -> tuple[Figure, Figure]:
-    """Barriers by width, and losses along paths, of one curve.
+SHARED = "cell", "path", "sample", "metric"  # by rows of a cell and by its shares
 
-    Args:
-      name: stem of the figures.
-      paper: where the paper shows the barriers.
-      of_paper: columns of the networks that it shows there, and their values.
-    """
 
-    def shown(cells: Cells, place: str) -> str:
-        return place if classifiers.select(cells.table, **of_paper) else ""
-
-    def of_widths(cells: Cells) -> list[Claim]:
-        place = shown(cells, paper)
-        return [*peak_claims(cells.table, place), direct_claim(cells.table, place)]
-
-    def of_paths(cells: Cells) -> list[Claim]:
-        return benefit_claims(cells.table, shown(cells, "Figure 8"))
-
-    return (
-        Figure(name, draw_barriers, caption, of_widths),
-        Figure(f"{name}_paths", draw_paths, caption, of_paths),
-    )
+def _shares(records: Sequence[store.Record], definition: str) -> dict[tuple, float]:
+    """How often each width has the largest mean of its curve, of the resamples."""
+    shares = {}
+    for curve in widths.by_curve(records):
+        alive = [record for record in curve if len(classifiers.kept(record))]
+        labels = classifiers.labels(curve[0].parameters) if alive else ()
+        for _, label in labels:
+            found = largest_shares(widths.barrier_means(alive, definition, *label))
+            for record, share in zip(alive, found, strict=True):
+                name = store.fingerprint(record.parameters)
+                shares[name, *label] = float(share)
+    return shares
 
 
 def table(cells: Cells) -> list[dict]:
@@ -162,19 +156,19 @@ def caption(cells: Cells, setting: Values) -> str:
         f"{most}{setting['steps']:,} steps of {setting['optimizer']}, learning rate "
         f"{setting['lr']:g} ({setting['schedule']}), batch {setting['batch']}, He "
         f"initialisation; mean test accuracy {1 - max(ends):.1%} to "
-        f"{1 - min(ends):.1%}.{_ending(rows, setting)}"
+        f"{1 - min(ends):.1%}.{_ending(cells, setting)}"
     )
 
 
-def _ending(rows: Sequence[dict], setting: Values) -> str:
+def _ending(cells: Cells, setting: Values) -> str:
     """When networks were done before the last step, and how many were."""
     if not setting["until"]:
         return ""
-    counts = "; ".join(
-        f"width {row['width']} {row['done']} of {2 * row['kept']}"
-        + f" after {row['done_after']:,.0f} steps" * (row["done"] > 0)
-        for row in curve(rows, "direct")
-    )
+    rows = curve(cells.table, "direct")
+    groups = [rows]
+    if len(widths.by_curve(cells.records)) == 1:
+        groups = [[row] for row in rows]
+    counts = "; ".join(map(_counted, groups))
     every = setting["steps"] // setting["looks"]
     return (
         f" A network trains no further once its NLL on all training images is below "
@@ -184,107 +178,13 @@ def _ending(rows: Sequence[dict], setting: Values) -> str:
     )
 
 
-# --- verdicts ------------------------------------------------------------------------
-
-# Of networks, which the text names: those of other networks are other statements.
-SOME_PAIRS = f"at least {FEWEST_PAIRS} pairs"
-SOME_WIDTHS = f"at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs"
-HALF = float(np.log(10) / 2)
-PEAKS = Statement(
-    "the permuted {metric} barrier of {networks} rises with width, peaks and falls",
-    "the interval of the largest mean lies above those of the first and the last "
-    f"width; {SOME_WIDTHS}",
-)
-PLACED = Statement(
-    "the permuted NLL barrier of {networks} peaks at a width of "
-    f"{PAPER_WIDTHS[0]} to {PAPER_WIDTHS[1]}",
-    "the largest mean is at such a width, and neither the least nor the largest width "
-    f"tried; {SOME_WIDTHS}",
-)
-DIRECT = Statement(
-    "the direct NLL barrier of {networks} is large at every width",
-    f"every interval lies above half of ln 10, {HALF:.3g}: half of what guessing "
-    f"costs; of MLPs from width {PAPER_WIDTHS[0]} on, where the paper begins, or at "
-    f"all widths if none is so large; {SOME_PAIRS}",
-)
-GAINS = Statement(
-    "what permutation gains for {networks} depends on the width",
-    "the intervals of the smallest and the largest ratio do not meet; " + SOME_PAIRS,
-)
-
-
-def _of(statement: Statement, row: dict, paper: str) -> Statement:
-    """The statement about the networks of a row."""
-    kind, data = row["architecture"].upper(), classifiers.data_name(row["data"])
-    networks, metric = f"{row['layers']}-layer {kind}s on {data}", row["metric"]
-    metric = "NLL" if metric == "nll" else metric
-    text = statement.text.format(metric=metric, networks=networks)
-    return statement._replace(text=text, paper=paper)
-
-
-def _case(row: dict) -> str:
-    return f"{row['sample']}, {NETWORKS[row['path']]['label']}"
-
-
-def _enough(rows: Sequence[dict], widths: int = 1) -> bool:
-    """Widths, and pairs at each, for a verdict."""
-    return len(rows) >= widths and min(row["kept"] for row in rows) >= FEWEST_PAIRS
-
-
-def peak_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
-    """Whether each permuted barrier rises, peaks and falls with the width."""
-    judged = []
-    for path in permuted(rows):
-        test, train = curve(rows, path), curve(rows, path, "train")
-        judged += [_peaked(test, paper), _peaked(train, paper)]
-        judged.append(_peaked(curve(rows, path, metric="error"), ""))
-        if paper == "Figure 7":
-            judged.append(_placed(test, paper))
-    return judged
-
-
-def _peaked(rows: Sequence[dict], paper: str) -> Claim:
-    first, last, peak = rows[0], rows[-1], highest(rows)
-    shown = ", ".join(at(row, "barrier", "width") for row in (first, peak, last))
-    above = all(below(row, peak, "barrier") for row in (first, last))
-    holds = above if _enough(rows, FEWEST_WIDTHS) else None
-    measured = f"first, largest, last: {shown}"
-    return _of(PEAKS, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
-
-
-def _placed(rows: Sequence[dict], paper: str) -> Claim:
-    peak, (least, most) = highest(rows), PAPER_WIDTHS
-    inner = [row["width"] for row in rows[1:-1]]
-    inside = peak["width"] in inner and least <= peak["width"] <= most
-    measured = f"largest, {at(peak, 'barrier', 'width')} of {_widths(rows)}"
-    holds = inside if _enough(rows, FEWEST_WIDTHS) else None
-    return _of(PLACED, peak, paper).judged(_case(peak), measured, peak["kept"], holds)
-
-
-def _widths(rows: Sequence[dict]) -> str:
-    return ", ".join(str(row["width"]) for row in rows)
-
-
-def direct_claim(rows: Sequence[dict], paper: str) -> Claim:
-    """Whether the direct barrier is large at every width that the paper shows."""
-    own = curve(rows, "direct")
-    if own[0]["architecture"] == "mlp":
-        own = [row for row in own if row["width"] >= PAPER_WIDTHS[0]] or own
-    least = min(own, key=lambda row: row["barrier_low"])
-    measured = f"least {at(least, 'barrier', 'width')} of {_widths(own)}"
-    holds = least["barrier_low"] > HALF if _enough(own) else None
-    return _of(DIRECT, least, paper).judged("test", measured, least["kept"], holds)
-
-
-def benefit_claims(rows: Sequence[dict], paper: str) -> list[Claim]:
-    """Whether what permutation gains depends on the width."""
-    judged = []
-    for path in permuted(rows):
-        own = curve(rows, path)
-        low, high = (pick(own, "normalized") for pick in (lowest, highest))
-        shown = (at(row, "normalized", "width") for row in (low, high))
-        measured = f"permuted/direct {', '.join(shown)}"
-        case = f"test NLL, {NETWORKS[path]['label']}"
-        holds = below(low, high, "normalized") if _enough(own, 2) else None
-        judged.append(_of(GAINS, low, paper).judged(case, measured, low["kept"], holds))
-    return judged
+def _counted(rows: Sequence[dict]) -> str:
+    """How many networks of these rows were done, and after how many steps."""
+    done = sum(row["done"] for row in rows)
+    every = sum(2 * row["kept"] for row in rows)
+    tried = " to ".join(dict.fromkeys(str(row["width"]) for row in (rows[0], rows[-1])))
+    said = f"width {tried} {done} of {every}"
+    if not done:
+        return said
+    steps = sum(row["done"] * row["done_after"] for row in rows if row["done"])
+    return f"{said} after {steps / done:,.0f}"

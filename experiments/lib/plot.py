@@ -119,14 +119,15 @@ def points(
     axes.errorbar(x, mean, yerr=[below, above], capsize=1.5, elinewidth=0.8, **style)
 
 
-def log_axis(axes: Axes) -> None:
-    """A logarithmic x axis with plain numbers at 1, 2, 5, 10, 20, ..."""
+def log_axis(axes: Axes, which: str = "x") -> None:
+    """A logarithmic axis, "x" or "y", with plain numbers at 1, 2, 5, 10, 20, ..."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set(**{f"{which}scale": "log"})
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def zeros(axes: Axes, x: Sequence[float], color: Any, place: int) -> None:

@@ -14,6 +14,7 @@ from jax import Array
 
 from lmc_jax import versions
 from lmc_jax.data.datasets import Dataset
+from lmc_jax.data.noise import shuffled_labels
 from lmc_jax.environment import root_key
 from lmc_jax.networks import Network, cnn, mlp
 from lmc_jax.networks.alignment import align_activations, align_weights
@@ -48,7 +49,8 @@ class ClassifierCell:
     double from one to the next. layers: of weights, the output's included, so 4 layers
     are three hidden ones. norm: as of the networks. alignments: of ``ALIGNMENTS``,
     beside the direct path. repaired: whether permuted paths are measured once more with
-    REPAIR. points: of a path. pairs, seed: of two fresh networks each.
+    REPAIR. points: of a path. pairs, seed: of two fresh networks each. label_noise:
+    share of the training images that have their labels shuffled among them.
     """
 
     data: str
@@ -65,6 +67,7 @@ class ClassifierCell:
     points: int = 11
     pairs: int = 10
     seed: int = 0
+    label_noise: float = 0.0
 
     def network(self, shape: Sequence[int]) -> Network:
         """The network on images of a shape (rows, columns, channels).
@@ -107,6 +110,8 @@ class ClassifierCell:
         require_integers(self, "points", least=2)
         require_integers(self, "layers", least=2, most=1000)  # they are listed
         require_integers(self, "seed", least=0, most=2**32 - 1)
+        if not 0 <= self.label_noise <= 1:
+            raise ValueError(f"label_noise={self.label_noise}: give a share, 0 to 1")
         if self.repaired and not self.alignments:
             raise ValueError("repair without an alignment: it mends permuted paths")
         if self.repaired and self.norm == "batch":
@@ -118,11 +123,17 @@ class ClassifierCell:
         self.training.validate(self.train_images)
 
     def parameters(self) -> dict[str, Any]:
-        """Plain values for the store."""
+        """Plain values for the store; without label noise where there is none.
+
+        So cells from before there was any keep their names.
+        """
         programs = "training", *["alignment"] * bool(self.alignments), "evaluation"
         made = {"task": TASK, "versions": versions.of(*programs)}
         own = {"training": self.training.parameters()}
-        return made | dataclasses.asdict(self) | own
+        values = made | dataclasses.asdict(self) | own
+        if not self.label_noise:
+            del values["label_noise"]
+        return values
 
     def keys(self) -> Array:
         """Keys of the networks ``[2 pairs]``, both of a pair side by side."""
@@ -141,13 +152,19 @@ def orders(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def samples(cell: ClassifierCell, data: Dataset) -> tuple[Sample, Sample]:
-    """The training and the test images of a cell, centred by all training images."""
+    """The training and the test images of a cell, centred by all training images.
+
+    Labels are shuffled in the training sample alone.
+    """
     pixels = data.train_images
+    fitted = shuffled_labels(
+        data.train_labels[: cell.train_images], cell.label_noise, cell.seed
+    )
     mean = jnp.asarray(pixels.mean((0, 1, 2)), jnp.float64)
     std = jnp.asarray(pixels.std((0, 1, 2)), jnp.float64)
     both = []
     for images, labels, count in (
-        (data.train_images, data.train_labels, cell.train_images),
+        (data.train_images, fitted, cell.train_images),
         (data.test_images, data.test_labels, cell.test_images),
     ):
         kept = jnp.asarray(images[:count]), jnp.asarray(labels[:count], jnp.int32)

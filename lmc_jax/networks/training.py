@@ -6,7 +6,7 @@ that fills no batch.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -14,9 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jax.tree_util import keystr
 
-from lmc_jax.environment import PRNG, root_key
+from lmc_jax.environment import PRNG
 from lmc_jax.networks import Network
 from lmc_jax.networks.evaluation import (
     Sample,
@@ -25,7 +24,6 @@ from lmc_jax.networks.evaluation import (
     on_samples,
     over_networks,
 )
-from lmc_jax.networks.permutations import leaves
 from lmc_jax.students.optimizers import optimizer_named
 from lmc_jax.sweep.cell import require_integers, require_known, require_positive
 
@@ -180,8 +178,8 @@ def train(
         lambda weights, *seen: on_samples(network.apply, seen)(float64(weights)), 1, 2
     )
     if state is None:
-        start = over_networks(_start(network, optimizer), 1, 0)
-        weights, memory = start(data)
+        begin = over_networks(start(network, optimizer), 1, 0)
+        weights, memory = begin(data)
         state = TrainingState(weights, memory, 0, np.zeros((0, len(data), 2, 2)))
     nets, step, history, snapshots = (state[:2], *state[2:])
     for stop in [stop for stop in training.stops() if stop > step]:
@@ -206,36 +204,6 @@ def train(
         state = TrainingState(*nets, step, history, snapshots)
         keep(state)
     return state._replace(weights=settle(network, state.weights, fitted))
-
-
-def pack(state: TrainingState) -> dict[str, np.ndarray]:
-    """Networks in training as named arrays, to be stored."""
-    states = {
-        "weights": state.weights,
-        "optimizer": state.optimizer,
-        "snapshots": state.snapshots,
-    }
-    arrays = {name: np.asarray(leaf) for name, leaf in leaves(states).items()}
-    return arrays | {"step": np.asarray(state.step), "history": state.history}
-
-
-def unpack(
-    network: Network, training: Training, arrays: Mapping[str, np.ndarray]
-) -> TrainingState:
-    """What ``pack`` was given, for the same network and training.
-
-    Raises:
-      KeyError: for arrays of another network or optimiser.
-    """
-    start = _start(network, training.transformation())
-    weights, memory = jax.eval_shape(start, jax.random.key_data(root_key(0)))
-    step = int(arrays["step"])
-    taken = tuple(weights for stop in training.measure_at_looks if stop <= step)
-    template = {"weights": weights, "optimizer": memory, "snapshots": taken}
-    states = jax.tree_util.tree_map_with_path(
-        lambda path, _: arrays[keystr(path, simple=True, separator="/")], template
-    )
-    return TrainingState(step=step, history=arrays["history"], **states)
 
 
 def settle(network: Network, weights: Any, sample: Sample) -> Any:
@@ -278,12 +246,14 @@ def _keys(data: Array) -> tuple[Array, Array]:
     return first, second
 
 
-def _start(network: Network, optimizer: optax.GradientTransformation) -> Callable:
-    def start(data):
+def start(network: Network, optimizer: optax.GradientTransformation) -> Callable:
+    """A function of the data of a key: initial weights, and the optimiser's memory."""
+
+    def begin(data):
         weights = network.init(_keys(data)[0])
         return weights, optimizer.init(weights)
 
-    return start
+    return begin
 
 
 def _turned(arrays: Any) -> Any:
@@ -298,6 +268,7 @@ def shuffled(key: Array, count: int) -> Array:
     by random numbers, as ``jax.random.permutation`` does, takes ten times as long on
     CPU: more than the updates of an epoch of narrow networks.
 
+    >>> from lmc_jax.environment import root_key
     >>> sorted(shuffled(root_key(0), 5).tolist())
     [0, 1, 2, 3, 4]
     """

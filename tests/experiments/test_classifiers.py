@@ -13,7 +13,8 @@ from helpers import (
     times,
 )
 
-from experiments.lib import classifiers, peaks
+from experiments.claims import networks
+from experiments.lib import checkpoints
 from lmc_jax.results import store
 
 SMALL = ("--data=easy", "--widths=2", "--layers=2")
@@ -30,7 +31,7 @@ def run(name, data, out, *arguments, **variables):
         (
             "mnist_mlp",
             SMALL,
-            ["mnist_mlp", "mnist_mlp_paths"],
+            ["mnist_mlp", "mnist_mlp_paths", "mnist_mlp_looks"],
         ),
         (
             "cifar10_cnn",
@@ -38,6 +39,7 @@ def run(name, data, out, *arguments, **variables):
             ["cifar10_cnn", "cifar10_cnn_paths"],
         ),
         ("peak_position", ["--data=easy,hard", "--layers=2"], ["peak_position"]),
+        ("peak_and_fit", ["--data=easy", "--train_images=30,60"], ["peak_and_fit"]),
     ],
 )
 def test_leaves_figures_and_claims_and_computes_nothing_twice(
@@ -115,36 +117,49 @@ def test_a_learning_rate_at_which_all_diverge_has_no_peak_but_a_table(data, tmp_
     )
 
 
-@pytest.mark.parametrize(("architecture", "holds"), [("mlp", True), ("cnn", False)])
+@pytest.mark.parametrize(
+    ("architecture", "done", "holds"),
+    [("mlp", 6, True), ("cnn", 6, False), ("cnn", 5, None)],
+)
 def test_direct_barrier_of_mlps_is_judged_from_the_first_width_of_the_paper(
-    architecture, holds
+    architecture, done, holds
 ):
     rows = [
         {
             **{"path": "direct", "sample": "test", "metric": "nll", "kept": 3},
+            "done": done,
             **{"architecture": architecture, "width": width},
             **{"layers": 4, "data": "easy"},
             **{f"barrier_{end}": barrier for end in ("mean", "low", "high")},
         }
         for width, barrier in ((8, 0.1), (15, 2.0), (20, 3.0))
     ]
-    claim = peaks.direct_claim(rows, "")
+    claim = networks.direct_claim(rows, "")
     assert claim.holds is holds
 
 
 @pytest.mark.parametrize(
-    ("peak", "place", "holds"),
+    ("peak", "share", "done", "holds"),
     [
-        (15, "Figure 7", True),
-        (15, "", None),
-        (4, "Figure 7", False),
-        (100, "Figure 7", False),
+        (15, 0.96, 6, True),
+        (15, 0.94, 6, None),  # resamples differ
+        (15, 0.96, 5, None),  # a network of the largest width was not done
+        (4, 0.96, 6, False),
+        (4, 0.96, 0, None),
+        (2, 1.0, 6, None),  # the edge of the widths tried
+        (100, 1.0, 6, None),
     ],
 )
-def test_peak_is_placed_among_the_widths_of_the_paper(peak, place, holds):
+def test_peak_is_placed_among_the_widths_of_the_paper(peak, share, done, holds):
+    def largest(width):
+        """The share of the peak, and the rest elsewhere: at 4, or of 4 at 15."""
+        other = 15 if peak == 4 else 4
+        return {peak: share, other: 1 - share}.get(width, 0.0)
+
     rows = [
         {
             **{"path": "weights", "sample": sample, "metric": metric, "kept": 3},
+            **{"done": done if width == 100 else 0, "largest": largest(width)},
             **{"architecture": "mlp", "width": width, "layers": 4, "data": "mnist"},
             **{
                 f"barrier_{end}": float(width == peak)
@@ -155,12 +170,16 @@ def test_peak_is_placed_among_the_widths_of_the_paper(peak, place, holds):
         for sample in ("test", "train")
         for metric in ("nll", "error")
     ]
-    *others, last = peaks.peak_claims(rows, place)
-    assert len(others) == (2 if holds is None else 3)
-    if holds is not None:
-        assert "peaks at a width of 15 to 100" in last.text
-        assert f"at width = {peak} of 2, 4, 15, 50, 100" in last.measured
-        assert last.holds is holds
+    assert len(networks.peak_claims(rows, "")) == 3  # of other networks than its own
+    *others, last = networks.peak_claims(rows, "Figure 7")
+    assert len(others) == 3
+    assert "peaks at a width of 15 to 100" in last.text
+    assert f"at width = {peak} of 2, 4, 15, 50, 100" in last.measured
+    assert f"{share:.0%} at {peak}" in last.measured
+    assert last.holds is holds
+    # The means of the rows have no spread: that a peak is there is sure.
+    tested = done == 6 and 2 < peak < 100
+    assert {claim.holds for claim in others} == {True if tested else None}
 
 
 class Killed(BaseException):
@@ -171,7 +190,7 @@ def test_training_that_was_stopped_goes_on_from_its_last_look(
     data, tmp_path, monkeypatch
 ):
     few = ("mnist_mlp", data, tmp_path, *SMALL, "--align=")
-    real, begun = classifiers.compute, []
+    real, begun = checkpoints.compute, []
 
     def once(*arguments, state, keep, **rest):
         begun.append(state.step if state else 0)
@@ -183,7 +202,7 @@ def test_training_that_was_stopped_goes_on_from_its_last_look(
 
         return real(*arguments, state=state, keep=last, **rest)
 
-    monkeypatch.setattr(classifiers, "compute", once)
+    monkeypatch.setattr(checkpoints, "compute", once)
     with pytest.raises(Killed):
         run(*few)
     assert not list(tmp_path.glob("cells/*.npz"))

@@ -46,6 +46,7 @@ TINY = {
     "mnist_mlp": f"{CLASSIFIERS} --data=easy --widths=2 --layers=2",
     "cifar10_cnn": f"{CLASSIFIERS} --data=easy --widths=2",
     "peak_position": f"{CLASSIFIERS} --data=easy --widths=2 --layers=2",
+    "peak_and_fit": f"{CLASSIFIERS} --data=easy --widths=2 --train_images=60",
 }
 # What a cluster has: processes, and the python of an environment.
 CLUSTER = """
@@ -114,7 +115,12 @@ def test_command_runs(line, tmp_path, finished, data, monkeypatch):
     assert bash(line, tiny(line), tmp_path, variables)
 
 
-NETWORKS = ("mnist_mlp", "cifar10_cnn", "peak_position")  # whose grids need data
+NETWORKS = (
+    "mnist_mlp",
+    "cifar10_cnn",
+    "peak_position",
+    "peak_and_fit",
+)  # whose grids need data
 
 
 @pytest.mark.parametrize(

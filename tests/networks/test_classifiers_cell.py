@@ -238,11 +238,26 @@ def test_exact_copies_of_narrow_and_deep_networks_are_found():
 
 
 def test_every_setting_is_in_the_parameters():
+    noisy = dataclasses.replace(MLP, label_noise=0.1)
     for field in dataclasses.fields(ClassifierCell):
-        value = getattr(MLP, field.name)
-        assert MLP.parameters()[field.name] == (
+        value = getattr(noisy, field.name)
+        assert noisy.parameters()[field.name] == (
             value.parameters() if field.name == "training" else value
         )
+    # Cells from before there was label noise keep their names.
+    assert noisy.parameters() == MLP.parameters() | {"label_noise": 0.1}
+    assert "label_noise" not in MLP.parameters()
+
+
+def test_noise_is_in_the_labels_that_networks_are_trained_on_and_nowhere_else():
+    noisy = dataclasses.replace(MLP, label_noise=0.5)
+    (train, test), (clean, same) = samples(noisy, DATA), samples(MLP, DATA)
+    assert 30 < int((train.labels != clean.labels).sum()) <= 50  # of 100 images
+    np.testing.assert_array_equal(test.labels, same.labels)
+    for one, other in ((train, clean), (test, same)):
+        np.testing.assert_array_equal(one.images, other.images)
+    own, other = (compute(cell, DATA)[0]["history"] for cell in (noisy, MLP))
+    assert (own[-1, ..., 0, 0] > other[-1, ..., 0, 0]).all()
 
 
 @pytest.mark.parametrize(
@@ -250,6 +265,8 @@ def test_every_setting_is_in_the_parameters():
     [
         ({"train_images": 121}, "train_images=121: bright has 120"),
         ({"test_images": 0}, "test_images=0: bright has 50"),
+        ({"label_noise": 1.1}, "label_noise=1.1: give a share, 0 to 1"),
+        ({"label_noise": float("nan")}, "label_noise=nan: give a share, 0 to 1"),
         ({"points": 1}, "points=1: give at least 2"),
         ({"pairs": 0}, "pairs=0: give at least 1"),
         ({"seed": 2**32}, "seed=4294967296: give at most 4294967295"),

@@ -9,8 +9,9 @@ from jax import numpy as jnp
 
 from lmc_jax.environment import root_key
 from lmc_jax.networks import mlp, training
+from lmc_jax.networks.checkpoint import pack, unpack
 from lmc_jax.networks.evaluation import Sample, float64, nll_and_error
-from lmc_jax.networks.training import Training, pack, shuffled, train, unpack
+from lmc_jax.networks.training import Training, shuffled, train
 from lmc_jax.results import store
 
 NETWORK = mlp((16, 6, 3))
