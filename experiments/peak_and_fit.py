@@ -40,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pairs": 3,
         "batch": 50,
         "steps": 2_000,
-        "looks": 2,
+        "looks": 1,
         "until": 0.02,
     },
     "paper": {
