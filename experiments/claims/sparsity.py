@@ -4,12 +4,12 @@ Rows are those of ``sparsity.described``.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from experiments.lib import curves
-from experiments.lib.claims import Claim, Interval, Statement, below, within
+from experiments.lib.claims import Claim, Statement, below, within
 from experiments.lib.table import at, interval, with_interval
 from lmc_jax.statistics import resampled_means, slopes, statistic_interval
 from lmc_jax.theory import stability
@@ -87,7 +87,7 @@ def rate_threshold(m: int, k: int) -> float:
     return float(stability.critical_learning_rate(m, k)) * m
 
 
-def does_not_grow(slope: Interval) -> bool | None:
+def does_not_grow(slope: Iterable[float]) -> bool | None:
     """Whether a PQI does not grow with log m, by its slope; None if unsure."""
     return within(slope, -np.inf, FLAT)
 

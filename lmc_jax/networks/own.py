@@ -15,7 +15,12 @@ from jax import Array
 from lmc_jax.networks.alignment import align_activations, align_weights
 from lmc_jax.networks.alignment.descent import Order
 from lmc_jax.networks.entries import nests
-from lmc_jax.networks.permutations import permute
+from lmc_jax.networks.permutations import (
+    arrays_of,
+    on_arrays,
+    permute,
+    with_arrays,
+)
 from lmc_jax.networks.symmetry import infer_spec
 from lmc_jax.networks.symmetry.activations import activations
 from lmc_jax.networks.symmetry.check import require_unchanged
@@ -81,11 +86,8 @@ def align(
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: one of {', '.join(METHODS)}")
-
-    def function(weights: Any, *inputs: Any) -> Any:
-        return apply(_with_arrays(second, weights), *inputs)
-
-    ours, theirs = _arrays(first), _arrays(second)
+    ours = arrays_of(first)
+    function, theirs = on_arrays(apply, second)
     spec = infer_spec(function, theirs, *inputs)
     perms, _ = align_weights(ours, theirs, spec)
     aligned = permute(theirs, spec, perms)
@@ -98,7 +100,7 @@ def align(
             if all((np.diff(perm) == 1).all() for perm in more.values()):
                 break
     require_unchanged(function, theirs, aligned, *inputs)
-    return _with_arrays(second, aligned), perms
+    return with_arrays(second, aligned), perms
 
 
 def barrier_curve(
@@ -117,11 +119,10 @@ def barrier_curve(
     1.0
     """
     ts = times()
-    losses = jax.jit(
-        lambda start, end: path_losses(
-            lambda weights: loss(_with_arrays(first, weights)), start, end, ts
-        )
-    )(_arrays(first), _arrays(second))
+    function, start = on_arrays(loss, first)
+    losses = jax.jit(lambda start, end: path_losses(function, start, end, ts))(
+        start, arrays_of(second)
+    )
     return BarrierCurve(ts, losses, barrier(losses, ts))
 
 
@@ -133,18 +134,3 @@ def _after(perms: Order, more: Order, within: dict[str, tuple[str, ...]]) -> Ord
             perm = perm.take(more.get(outer, range(perm.shape[axis])), axis)
         found[group] = perm[more[group]] if group in more else perm
     return found
-
-
-def _arrays(tree: Any) -> Any:
-    """The pytree with None for what is no array."""
-    return jax.tree.map(lambda leaf: leaf if hasattr(leaf, "dtype") else None, tree)
-
-
-def _with_arrays(tree: Any, arrays: Any) -> Any:
-    """The pytree with other arrays; the rest of it stays."""
-    return jax.tree.map(
-        lambda array, leaf: leaf if array is None else array,
-        arrays,
-        tree,
-        is_leaf=lambda node: node is None,
-    )

@@ -15,7 +15,7 @@ A permutation ``perm`` maps unit i of the result to unit ``perm[i]`` of the inpu
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -37,6 +37,30 @@ from lmc_jax.networks.entries import (
 )
 
 Spec = Mapping[str, tuple[Entry, ...]]
+
+
+def arrays_of(tree: Any) -> Any:
+    """The pytree with None for what is no array, as functions of a module."""
+    return jax.tree.map(lambda leaf: leaf if hasattr(leaf, "dtype") else None, tree)
+
+
+def with_arrays(tree: Any, arrays: Any) -> Any:
+    """The pytree with other arrays; the rest of it stays."""
+    return jax.tree.map(
+        lambda array, leaf: leaf if array is None else array,
+        arrays,
+        tree,
+        is_leaf=lambda node: node is None,
+    )
+
+
+def on_arrays(apply: Callable, weights: Any) -> tuple[Callable, Any]:
+    """``apply`` as a function of the arrays of the weights alone, and these arrays."""
+
+    def function(arrays: Any, *inputs: Any) -> Any:
+        return apply(with_arrays(weights, arrays), *inputs)
+
+    return function, arrays_of(weights)
 
 
 def leaves(weights: Any) -> dict[str, Any]:

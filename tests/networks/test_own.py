@@ -5,12 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy
 from architectures import CASES
 from cases import NETWORKS, network_weights
 
 from lmc_jax.networks.own import align, barrier_curve
 from lmc_jax.networks.permutations import perm_shapes, permute
-from lmc_jax.networks.symmetry import infer_spec
+from lmc_jax.networks.symmetry import check_spec, infer_spec
 from lmc_jax.networks.symmetry.activations import activations
 from lmc_jax.paths import lerp
 
@@ -74,6 +75,8 @@ def test_what_is_no_array_stays_and_the_merged_network_is_of_the_caller():
 
     first, second = network(0), network(1)
     x = np.random.default_rng(2).normal(size=(9, 7))
+    spec = infer_spec(apply, first, x)
+    assert check_spec(apply, first, spec, x) < 1e-12
     for method in ("weights", "activations"):
         aligned, _ = align(first, second, apply, x, method=method)
         assert aligned["layers"][0]["activation"] is jnp.tanh
@@ -97,6 +100,29 @@ def test_what_is_no_array_stays_and_the_merged_network_is_of_the_caller():
     np.testing.assert_allclose(curve.losses, expected, rtol=1e-12)
     chord = (1 - ts) * expected[0] + ts * expected[-1]
     np.testing.assert_allclose(curve.barrier, (expected - chord).max(), rtol=1e-9)
+
+
+def test_activations_pair_the_units_that_correlate_most():
+    rng = np.random.default_rng(3)
+    first, second = (
+        {"in": rng.normal(size=(6, 16)), "out": rng.normal(size=(16, 3))}
+        for _ in range(2)
+    )
+    x = rng.normal(size=(200, 6))
+    hidden = [np.maximum(x @ w["in"], 0) for w in (first, second)]
+    cosines = np.corrcoef(*hidden, rowvar=False)[:16, 16:]
+    _, best = scipy.optimize.linear_sum_assignment(cosines, maximize=True)
+
+    def apply(w, x):
+        return jax.nn.relu(x @ w["in"]) @ w["out"]
+
+    by_weights, _ = align(first, second, apply, x)
+    aligned, perms = align(first, second, apply, x, method="activations")
+    (perm,) = perms.values()
+    assert perm.tolist() == best.tolist()
+    np.testing.assert_array_equal(aligned["in"], second["in"][:, perm])
+    # Not where weights have put them already.
+    assert (aligned["in"] != by_weights["in"]).any()
 
 
 def test_the_barrier_of_a_copy_vanishes_once_it_is_aligned():

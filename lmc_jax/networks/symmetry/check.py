@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lmc_jax.networks.permutations import Spec, perm_shapes, permute
+from lmc_jax.networks.permutations import Spec, on_arrays, perm_shapes, permute
 
 
 def check_spec(
@@ -42,6 +42,7 @@ def check_spec(
     True
     """
     rng = np.random.default_rng(seed)
+    apply, weights = on_arrays(apply, weights)
     weights = jax.tree.map(lambda array: _moved(array, rng), weights)
     inputs = jax.tree.map(lambda array: _drawn(array, rng), inputs)
     perms = {

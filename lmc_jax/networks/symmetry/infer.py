@@ -19,7 +19,7 @@ from lmc_jax.networks.entries import (
     Within,
     nests,
 )
-from lmc_jax.networks.permutations import Spec, leaves
+from lmc_jax.networks.permutations import Spec, leaves, on_arrays
 from lmc_jax.networks.symmetry.axes import (
     ATOM,
     PRODUCT,
@@ -156,6 +156,7 @@ def analysed(
     apply: Callable, weights: Any, *inputs: Any
 ) -> tuple[dict[str, Value], dict[Axis, str], Program]:
     """The axes of the weights by path, the names of free atoms, and the program."""
+    apply, weights = on_arrays(apply, weights)
     values = {
         path: Value.of(path, map(Axis, array.shape))
         for path, array in leaves(weights).items()
