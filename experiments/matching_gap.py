@@ -84,6 +84,7 @@ def draw(found: Compared):
         _times(axes[-1, column], kept)
     for line in axes[:-1]:
         line[0].set_ylabel("barrier / best found")
+        line[0].set_ylim(bottom=0.6)
     axes[-1, 0].set_ylabel("milliseconds a pair")
     plot.legend(figure, axes)
     return figure
@@ -103,7 +104,6 @@ def _ratios(axes, rows: Sequence[dict]) -> None:
     curves.points(axes, reference, "lower", **bound)
     plot.mark(axes, WIDEST + 0.5, f"to m = {WIDEST} all m! permutations tried")
     _widths(axes, rows)
-    axes.set_ylim(0.6, max(4, axes.get_ylim()[1]))
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=(0.5, 1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -137,8 +137,8 @@ def caption(found: Compared, setting: Values) -> str:
         "lies below the lower bound. Trained students (d = "
         f"{setting['d'] or 'k'}, from N(0, {setting['init_std']}²) to loss < "
         f"{setting['tol']:g}) are put on their axes. "
-        f"{_left_out(found.cells, setting['pairs'])} The direct path is in the table "
-        "only. Bottom: time a pair in a batch, compilation not counted. Learning rates "
+        f"{_left_out(found.cells, setting['pairs'])} The ratio of the direct path is "
+        "in the table only. Bottom: time a pair in a batch, compilation not counted. Learning rates "
         f"and scales {students.LOST}."
     )
 

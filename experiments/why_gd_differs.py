@@ -120,7 +120,7 @@ def split(record: store.Record, setting: Values) -> dict:
 
     # On the axes, as the mixes are; what the loss left adds to the barrier is no part
     # of the comparison.
-    found = {"as trained": height(trained)}
+    found = {"projected": height(trained)}
     for name in ("exchanged", *MIXES):
         pairs = np.concatenate([mixed(name) for _ in range(repeats)])
         found[name] = height(pairs).reshape(repeats, -1).mean(axis=0)
@@ -136,13 +136,13 @@ def split(record: store.Record, setting: Values) -> dict:
 def effects(found: np.ndarray, seed: int = 0) -> dict:
     """Logarithms of uniform over trained barriers, and of its four factors.
 
-    Takes barriers ``[6, pairs]`` as trained, with the norms of whole types exchanged,
-    and of ``MIXES``. By counts and by norms: the mean of the two swaps (the Shapley
+    Takes barriers ``[6, pairs]`` of projected students, with the norms of whole types
+    exchanged, and of ``MIXES``. By counts and by norms: the mean of the two swaps (the Shapley
     value). Between types: from norms as trained to those of types exchanged; within
     types: from there to norms drawn one by one. The factors' product is the total.
     "more" is what counts explain of the total beyond the larger of the others. Each
     ``(value, low, high)``, 95% intervals by bootstrap over pairs. "resampled": those
-    logarithms, and that of the barrier as trained, ``[1 + RESAMPLES]``, value first.
+    logarithms, and that of the barrier projected, ``[1 + RESAMPLES]``, value first.
     """
     pairs = found.shape[1]
     drawn = np.random.default_rng(seed).integers(pairs, size=(RESAMPLES, pairs))
@@ -154,7 +154,7 @@ def effects(found: np.ndarray, seed: int = 0) -> dict:
     logs |= {"within types": trained - exchanged, "between types": exchanged - own}
     logs["more"] = _beyond(logs)
     intervals: dict[str, Any] = {name: ends(values) for name, values in logs.items()}
-    return intervals | {"resampled": logs | {"as trained": own}}
+    return intervals | {"resampled": logs | {"projected": own}}
 
 
 def _beyond(logs: dict[str, np.ndarray]) -> np.ndarray:
@@ -193,7 +193,7 @@ def draw(rows: Split):
     groups = conditions(rows.cells)
     figure, axes = plot.grid(2, len(groups), height=2.2, share="row")
     for panels, (key, curve) in zip(axes.T, groups.items(), strict=True):
-        for name, style in ({"as trained": TRAINED} | MIXES).items():
+        for name, style in ({"projected": TRAINED} | MIXES).items():
             heights = [row["barriers"][name] for row in curve]
             _points(panels[0], curve, heights, style | {"label": _label(name)})
         for name, style in EFFECTS.items():

@@ -72,7 +72,7 @@ def _counts(row: dict) -> Claim:
         f"uniform/trained {factor(row, 'total')} = {factors}; dispersion index "
         f"{row['index']:.2g}, relative spread of norms {row['spread']:.2g} (1 and "
         "about 1 in the uniform model); barrier of the students themselves "
-        f"{row['unprojected']:.2g}, put on their axes {barriers['as trained'][0]:.2g}, "
+        f"{row['unprojected']:.2g}, put on their axes {barriers['projected'][0]:.2g}, "
         f"of uniform ones {barriers['uniform/uniform'][0]:.2g}"
     )
     holds = None if low <= 0 <= high else row["more"][1] > 0
@@ -93,7 +93,7 @@ def falls(curve: Sequence[dict]) -> list[Claim]:
 
 
 def _rate(wide: Sequence[dict]) -> Claim:
-    """The slope of the barrier against m, as trained and in the uniform model.
+    """The slope of the barrier against m, projected and in the uniform model.
 
     Their difference is the sum of the slopes of the factors.
     """
@@ -103,7 +103,7 @@ def _rate(wide: Sequence[dict]) -> Claim:
         values = sum(np.stack([r["resampled"][name] for r in wide]) for name in names)
         return ends(np.polyfit(logs, values, 1)[0])
 
-    own, model = slope("as trained"), slope("as trained", "total")
+    own, model = slope("projected"), slope("projected", "total")
     parts = ", ".join(f"{name} {interval(slope(name), '.2f')}" for name in FACTORS)
     first, last = wide[0], wide[-1]
     measured = (
@@ -118,4 +118,4 @@ def _rate(wide: Sequence[dict]) -> Claim:
 
 
 def _ended(row: dict) -> bool:
-    return row["unprojected"] <= ENDED * np.exp(row["resampled"]["as trained"][0])
+    return row["unprojected"] <= ENDED * np.exp(row["resampled"]["projected"][0])

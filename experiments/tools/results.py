@@ -1,7 +1,7 @@
 """Rewrites the table of statements in gallery/RESULTS.md from the claims beside it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from experiments.lib import command, report
@@ -27,11 +27,15 @@ def parts(text: str) -> tuple[str, str, str]:
 
 
 def table(folder: Path) -> str:
-    """A row for each statement: those of the paper by figure, then all others."""
+    """A row for each statement, those of the paper first, and the commands below."""
     found = report.statements(sorted(report.figures(folder), key=number))
     found.sort(key=lambda statement: not statement.paper)
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *map(row, found)]
-    return "".join(line(cells) for cells in lines)
+    commands = dict.fromkeys(f.command for one in found for f in one.figures)
+    numbers = {command: f"{i}" for i, command in enumerate(commands, 1)}
+    rows = [row(statement, numbers) for statement in found]
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
+    listed = (f"{number}. `{command}`\n" for command, number in numbers.items())
+    return "".join((*map(line, lines), "\nCommands:\n\n", *listed))
 
 
 def number(figure: report.Figure) -> int:
@@ -40,12 +44,12 @@ def number(figure: report.Figure) -> int:
     return min(map(int, re.findall(r"Figures? (\d+)", places)), default=99)
 
 
-def row(statement: report.Judgement) -> list[str]:
+def row(statement: report.Judgement, numbers: Mapping[str, str]) -> list[str]:
     judged = statement.judged
     names = (f"[{figure.name}]({figure.name}.png)" for figure in statement.figures)
-    commands = dict.fromkeys(f"`{figure.command}`" for figure in statement.figures)
+    commands = dict.fromkeys(numbers[figure.command] for figure in statement.figures)
     return [
-        *(statement.text, statement.verdict, statement.size, "<br>".join(commands)),
+        *(statement.text, statement.verdict, statement.size, ", ".join(commands)),
         *(f"{sum(judged)}/{len(judged)}", statement.paper, ", ".join(names)),
     ]
 

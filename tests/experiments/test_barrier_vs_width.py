@@ -12,7 +12,6 @@ from helpers import command, run, same_arrays
 
 from experiments import barrier_vs_width
 from experiments.claims.barrier_vs_width import (
-    PEAK,
     _against_uniform,
     _by_teacher,
     _peaked,
@@ -174,26 +173,23 @@ def test_weights_are_computed_for_cells_stored_without_and_then_kept(uniform):
 
 
 @pytest.mark.parametrize(
-    ("means", "shares", "peak", "seen", "fall"),
+    ("means", "shares", "peak", "fall"),
     [
-        ([1, 4, 9, 6, 1, 0.5], [0, 0.2, 0.8, 0, 0, 0], True, True, True),
-        ([9, 6, 3, 2, 1, 0.5], [0.97, 0.03, 0, 0, 0, 0], False, True, True),
-        ([1, 2, 3, 9, 2, 1], [0, 0, 0.02, 0.98, 0, 0], False, False, True),
-        ([1, 2, 3, 4, 6, 9], [0, 0, 0, 0, 0, 1], False, False, False),
-        # Few pairs: a width beyond 3k may be the peak, or the fall is not seen.
-        ([1, 4, 5, 4.5, 4.8, 4.9], [0, 0, 0.6, 0.4, 0, 0], None, None, False),
-        ([1, 4, 5, 4.5, 4.8, 4.9], [0, 0, 1, 0, 0, 0], True, None, False),
+        ([1, 4, 9, 6, 1, 0.5], [0, 0.2, 0.8, 0, 0, 0], True, True),
+        ([9, 6, 3, 2, 1, 0.5], [0.97, 0.03, 0, 0, 0, 0], False, True),
+        ([1, 2, 3, 9, 2, 1], [0, 0, 0.02, 0.98, 0, 0], False, True),
+        ([1, 2, 3, 4, 6, 9], [0, 0, 0, 0, 0, 1], False, False),
+        ([1, 4, 5, 4.5, 4.8, 4.9], [0, 0, 0.6, 0.4, 0, 0], None, False),  # few pairs
     ],
 )
-def test_the_place_of_the_peak_is_judged_by_resamples(means, shares, peak, seen, fall):
+def test_the_place_of_the_peak_is_judged_by_resamples(means, shares, peak, fall):
     rows = [
         {"k": 4, "m": m, "pairs": 9, "rate": "", "largest": share}
         | named("barrier", (y, 0.9 * y, 1.1 * y))
         for m, y, share in zip((5, 6, 8, 20, 28, 40), means, shares, strict=True)
     ]
     claims = _peaked("Figure 2", "k = 4", rows, 4)
-    assert claims[1].corrects == PEAK.text
-    assert [claim.holds for claim in claims] == [peak, seen, fall]
+    assert [claim.holds for claim in claims] == [peak, fall]
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,12 @@ def test_the_paper_comes_first_in_the_order_of_its_figures(tmp_path):
     )
     _, _, *rows = results.table(tmp_path).splitlines()
     assert rows == [
-        "| p | does not hold | 10 | `c.py`<br>`b.py` | 1/2 "
+        "| p | does not hold | 10 | 1, 2 | 1/2 "
         "| Figure 2, Figures 10-13 | [c](c.png), [b](b.png) |",
-        "| q | not tested | 10 | `a.py` | 0/0 | Theorem 6 | [a](a.png) |",
-        r"| \|x\| falls | holds | 10 | `c.py` | 1/1 |  | [c](c.png) |",
+        "| q | not tested | 10 | 3 | 0/0 | Theorem 6 | [a](a.png) |",
+        r"| \|x\| falls | holds | 10 | 1 | 1/1 |  | [c](c.png) |",
+        *("", "Commands:", ""),
+        *("1. `c.py`", "2. `b.py`", "3. `a.py`"),
     ]
 
 

@@ -207,7 +207,7 @@ def test_why_gd_differs_splits_the_difference(tmp_path):
     names = ("by counts", "by norms", "within types", "between types")
     product = np.prod([float(kept[f"{name} mean"]) for name in names])
     assert product == pytest.approx(float(kept["total mean"]))
-    ratio = float(kept["uniform/uniform mean"]) / float(kept["as trained mean"])
+    ratio = float(kept["uniform/uniform mean"]) / float(kept["projected mean"])
     assert ratio == pytest.approx(product)
     steps = [c for c in content["claims"] if c["text"].startswith("steps of 1/10 ")]
     assert len(steps) == 4  # trained and uniform, direct and permuted
