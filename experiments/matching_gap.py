@@ -138,8 +138,8 @@ def caption(found: Compared, setting: Values) -> str:
         f"{setting['d'] or 'k'}, from N(0, {setting['init_std']}²) to loss < "
         f"{setting['tol']:g}) are put on their axes. "
         f"{_left_out(found.cells, setting['pairs'])} The ratio of the direct path is "
-        "in the table only. Bottom: time a pair in a batch, compilation not counted. Learning rates "
-        f"and scales {students.LOST}."
+        "in the table only. Bottom: time a pair in a batch, compilation not counted. "
+        f"Learning rates and scales {students.LOST}."
     )
 
 

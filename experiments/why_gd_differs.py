@@ -137,9 +137,10 @@ def effects(found: np.ndarray, seed: int = 0) -> dict:
     """Logarithms of uniform over trained barriers, and of its four factors.
 
     Takes barriers ``[6, pairs]`` of projected students, with the norms of whole types
-    exchanged, and of ``MIXES``. By counts and by norms: the mean of the two swaps (the Shapley
-    value). Between types: from norms as trained to those of types exchanged; within
-    types: from there to norms drawn one by one. The factors' product is the total.
+    exchanged, and of ``MIXES``. By counts and by norms: the mean of the two swaps (the
+    Shapley value). Between types: from norms as trained to those of types exchanged;
+    within types: from there to norms drawn one by one. The factors' product is the
+    total.
     "more" is what counts explain of the total beyond the larger of the others. Each
     ``(value, low, high)``, 95% intervals by bootstrap over pairs. "resampled": those
     logarithms, and that of the barrier projected, ``[1 + RESAMPLES]``, value first.
