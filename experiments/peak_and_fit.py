@@ -39,7 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "test_images": 500,
         "pairs": 3,
         "batch": 50,
-        "steps": 2_000,
+        "steps": 1_000,
         "looks": 1,
         "until": 0.02,
     },
