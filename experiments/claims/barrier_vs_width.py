@@ -25,8 +25,9 @@ LOWER = Statement(
 )
 PEAK = Statement(
     "the permuted barrier is largest near m = 2k, within a factor of 1.5",
-    "95% of bootstrap resamples have the largest mean beyond m = k there; fails where "
-    "95% have it elsewhere, and is not judged else; of widths up to 5k or more",
+    "95% of bootstrap resamples have the largest mean beyond m = k at such a width; "
+    "fails where 95% have it elsewhere, and is not judged else; of widths up to 5k or "
+    "more",
 )
 FALL = Statement(
     "beyond its peak the permuted barrier falls towards 0",

@@ -157,7 +157,7 @@ def _together(rows: Sequence[dict]) -> Claim:
         f"points, such as {places or 'none'}; never together: "
         f"{', '.join(never) or 'none'}"
     )
-    n = min((row["pairs"] for row in known), default=0)
+    n = min((row["pairs"] for row in known if row["pairs"] > 1), default=0)
     verdicts = [every(row["holds"].values()) for row in known]
     holds = (
         True if True in verdicts else False if known and None not in verdicts else None
