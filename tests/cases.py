@@ -27,7 +27,7 @@ PLANTED = (
     "--matching=types_opposed,weights,activations,refine,exhaustive --points=3"
 )
 DOUBLE_DESCENT = "--k=2 --m=1,2,3,4,7 --pairs=2 --lr_times_m=3 --steps=2000"
-BARRIER_RATE = "--k=2 --m=4,6,20 --pairs=5 --whole_pairs=5"
+BARRIER_RATE = "--k=2 --m=4,6,20 --pairs=5 --whole=4 --whole_pairs=5"
 SPARSITY = (
     "--k=2 --d=2 --m=4,6 --fixed_m=4 --scan=2,4 --lr_times_m=2 --pairs=2 --tol=1e-4 "
     "--hold=1 --steps=2000"

@@ -95,7 +95,7 @@ def places(
     records = [record for record in records if len(classifiers.kept(record))]
     if not records:
         raise Refusal(
-            f"all pairs of {cell['layers']} layers on {cell['data']} diverged: give a "
+            f"All pairs of {cell['layers']} layers on {cell['data']} diverged: give a "
             "smaller --lr"
         )
     widths = np.array([record.parameters["width"] for record in records])

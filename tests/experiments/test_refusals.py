@@ -120,7 +120,7 @@ TOO_MANY = [
     ("settings_map", f"--init_std={SOME} --shares={SOME}", "20000 cells"),
     ("settings_map", "--k=2:150 --d_over_k=1:200 --m_over_k=2,3", "20000 cells"),
     ("barrier_rate", "--k=1:65 --m=70:9999", "20000 cells"),
-    ("barrier_rate", "--k=1:100 --m=1000", "300 curves, which no figure can show"),
+    ("barrier_rate", "--k=2:101 --m=1000", "300 curves, which no figure can show"),
     ("barrier_rate", "--k=1:9999 --m=1000000:1009999", "at most 200 values"),
     ("mnist_mlp", "--widths=1:9999 --data=mnist,fashion-mnist,cifar-10", "give one"),
     ("peak_position", "--widths=1:9999 --layers=2:9", "20000 cells"),

@@ -187,7 +187,8 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
         limit, sampled = sampled, limit
     assert "tends to Exp(1)" in limit["text"]
     assert limit["holds"] is True
-    assert (sampled["paper"], sampled["holds"], sampled["n"]) == ("Lemma 8", True, 20)
+    # Twenty runs are too few to tell.
+    assert (sampled["paper"], sampled["holds"], sampled["n"]) == ("Lemma 8", None, 20)
 
 
 def test_why_gd_differs_splits_the_difference(tmp_path):

@@ -128,6 +128,7 @@ def test_a_network_does_not_depend_on_its_company():
         np.testing.assert_allclose(one[0], many[2], rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(tmp_path):
     of_state = {"optimizer": "adam", "schedule": "cosine"}
     training = Training(steps=9, batch=20, lr=0.01, looks=3, **of_state)
@@ -215,7 +216,7 @@ def test_snapshots_are_the_networks_of_their_looks(ended):
         jax.tree.map(np.testing.assert_array_equal, snapshot, at.weights)
 
 
-@pytest.mark.parametrize("look", range(7))
+@pytest.mark.parametrize("look", [1, 4, pytest.param(6, marks=pytest.mark.slow)])
 def test_training_with_an_end_goes_on_from_every_look_to_the_same_bits(look, ended):
     whole, kept = ended
     fits = unpack(NETWORK, UNTIL, pack(kept[look]))
