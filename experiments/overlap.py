@@ -47,7 +47,7 @@ def rows(measured: Measured) -> list[dict]:
 
 
 def draw(rows: Sequence[dict]):
-    """A panel a teacher."""
+    """One panel per teacher."""
     teachers = curves.group(rows, "k")
     figure, axes = plot.panels(len(teachers), share=True)
     for panel, ((k,), points) in zip(axes.flat, teachers.items(), strict=False):

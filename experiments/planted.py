@@ -109,7 +109,7 @@ def gaussian(cell: Cell) -> np.ndarray:
 
 
 def rates(W: np.ndarray, k: int, setting: Values) -> list[dict]:
-    """How often students ``[n, m, d]`` are recovered, a row a noise and matching."""
+    """How often students ``[n, m, d]`` are recovered, one row per noise and matching."""
     rng = np.random.default_rng(setting["seed"])
     found = []
     for noise in [0.0, *numbers(setting["noise"], "noise")]:
@@ -166,7 +166,7 @@ def recovery(W: np.ndarray, order: np.ndarray, perm: np.ndarray) -> np.ndarray:
 
 
 def draw(rows: Sequence[dict]):
-    """A column a width, a row a source: recovery against noise.
+    """One column per width, one row per source: recovery against noise.
 
     Noises are evenly spaced; matchings stand side by side at each.
     """

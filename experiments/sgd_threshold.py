@@ -108,7 +108,7 @@ def _between(k: int, m: int, d: int | None, batch: float) -> float:
 
 
 class Rows(NamedTuple):
-    """A row a cell, and what became of descent from other starts.
+    """One row per cell, and what became of descent from other starts.
 
     fates: of GD. noisy: of SGD near sparse minima. paths: GD's first steps.
     """

@@ -56,7 +56,7 @@ EFFECTS = {
 
 
 class Split(NamedTuple):
-    """A row a cell, and whether steps along a path are enough in one of them."""
+    """One row per cell, and whether steps along a path are enough in one of them."""
 
     cells: list[dict]
     steps: list[Claim]
@@ -118,8 +118,8 @@ def split(record: store.Record, setting: Values) -> dict:
         counts, norms = name.split("/")
         return uniform_model.resampled(rng, kinds, sizes, k, counts=counts, norms=norms)
 
-    # On the axes, as the mixes are; what the loss left adds to the barrier is no part
-    # of the comparison.
+    # On the axes, as the mixes are: the contribution of the residual loss to the
+    # barrier is no part of the comparison.
     found = {"as trained": height(trained)}
     for name in ("exchanged", *MIXES):
         pairs = np.concatenate([mixed(name) for _ in range(repeats)])
@@ -189,7 +189,7 @@ def flat(row: dict) -> dict:
 
 
 def draw(rows: Split):
-    """A column a condition: the barriers of the mixes, and below them the factors."""
+    """One column per condition: the barriers of the mixes, and below them the factors."""
     groups = conditions(rows.cells)
     figure, axes = plot.grid(2, len(groups), height=2.2, share="row")
     for panels, (key, curve) in zip(axes.T, groups.items(), strict=True):

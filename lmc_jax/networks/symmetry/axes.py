@@ -94,7 +94,7 @@ def concat(axes: Iterable[Axis]) -> Axis:
 
 
 def fix(axis: Axis, why: str) -> None:
-    """Takes away every permutation of an axis that is mixed; the first reason stays."""
+    """Fixes every position of an axis; keeps the first reason."""
     for atom in atoms(axis):
         atom.why, atom.mixed = atom.why or why, True
 

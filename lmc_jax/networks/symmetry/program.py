@@ -15,7 +15,7 @@ KINDS = (pointwise, linear, layout, indexing, control)  # which register their r
 
 
 class Program:
-    """What is learnt on the way.
+    """Interprets a program and records the axes of its arrays.
 
     arrays: axes of all arrays seen, with those of the loops around.
     given: axes of what goes into each operation, by its place.
