@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 class Compared(NamedTuple):
-    """One row per cell and matching; and all cells in words, with the pairs compared."""
+    """One row per cell and matching; all cells in words, with the pairs compared."""
 
     rows: list[dict]
     cells: list[tuple[str, int]]

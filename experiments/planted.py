@@ -109,7 +109,7 @@ def gaussian(cell: Cell) -> np.ndarray:
 
 
 def rates(W: np.ndarray, k: int, setting: Values) -> list[dict]:
-    """How often students ``[n, m, d]`` are recovered, one row per noise and matching."""
+    """Recovery of students ``[n, m, d]``, one row per noise and matching."""
     rng = np.random.default_rng(setting["seed"])
     found = []
     for noise in [0.0, *numbers(setting["noise"], "noise")]:

@@ -189,7 +189,7 @@ def flat(row: dict) -> dict:
 
 
 def draw(rows: Split):
-    """One column per condition: the barriers of the mixes, and below them the factors."""
+    """One column per condition: barriers of the mixes, below them the factors."""
     groups = conditions(rows.cells)
     figure, axes = plot.grid(2, len(groups), height=2.2, share="row")
     for panels, (key, curve) in zip(axes.T, groups.items(), strict=True):

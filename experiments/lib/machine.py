@@ -14,7 +14,8 @@ For one of its tasks again add --num_shards=8 and submit it with --array=3. Else
 give --num_shards and --shard_index.
 
 Several processes compute each batch together, for cells too large for one host; the
-first one writes and makes the figure. JAX finds the others on Slurm, Open MPI and TPU pods:
+first one writes and makes the figure. JAX finds the others on Slurm, Open MPI and TPU
+pods:
 
     #!/bin/bash
     #SBATCH --nodes=4 --ntasks-per-node=8 --gpus-per-node=8 --time=04:00:00

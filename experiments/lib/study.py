@@ -43,8 +43,8 @@ class Measured(NamedTuple):
     """What the cells of a study gave.
 
     records: one of each cell of the grid, in its order. table: the rows of summary.csv
-    that are of these cells, one per cell and path, with the column ``rate`` of students:
-    the learning rate as it was given.
+    that are of these cells, one per cell and path, with the column ``rate`` of
+    students: the learning rate as it was given.
     """
 
     setting: Values
