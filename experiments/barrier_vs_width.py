@@ -142,7 +142,7 @@ def draw_normalized(rows: Sequence[dict]):
 
     One row of panels per source and learning rate, one column per matching.
     """
-    permuted = [row for row in rows if row["matching"] != "direct"]
+    permuted = [row for row in rows if not PATHS[row["matching"]].baseline]
     groups = curves.group(permuted, "source", "rate", "matching")
     styles = plot.ordered(sorted({row["k"] for row in rows}))
     matchings = len({matching for *_, matching in groups})

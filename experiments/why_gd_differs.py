@@ -18,7 +18,7 @@ from experiments.lib.claims import Claim, ends
 from experiments.lib.lists import Refusal, integers, numbers, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from lmc_jax.matching import PATHS
+from lmc_jax.matching import ALGORITHM_1, PATHS
 from lmc_jax.results import store, summary
 from lmc_jax.statistics import RESAMPLES, mean_interval
 from lmc_jax.sweep.cell import Cell
@@ -64,9 +64,9 @@ class Split(NamedTuple):
 
 def cells(setting: Values) -> list[Cell]:
     words(setting["source"], "source", ("gd", "sgd"))
-    known = [f"types_{leftovers}" for leftovers in ("index", "sorted", "opposed")]
-    if setting["matching"] not in known or setting["repeats"] < 1:
-        raise Refusal(f"give one --matching of {', '.join(known)}, and --repeats >= 1")
+    if setting["matching"] not in ALGORITHM_1 or setting["repeats"] < 1:
+        known = ", ".join(ALGORITHM_1)
+        raise Refusal(f"give one --matching of {known}, and --repeats >= 1")
     if min(integers(setting["k"], "k")) < 2:
         raise Refusal("with k = 1 there is one type: give --k of at least 2")
     stds = numbers(setting["init_std"], "init_std")

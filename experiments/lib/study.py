@@ -33,6 +33,7 @@ from experiments.lib.lists import Refusal
 from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import narrow, table
 from lmc_jax import environment
+from lmc_jax.matching import DIRECT
 from lmc_jax.results import files, store
 
 ROWS = 24  # printed of a table
@@ -51,6 +52,11 @@ class Measured(NamedTuple):
     grid: Sequence[Any]
     records: store.Records
     table: list[dict[str, Any]]
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """The rows of the direct path, one per cell: what belongs to the cell."""
+        return [row for row in self.table if row["matching"] == DIRECT.name]
 
 
 class Figure(NamedTuple):

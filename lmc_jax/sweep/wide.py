@@ -24,7 +24,6 @@ from lmc_jax.sweep.cell import require_integers, require_path
 from lmc_jax.sweep.estimate import Plan
 
 TASK = "wide"
-MATCHINGS = tuple(f"types_{order}" for order in LEFTOVERS)
 PILOTS = 4  # pairs that an estimate measures
 BATCH = 2**10  # leftovers of the pairs that a device works on in a call
 
