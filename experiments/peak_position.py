@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.lib import classifiers, curves, peaks, plot
-from experiments.lib.claims import Claim, Statement, ends
+from experiments.lib.claims import Claim, Statement
 from experiments.lib.lists import Refusal
 from experiments.lib.settings import Values
 from experiments.lib.study import Figure, Measured, Study
@@ -20,7 +20,7 @@ from experiments.lib.table import with_interval
 from lmc_jax.networks.cell import ClassifierCell
 from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.results import store
-from lmc_jax.statistics import RESAMPLES, named
+from lmc_jax.statistics import RESAMPLES, named, slopes, statistic_interval
 
 SHARED = {"data": "mnist,fashion-mnist,cifar-10", "align": "activations"}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -96,7 +96,7 @@ def peak(records: Sequence[store.Record], definition: str) -> dict[str, Any]:
     largest = widths[np.argmax([one.mean() for one in found])]
     return {
         **{"data": data, "layers": layers},
-        **named("width", ends(np.append(largest, places))),
+        **named("width", statistic_interval(np.append(largest, places))),
         **{"ends": (widths.min(), widths.max()), "draws": places},
         **{"pairs": min(map(len, found)), "widths": len(widths)},
         "error": min(float(error.mean()) for error in errors),
@@ -192,9 +192,9 @@ def depth_claim(found: Sequence[dict]) -> Claim:
     """Slope of the logarithm of the peak's width against the number of layers."""
     low = high = float("nan")
     if len(found) > 1:
-        logs = np.log(np.array([own["draws"] for own in found]))
-        slopes = np.polyfit([own["layers"] for own in found], logs, 1)[0]
-        low, high = np.percentile(slopes, [2.5, 97.5])
+        logs = np.log(np.stack([own["draws"] for own in found], axis=1))
+        layers = np.array([own["layers"] for own in found])
+        low, high = np.percentile(slopes(layers, logs), [2.5, 97.5])
     said = ", ".join(f"{placed(own)} at {own['layers']}" for own in found)
     measured = (
         f"peaks by layers {said}; slope of its logarithm a layer between {low:.2g} and "

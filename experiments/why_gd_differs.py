@@ -14,13 +14,13 @@ import numpy as np
 from experiments.claims import finer_paths
 from experiments.claims.why_gd_differs import claims, conditions, factor
 from experiments.lib import curves, plot, projected, students
-from experiments.lib.claims import Claim, ends
+from experiments.lib.claims import Claim
 from experiments.lib.lists import Refusal, integers, numbers, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from lmc_jax.matching import ALGORITHM_1, PATHS
 from lmc_jax.results import store, summary
-from lmc_jax.statistics import RESAMPLES, mean_interval
+from lmc_jax.statistics import RESAMPLES, mean_interval, statistic_interval
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory import uniform_model
 
@@ -153,7 +153,9 @@ def effects(found: np.ndarray, seed: int = 0) -> dict:
     logs = {"total": model - own, "by counts": counts, "by norms": norms}
     logs |= {"within types": trained - exchanged, "between types": exchanged - own}
     logs["more"] = _beyond(logs)
-    intervals: dict[str, Any] = {name: ends(values) for name, values in logs.items()}
+    intervals: dict[str, Any] = {
+        name: statistic_interval(values) for name, values in logs.items()
+    }
     return intervals | {"resampled": logs | {"as trained": own}}
 
 
