@@ -37,7 +37,7 @@ from lmc_jax.matching import DIRECT
 from lmc_jax.results import files, store
 
 ROWS = 24  # printed of a table
-LOST = "All runs diverged"
+NONE_LEFT = "All runs diverged"
 
 
 class Measured(NamedTuple):
@@ -272,11 +272,11 @@ class Study:
         for name, draw, caption, claimed in self.figures:
             text, found = caption(rows, setting), list(claimed(rows))
             if lost:
-                text = f"{LOST}: no mean is shown. {text}"
+                text = f"{NONE_LEFT}: no mean is shown. {text}"
             with plot.style():
                 drawn[name] = draw(rows)
                 if lost:
-                    drawn[name].text(0.5, 0.5, LOST, horizontalalignment="center")
+                    drawn[name].text(0.5, 0.5, NONE_LEFT, horizontalalignment="center")
                 written += plot.save(drawn[name], out / name)
             written.append(out / f"{name}.caption.txt")
             files.write_atomic(written[-1], f"{textwrap.fill(text, 88)}\n".encode())

@@ -23,7 +23,7 @@ def gather(op: Operation, array: Value, indices: Value):
         if not whole:
             op.fix(axis)
         if i not in numbers.collapsed_slice_dims:
-            out[next(offsets)] = axis if whole else op.fixed(sizes[i])
+            out[next(offsets)] = axis if whole else op.new_axis(sizes[i])
     rest = iter(indices[:-1])
     return [[out[i] if i in out else next(rest) for i in range(len(op.shapes[0]))]]
 
@@ -69,7 +69,7 @@ def dynamic_slice(op: Operation, array: Value, *_: Value):
         whole = find(axis).size == size
         if not whole:
             op.fix(axis)
-        out.append(axis if whole else op.fixed(size))
+        out.append(axis if whole else op.new_axis(size))
     return [out]
 
 
