@@ -131,7 +131,7 @@ def _left(counts: np.ndarray) -> np.ndarray:
 
 
 def _orders(cell: WideCell, pair: int, size: int) -> Mixed:
-    """The mixed pairs of a pair of students, ``[orders, 2, size]``."""
+    """What is mixed in one pair, by order of leftovers: ``[orders, 2, size]``."""
     rng, counts = _drawn(cell, pair)
     sides = leftovers(rng, counts)
     each = [paired(rng, sides, order) for order in LEFTOVERS]

@@ -180,8 +180,8 @@ def test_the_first_steps_are_those_of_gd(near):
     assert path.edges.shape == path.losses.shape == (1 + restarts.FIRST, 4)
 
 
-def test_claims_on_gd_follow_from_where_it_ends(place, fates):
-    path = place.path(1.7 * float(stability.critical_learning_rate(6, 3)))
+def test_claims_on_gd_follow_from_where_it_ends(near, fates):
+    path = near.path(1.7 * float(stability.critical_learning_rate(6, 3)))
     found = claims.gd(fates, [path])
     assert [claim.holds for claim in found] == [True] * 4
     stays = [one | {"diverged": 0.0} for one in fates]
