@@ -17,8 +17,8 @@ from lmc_jax.networks.alignment.descent import Order
 from lmc_jax.networks.entries import nests
 from lmc_jax.networks.permutations import permute
 from lmc_jax.networks.symmetry import infer_spec
-from lmc_jax.networks.symmetry.activations import activations
 from lmc_jax.networks.symmetry.check import require_unchanged
+from lmc_jax.networks.symmetry.hidden import activations
 from lmc_jax.paths import barrier, path_losses, times
 
 METHODS = ("weights", "activations")

@@ -1,6 +1,6 @@
 """Rules of operations that run other programs: calls, loops, branches."""
 
-from lmc_jax.networks.symmetry.registry import Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import Operation, Value, rule
 
 CALLS = {  # operations that are their sub-program, and the parameter that holds it
     "jit": "jaxpr",

@@ -1,7 +1,7 @@
 """Rules of reading and writing at computed positions, which are told apart."""
 
 from lmc_jax.networks.symmetry.axes import Axis, find
-from lmc_jax.networks.symmetry.registry import Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import Operation, Value, rule
 
 OVERWRITE = ("scatter",)  # where positions are equal, the last one stays
 GATHERED = ("add", "sub", "mul", "min", "max")  # their order does not matter

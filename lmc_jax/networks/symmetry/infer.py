@@ -30,9 +30,9 @@ from lmc_jax.networks.symmetry.axes import (
     fix,
     terms,
 )
-from lmc_jax.networks.symmetry.nested import nested
+from lmc_jax.networks.symmetry.dependence import nested
 from lmc_jax.networks.symmetry.program import Program
-from lmc_jax.networks.symmetry.registry import Value
+from lmc_jax.networks.symmetry.rules import Value
 
 OUTPUT = (
     "output (if it is a hidden activation, leave it out of what the function returns)"

@@ -3,7 +3,7 @@
 import math
 
 from lmc_jax.networks.symmetry.axes import PRODUCT, SUM, Axis, concat, find, product
-from lmc_jax.networks.symmetry.registry import Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import Operation, Value, rule
 
 
 @rule("broadcast_in_dim")

@@ -1,7 +1,7 @@
 """Rules of products, convolutions and windows."""
 
 from lmc_jax.networks.symmetry.axes import Axis, find, product
-from lmc_jax.networks.symmetry.registry import Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import Operation, Value, rule
 
 
 @rule("dot_general")

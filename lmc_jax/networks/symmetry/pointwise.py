@@ -1,7 +1,7 @@
 """Rules of operations that work position by position, or along an axis as a whole."""
 
 from lmc_jax.networks.symmetry.axes import Axis, find
-from lmc_jax.networks.symmetry.registry import UNKNOWN, Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import UNKNOWN, Operation, Value, rule
 
 ELEMENTWISE = """abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e
 bessel_i1e cbrt ceil clamp clz complex conj convert_element_type copy copy_p cos cosh

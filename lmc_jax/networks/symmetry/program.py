@@ -9,7 +9,7 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from lmc_jax.networks.symmetry import control, indexing, layout, linear, pointwise
 from lmc_jax.networks.symmetry.axes import Axis, find
-from lmc_jax.networks.symmetry.registry import RULES, UNKNOWN, Address, Operation, Value
+from lmc_jax.networks.symmetry.rules import RULES, UNKNOWN, Address, Operation, Value
 
 KINDS = (pointwise, linear, layout, indexing, control)  # which register their rules
 

@@ -15,10 +15,10 @@ from jax.extend.core import Literal
 from lmc_jax.networks.entries import groups, sections
 from lmc_jax.networks.symmetry import control
 from lmc_jax.networks.symmetry.axes import Axis
+from lmc_jax.networks.symmetry.dependence import nested
 from lmc_jax.networks.symmetry.infer import analysed, entry_of
-from lmc_jax.networks.symmetry.nested import nested
 from lmc_jax.networks.symmetry.program import needed, opened
-from lmc_jax.networks.symmetry.registry import Address, Value
+from lmc_jax.networks.symmetry.rules import Address, Value
 
 Marked = Sequence[tuple[Any, bool]]  # arrays, and whether they depend on the inputs
 
