@@ -110,7 +110,7 @@ def described(record: store.Record, definition: str) -> list[dict]:
 
 
 def draw(rows: Rows):
-    """A column a teacher: barrier · m² with its limits, and below it local slopes."""
+    """One column per teacher: barrier · m² with its limits, below it local slopes."""
     groups = rows.groups
     teachers = sorted({k for k, _ in groups})
     figure, axes = plot.grid(2, len(teachers), height=2.4)

@@ -88,7 +88,7 @@ def _pairs(measured: Measured) -> dict[tuple[str, str], np.ndarray]:
 
 
 def table(rows: Sequence[dict]) -> list[dict]:
-    """One row a point, a column a matching."""
+    """One row per point, one column per matching."""
     return [
         {"k": k, "source": source, "rate": rate, "m": m, "pairs": group[0]["pairs"]}
         | {name: f"{group[0][f'{name}_fraction']:.0%}" for name in ENDS}
@@ -103,7 +103,7 @@ def table(rows: Sequence[dict]) -> list[dict]:
 
 
 def draw(rows: Sequence[dict]):
-    """A row a teacher: a column a learning rate, or one rate on log and linear axes."""
+    """One row per teacher: one column per learning rate, or log and linear axes."""
     teachers = sorted({row["k"] for row in rows})
     rates = list(dict.fromkeys(row["rate"] for row in rows if row["rate"])) or [""]
     single = len(rates) == 1
@@ -138,11 +138,11 @@ def _panel(axes, rows: Sequence[dict], k: int, title: str) -> None:
 
 
 def draw_normalized(rows: Sequence[dict]):
-    """Permuted/direct against m/k, a curve a teacher.
+    """Permuted/direct against m/k, one curve per teacher.
 
-    A row of panels a source and learning rate, a column a matching.
+    One row of panels per source and learning rate, one column per matching.
     """
-    permuted = [row for row in rows if row["matching"] != "direct"]
+    permuted = [row for row in rows if not PATHS[row["matching"]].baseline]
     groups = curves.group(permuted, "source", "rate", "matching")
     styles = plot.ordered(sorted({row["k"] for row in rows}))
     matchings = len({matching for *_, matching in groups})

@@ -81,7 +81,7 @@ def described(record: store.Record, definition: str) -> list[dict]:
 
 
 def table(rows: Rows) -> list[dict]:
-    """One row a width."""
+    """One row per width."""
     groups = curves.group(rows.rows, "k", "rate", "m")
     return [
         {"k": k, "rate": rate, "m": m, "pairs": group[0]["pairs"]}
@@ -93,7 +93,7 @@ def table(rows: Rows) -> list[dict]:
 
 
 def draw(rows: Rows):
-    """A column a teacher and learning rate: barriers, and below them the losses."""
+    """One column per teacher and learning rate: barriers, below them the losses."""
     teachers = by_teacher(rows.rows)
     figure, axes = plot.grid(2, len(teachers), height=2.3, share="row")
     for (k, rate, group), (barriers, losses) in zip(teachers, axes.T, strict=True):

@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 class Compared(NamedTuple):
-    """A row a cell and matching; and all cells in words, with the pairs compared."""
+    """One row per cell and matching; all cells in words, with the pairs compared."""
 
     rows: list[dict]
     cells: list[tuple[str, int]]
@@ -71,7 +71,7 @@ def flat(found: Compared) -> list[dict]:
 
 
 def draw(found: Compared):
-    """A column a teacher; ratios to the best permutation a row a source, then times."""
+    """One column per teacher; ratios to the best, one row per source, then times."""
     teachers = sorted({row["k"] for row in found.rows})
     sources = list(dict.fromkeys(row["source"] for row in found.rows))
     figure, axes = plot.grid(len(sources) + 1, len(teachers), height=2.1, share="row")

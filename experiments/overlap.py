@@ -31,7 +31,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def rows(measured: Measured) -> list[dict]:
     """Rows of summary.csv, each with the exact expectation and Theorem 5's form."""
-    own = [row for row in measured.table if row["matching"] == "direct"]
     forms = {"exact": theory.expected_overlap, "clt": theory.expected_overlap_clt}
     return [
         row
@@ -39,7 +38,7 @@ def rows(measured: Measured) -> list[dict]:
             name: float(form(row["m"], row["k"])) if row["m"] >= row["k"] else math.nan
             for name, form in forms.items()
         }
-        for row in own
+        for row in measured.cells
     ]
 
 
@@ -47,7 +46,7 @@ def rows(measured: Measured) -> list[dict]:
 
 
 def draw(rows: Sequence[dict]):
-    """A panel a teacher."""
+    """One panel per teacher."""
     teachers = curves.group(rows, "k")
     figure, axes = plot.panels(len(teachers), share=True)
     for panel, ((k,), points) in zip(axes.flat, teachers.items(), strict=False):

@@ -73,7 +73,7 @@ def rows(measured: Measured) -> Rows:
 
 
 def table(rows: Rows) -> list[dict]:
-    """A row a curve: the depths of the first data set, then the other data sets."""
+    """One row per curve: the depths of the first data set, then the other data sets."""
     names = ("data", "layers", "pairs", "error")
     return [
         {name: own[name] for name in names} | {"peak": placed(own)}

@@ -19,7 +19,7 @@ from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import columns
 from lmc_jax import environment
-from lmc_jax.matching import PATHS
+from lmc_jax.matching import ALGORITHM_1, PATHS
 from lmc_jax.matching.exhaustive import WIDEST
 from lmc_jax.results.selection import kept_pairs
 from lmc_jax.statistics import mean_interval, named
@@ -109,7 +109,7 @@ def gaussian(cell: Cell) -> np.ndarray:
 
 
 def rates(W: np.ndarray, k: int, setting: Values) -> list[dict]:
-    """How often students ``[n, m, d]`` are recovered, a row a noise and matching."""
+    """Recovery of students ``[n, m, d]``, one row per noise and matching."""
     rng = np.random.default_rng(setting["seed"])
     found = []
     for noise in [0.0, *numbers(setting["noise"], "noise")]:
@@ -166,7 +166,7 @@ def recovery(W: np.ndarray, order: np.ndarray, perm: np.ndarray) -> np.ndarray:
 
 
 def draw(rows: Sequence[dict]):
-    """A column a width, a row a source: recovery against noise.
+    """One column per width, one row per source: recovery against noise.
 
     Noises are evenly spaced; matchings stand side by side at each.
     """
@@ -201,12 +201,12 @@ def draw(rows: Sequence[dict]):
 def _shown(rows: Sequence[dict]) -> list[str]:
     """The matchings that are drawn: of Algorithm 1, whose pairings agree, the first."""
     names = [name for name in NAMES if any(name == row["matching"] for row in rows)]
-    pairings = [name for name in names if name.startswith("types_")]
+    pairings = [name for name in names if name in ALGORITHM_1]
     return [name for name in names if name not in pairings[1:]]
 
 
 def _style(name: str) -> dict[str, Any]:
-    own = {"label": "Algorithm 1"} if name.startswith("types_") else {}
+    own = {"label": "Algorithm 1"} if name in ALGORITHM_1 else {}
     return matchings.STYLES[name] | own
 
 
@@ -223,7 +223,7 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
         "permutations look for the least barrier, which need not be the shuffle: "
         "minima have many permutations without barrier."
     )
-    pairings = [row for row in rows if row["matching"].startswith("types_")]
+    pairings = [row for row in rows if row["matching"] in ALGORITHM_1]
     groups = curves.group(pairings, "source", "m", "noise").values()
     shares = [[row["recovery_mean"] for row in group] for group in groups]
     if apart := max((max(own) - min(own) for own in shares), default=0):

@@ -117,7 +117,7 @@ def _between(k: int, m: int, d: int | None, batch: float) -> float:
 
 
 class Rows(NamedTuple):
-    """A row a cell, and what became of descent from other starts.
+    """One row per cell, and what became of descent from other starts.
 
     fates: of GD. noisy: of SGD near sparse minima. paths: GD's first steps.
     """
@@ -133,15 +133,15 @@ def rows(measured: Measured) -> Rows:
     found = [described(record) for record in measured.records]
     fates, noisy, paths = [], [], []
     for (k, m), own in curves.group(found, "k", "m").items():
-        place = restarts.Place(k, m, setting["d"] or k, 2 * setting["pairs"], setting)
+        setup = restarts.Setup(k, m, setting["d"] or k, 2 * setting["pairs"], setting)
         limit = threshold(k, m, setting["d"], np.inf)
         rates = [c * limit for c in numbers(setting["raised"], "raised")]
-        fates += [row | {"threshold": limit * m} for row in place.fates(limit, rates)]
+        fates += [row | {"threshold": limit * m} for row in setup.fates(limit, rates)]
         sizes = [
             int(batch) for batch in claims.batches(own) if batch < np.inf and m > k
         ]
-        noisy += place.noisy({B: _between(k, m, setting["d"], B) for B in sizes})
-        paths.append(place.path(FAR * limit))
+        noisy += setup.noisy({B: _between(k, m, setting["d"], B) for B in sizes})
+        paths.append(setup.path(FAR * limit))
     return Rows(found, fates, noisy, paths)
 
 

@@ -160,7 +160,7 @@ def _lost(counts: np.ndarray, m: int, lr: float) -> dict[str, int]:
 
 
 def table(rows: Rows) -> list[dict]:
-    """One row a point of the scan over rates."""
+    """One row per point of the scan over rates."""
     edge = {"edge": np.nan, "unstable": 0}  # where no run reached the tolerance
     names = "m lr_times_m runs converged diverged zero_fraction predicted edge unstable"
     return columns([edge | row for row in rows.rates], names)
@@ -170,7 +170,7 @@ def table(rows: Rows) -> list[dict]:
 
 
 def draw_widths(rows: Rows):
-    """Each measure against m, a curve a learning rate, uniform minima beside them."""
+    """Each measure against m, one curve per learning rate, and uniform minima."""
     groups = _curves(rows.widths)
     styles = plot.ordered(label for label in groups if label != UNIFORM)
     styles[UNIFORM] = curves.MODEL | {"linestyle": "--"}
@@ -199,7 +199,7 @@ def _rate(row: dict) -> str:
 
 
 def draw_rates(rows: Rows):
-    """Each measure against ηm, a row a width, the prediction drawn in.
+    """Each measure against ηm, one row per width, the prediction drawn in.
 
     In the last column the share of runs that did not converge.
     """

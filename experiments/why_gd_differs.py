@@ -14,13 +14,13 @@ import numpy as np
 from experiments.claims import finer_paths
 from experiments.claims.why_gd_differs import claims, conditions, factor
 from experiments.lib import curves, plot, projected, students
-from experiments.lib.claims import Claim, ends
+from experiments.lib.claims import Claim
 from experiments.lib.lists import Refusal, joined, numbers, words
 from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
-from lmc_jax.matching import PATHS
+from lmc_jax.matching import ALGORITHM_1, PATHS
 from lmc_jax.results import store, summary
-from lmc_jax.statistics import RESAMPLES, mean_interval
+from lmc_jax.statistics import RESAMPLES, mean_interval, statistic_interval
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory import uniform_model
 
@@ -56,7 +56,7 @@ EFFECTS = {
 
 
 class Split(NamedTuple):
-    """A row a cell, and whether steps along a path are enough in one of them."""
+    """One row per cell, and whether steps along a path are enough in one of them."""
 
     cells: list[dict]
     steps: list[Claim]
@@ -64,9 +64,9 @@ class Split(NamedTuple):
 
 def cells(setting: Values) -> list[Cell]:
     words(setting["source"], "source", ("gd", "sgd"))
-    known = [f"types_{leftovers}" for leftovers in ("index", "sorted", "opposed")]
-    if setting["matching"] not in known or setting["repeats"] < 1:
-        raise Refusal(f"give one --matching of {', '.join(known)}, and --repeats >= 1")
+    if setting["matching"] not in ALGORITHM_1 or setting["repeats"] < 1:
+        known = ", ".join(ALGORITHM_1)
+        raise Refusal(f"give one --matching of {known}, and --repeats >= 1")
     if min(students.teachers(setting)) < 2:
         raise Refusal("with k = 1 there is one type: give --k of at least 2")
     stds = numbers(setting["init_std"], "init_std")
@@ -118,8 +118,8 @@ def split(record: store.Record, setting: Values) -> dict:
         counts, norms = name.split("/")
         return uniform_model.resampled(rng, kinds, sizes, k, counts=counts, norms=norms)
 
-    # On the axes, as the mixes are; what the loss left adds to the barrier is no part
-    # of the comparison.
+    # On the axes, as the mixes are: the contribution of the residual loss to the
+    # barrier is no part of the comparison.
     found = {"projected": height(trained)}
     for name in ("exchanged", *MIXES):
         pairs = np.concatenate([mixed(name) for _ in range(repeats)])
@@ -154,7 +154,9 @@ def effects(found: np.ndarray, seed: int = 0) -> dict:
     logs = {"total": model - own, "by counts": counts, "by norms": norms}
     logs |= {"within types": trained - exchanged, "between types": exchanged - own}
     logs["more"] = _beyond(logs)
-    intervals: dict[str, Any] = {name: ends(values) for name, values in logs.items()}
+    intervals: dict[str, Any] = {
+        name: statistic_interval(values) for name, values in logs.items()
+    }
     return intervals | {"resampled": logs | {"projected": own}}
 
 
@@ -190,7 +192,7 @@ def flat(row: dict) -> dict:
 
 
 def draw(rows: Split):
-    """A column a condition: the barriers of the mixes, and below them the factors."""
+    """One column per condition: barriers of the mixes, below them the factors."""
     groups = conditions(rows.cells)
     figure, axes = plot.grid(2, len(groups), height=2.2, share="row")
     for panels, (key, curve) in zip(axes.T, groups.items(), strict=True):

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import ShapeDtypeStruct as Shape
 from jax import lax
+from layers import BLOCK, batch_norm, block, bn, conv, dense, layer, norm, pool, scales
 
 
 class Case(NamedTuple):
@@ -50,43 +50,6 @@ def case(shapes, *inputs, sizes):
     return register
 
 
-def layer(*sizes):
-    """A kernel, and a bias of its last axis."""
-    return {"kernel": sizes, "bias": sizes[-1:]}
-
-
-def scales(size):
-    return {"scale": (size,), "offset": (size,)}
-
-
-def dense(w, x):
-    return x @ w["kernel"] + w["bias"]
-
-
-def conv(w, x, stride=1, layout=("NHWC", "HWIO", "NHWC"), groups=1):
-    y = lax.conv_general_dilated(
-        x, w["kernel"], (stride, stride), "SAME",
-        dimension_numbers=layout, feature_group_count=groups,
-    )  # fmt: skip
-    return y + w["bias"]
-
-
-def norm(w, x, axes=-1):
-    x = x - x.mean(axes, keepdims=True)
-    return (
-        x * lax.rsqrt((x**2).mean(axes, keepdims=True) + 1e-3) * w["scale"]
-        + w["offset"]
-    )
-
-
-def batch_norm(w, x):
-    return (x - w["mean"]) * lax.rsqrt(w["var"] + 1e-3) * w["scale"] + w["offset"]
-
-
-def pool(x):
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-
-
 @case({"a": layer(7, 5), "b": layer(5, 11), "c": layer(11, 3)}, (4, 7), sizes=(5, 11))
 def mlp(w, x):
     return dense(w["c"], jax.nn.relu(dense(w["b"], jax.nn.gelu(dense(w["a"], x)))))
@@ -122,10 +85,6 @@ def cnn_channels_first(w, x):
         x = jax.nn.silu(x)
     x = x[:, :, ::2, ::2]
     return dense(w["d"], jax.nn.relu(dense(w["c"], x.reshape(len(x), -1))))
-
-
-def bn(size):
-    return scales(size) | {"mean": (size,), "var": (size,)}
 
 
 @case(
@@ -188,27 +147,6 @@ def depthwise_squeeze_excite(w, x):
     gate = jax.nn.relu(dense(w["squeeze"], x.mean((1, 2))))
     x = x * jax.nn.sigmoid(dense(w["excite"], gate))[:, None, None]
     return dense(w["c"], conv(w["b"], x).mean((1, 2)))
-
-
-def attention(w, x, heads, causal=True):
-    q, k, v = jnp.split(dense(w["qkv"], x), 3, axis=-1)
-    q, k, v = (y.reshape(*y.shape[:-1], heads, -1) for y in (q, k, v))
-    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) / np.sqrt(q.shape[-1])
-    if causal:
-        scores = jnp.where(jnp.tril(jnp.ones(scores.shape[-2:], bool)), scores, -1e9)
-    x = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores), v)
-    return dense(w["out"], x.reshape(*x.shape[:2], -1))
-
-
-BLOCK = {
-    "n1": scales(6), "attention": {"qkv": layer(6, 30), "out": layer(10, 6)},
-    "n2": scales(6), "up": layer(6, 8), "down": layer(8, 6),
-}  # fmt: skip
-
-
-def block(w, x):
-    x = x + attention(w["attention"], norm(w["n1"], x), 2)
-    return x + dense(w["down"], jax.nn.gelu(dense(w["up"], norm(w["n2"], x))))
 
 
 @case(

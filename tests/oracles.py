@@ -6,6 +6,7 @@ Students are ``W [m, d]``, one neuron a row; k is the teacher's width.
 from itertools import product
 from math import factorial
 
+import jax
 import mpmath
 import numpy as np
 
@@ -200,3 +201,13 @@ def count_vectors(m, k):
     extra = [s for s in product(range(m - k + 1), repeat=k) if sum(s) == m - k]
     ways = [factorial(m - k) / np.prod([factorial(i) for i in s]) for s in extra]
     return np.array(extra) + 1, np.array(ways) / float(k) ** (m - k)
+
+
+def inner(first, second, spec):
+    """Σ ⟨A, B⟩ over the arrays that run over groups."""
+    paths = [path for path, entries in spec.items() if any(entries)]
+    flat = [
+        {"/".join(k.key for k in path): leaf for path, leaf in leaves}
+        for leaves, _ in map(jax.tree_util.tree_flatten_with_path, (first, second))
+    ]
+    return sum(np.vdot(flat[0][path], flat[1][path]) for path in paths)

@@ -88,7 +88,7 @@ class Call(NamedTuple):
 
 
 def compared(calls: Iterable[Call], unit: str, seconds: float) -> list[dict]:
-    """A row a call: ``median [least, most]`` time a unit of work.
+    """One row per call: ``median [least, most]`` time a unit of work.
 
     ``unit`` names ``seconds`` a unit of work, such as ns/element.
     """

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.lib.claims import Claim, Interval, Statement, ends, within
+from experiments.lib.claims import Claim, Statement, within
 from experiments.lib.table import interval
 from lmc_jax import theory
 from lmc_jax.matching import MATCHINGS
-from lmc_jax.statistics import RESAMPLES
+from lmc_jax.statistics import RESAMPLES, statistic_interval
 
 FEWEST = 10  # pairs that an interval takes
 NEAR = 0.05  # of -2: a slope that counts as the rate m^-2
@@ -46,10 +46,13 @@ CLOSED = Statement(
 
 
 class Decade(NamedTuple):
-    """The slope d log barrier / d log m from a width to ten times as much."""
+    """The slope d log barrier / d log m from a width to ten times as much.
+
+    slope: value, low, high, as are the intervals of ``Fitted``.
+    """
 
     first: int
-    slope: Interval
+    slope: np.ndarray
 
     @property
     def middle(self) -> float:
@@ -60,8 +63,8 @@ class Fitted(NamedTuple):
     """C and a of barrier m² = C (1 - a sqrt(k/m)), from the width ``first`` on."""
 
     first: int
-    limit: Interval
-    correction: Interval
+    limit: np.ndarray
+    correction: np.ndarray
 
     @property
     def law(self) -> theory.Law:
@@ -87,7 +90,7 @@ def decades(curve: Sequence[dict]) -> list[Decade]:
     """Slopes between widths of which one is ten times the other."""
     kept = {row["m"]: row for row in _judged(curve)}
     return [
-        Decade(m, ends(np.log10(_means(kept[10 * m]) / _means(kept[m]))))
+        Decade(m, statistic_interval(np.log10(_means(kept[10 * m]) / _means(kept[m]))))
         for m in kept
         if 10 * m in kept
     ]
@@ -111,7 +114,8 @@ def fit(curve: Sequence[dict]) -> Fitted | None:
     limits, slopes = np.linalg.lstsq(
         design * weights[:, None], means * weights[:, None]
     )[0]
-    return Fitted(kept[0]["m"], ends(limits), ends(slopes / limits))
+    laws = limits, slopes / limits
+    return Fitted(kept[0]["m"], *map(statistic_interval, laws))
 
 
 def claims(groups: Curves) -> list[Claim]:

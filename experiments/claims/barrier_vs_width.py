@@ -63,7 +63,7 @@ NOTHING = "too few pairs, no barrier, or widths that end too soon"
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
     """The paper's statements about Figures 2 and 10-13, judged curve by curve."""
-    # Figures 10 to 13 have a panel a learning rate.
+    # Figures 10 to 13 have one panel per learning rate.
     several = len({row["rate"] for row in rows if row["rate"]}) > 1
     paper = "Figures 10-13" if several else "Figure 2"
     judged = []

@@ -8,7 +8,7 @@ from experiments.lib import curves
 from experiments.lib.claims import Claim, Statement, highest
 from experiments.lib.matchings import ROUNDING
 from experiments.lib.table import with_interval
-from lmc_jax.matching import MATCHINGS
+from lmc_jax.matching import ALGORITHM_1, MATCHINGS
 from lmc_jax.matching.exhaustive import WIDEST
 
 NEVER_BELOW = Statement(
@@ -116,6 +116,6 @@ def near(name: str, rows: Sequence[dict]) -> list[Claim]:
         f"{worst['m']}, {curves.NAMES[worst['source']]}; the optimum itself in "
         f"{share:.0%} of the pairs"
     )
-    statement = NEAR if name.startswith("types") else OTHER_NEAR
+    statement = NEAR if name in ALGORITHM_1 else OTHER_NEAR
     holds = max(row["ratio_high"] for row in tried) < 1.05
     return [statement.judged(MATCHINGS[name].label, measured, sum(pairs), holds)]

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.lib import curves
-from experiments.lib.claims import Claim, Interval, Statement, ends
+from experiments.lib.claims import Claim, Statement
 from experiments.lib.table import interval
+from lmc_jax.statistics import slopes, statistic_interval
 
 FACTORS = ("by counts", "by norms", "within types", "between types")
 ASYMPTOTIC = 4  # in units of k: widths that a rate is of
@@ -60,7 +61,8 @@ def _sparse(row: dict) -> Claim:
         f"uniform/trained {factor(row, 'total')}, and {row['zero rows']:.2g} rows a "
         f"student with norm <= {row['threshold']:g}"
     )
-    holds = row["total"][1] > 0 and row["zero rows"] >= 0.5
+    low = row["total"][1]
+    holds = low > 0 and row["zero rows"] >= 0.5 if low == low else None
     return SPARSE.judged(_case(row, row["m"]), measured, row["pairs"], holds)
 
 
@@ -75,7 +77,8 @@ def _counts(row: dict) -> Claim:
         f"{row['unprojected']:.2g}, put on their axes {barriers['projected'][0]:.2g}, "
         f"of uniform ones {barriers['uniform/uniform'][0]:.2g}"
     )
-    holds = None if low <= 0 <= high else row["more"][1] > 0
+    told = (low > 0 or high < 0) and row["more"][1] == row["more"][1]
+    holds = row["more"][1] > 0 if told else None
     text = COUNTS.text.format("lower" if value > 0 else "higher")
     statement = COUNTS._replace(text=text)
     return statement.judged(_case(row, row["m"]), measured, row["pairs"], holds)
@@ -99,9 +102,9 @@ def _rate(wide: Sequence[dict]) -> Claim:
     """
     logs = np.log([row["m"] for row in wide])
 
-    def slope(*names: str) -> Interval:
-        values = sum(np.stack([r["resampled"][name] for r in wide]) for name in names)
-        return ends(np.polyfit(logs, values, 1)[0])
+    def slope(*names: str) -> np.ndarray:
+        parts = [[row["resampled"][name] for row in wide] for name in names]
+        return statistic_interval(slopes(logs, np.sum(parts, axis=0).T))
 
     own, model = slope("projected"), slope("projected", "total")
     parts = ", ".join(f"{name} {interval(slope(name), '.2f')}" for name in FACTORS)

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from lmc_jax.results import files
 
 VERDICTS = {True: "holds", False: "does not hold", None: "not tested"}
@@ -105,12 +103,6 @@ def highest(rows: Sequence[dict], value: str = "barrier") -> dict:
 def lowest(rows: Sequence[dict], value: str = "barrier") -> dict:
     """The row with the least mean of a value."""
     return min(rows, key=lambda row: row[f"{value}_mean"])
-
-
-def ends(values: np.ndarray) -> Interval:
-    """A value, which comes first, with the 95% interval of its resamples."""
-    low, high = np.quantile(values[1:], [0.025, 0.975])
-    return float(values[0]), float(low), float(high)
 
 
 # --- files and words -----------------------------------------------------------------

@@ -93,7 +93,7 @@ def computed(
     if shard.of > 1 and (left := int(lacking(out, cells, weights).sum())):
         raise Done(
             f"shard {shard.number} of {shard.of} is done; {left} of {len(cells)} cells "
-            f"are missing in {out}: the last shard to finish draws"
+            f"are missing in {out}: the last shard to finish makes the figure"
         )
     return store.Records(out, [cell.parameters() for cell in grid])
 

@@ -20,7 +20,7 @@ NAMES = {name: label for name, (label, _) in SOURCES.items()} | {
     "gaussian": "Gaussian students"
 }
 NONE = 1e-9  # a mean up to it is zero up to rounding
-CONVERGED = 0.95
+SHORT = 0.95  # the share of converged runs up to which a width is grey
 # Of uniform minima where markers tell learning rates apart.
 MODEL = {
     **{"color": COLORS["uniform"], "marker": "*", "markersize": 6},
@@ -88,8 +88,8 @@ def shade(axes, rows: Sequence[dict]) -> None:
     That is one run in twenty at least.
     """
     widths = sorted({row["m"] for row in rows})
-    short = {row["m"] for row in rows if row["converged_fraction"] <= CONVERGED}
-    label = f"at most {CONVERGED:.0%} of runs converged"
+    short = {row["m"] for row in rows if row["converged_fraction"] <= SHORT}
+    label = f"at most {SHORT:.0%} of runs converged"
     if short:
         plot.shade(axes, widths, [m in short for m in widths], label)
 

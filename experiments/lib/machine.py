@@ -1,9 +1,10 @@
 """Where a sweep runs: shards, several processes; values, not flags.
 
-On a cluster, choose one of two ways. Shards do not talk: the cells are dealt to them by
-expected cost, each computes its own into the shared OUT and can be started again alone;
-the last one to finish draws. With --finish a shard that is done goes on with what is
-missing of the others' cells. In a Slurm array their numbers are found:
+On a cluster, choose one of two ways. Shards are independent jobs that write to one
+folder, the shared OUT: cells are dealt to them by expected cost, each computes its own
+and can be started again alone; the last to finish makes the figure. With --finish a
+shard that is done goes on with what is missing of the others' cells. In a Slurm array
+their numbers are found:
 
     #!/bin/bash
     #SBATCH --array=0-7 --cpus-per-task=4 --time=04:00:00
@@ -13,7 +14,8 @@ For one of its tasks again add --num_shards=8 and submit it with --array=3. Else
 give --num_shards and --shard_index.
 
 Several processes compute each batch together, for cells too large for one host; the
-first one writes and draws. JAX finds the others on Slurm, Open MPI and TPU pods:
+first one writes and makes the figure. JAX finds the others on Slurm, Open MPI and TPU
+pods:
 
     #!/bin/bash
     #SBATCH --nodes=4 --ntasks-per-node=8 --gpus-per-node=8 --time=04:00:00

@@ -47,7 +47,7 @@ def matcher(name: str, k: int, definition: str, points: int) -> Callable:
 
 
 def compared(record: store.Record, setting: Values) -> list[dict]:
-    """A row a matching, the reference last; none for a cell of less than 2 pairs."""
+    """One row per matching, the reference last; none for fewer than 2 pairs."""
     given, definition = record.parameters, setting["barrier"]
     k, m, points, pairs = (given[name] for name in ("k", "m", "points", "pairs"))
     minima = projected.minima_of(record)

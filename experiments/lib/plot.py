@@ -60,8 +60,8 @@ def style() -> Iterator[None]:
     import matplotlib
     from cycler import cycler
 
-    look: Any = STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}
-    with matplotlib.rc_context(look):
+    settings: Any = STYLE | {"axes.prop_cycle": cycler(color=CYCLE)}
+    with matplotlib.rc_context(settings):
         yield
 
 
@@ -133,12 +133,12 @@ def log_axis(axes: Axes, which: str = "x") -> None:
 def zeros(axes: Axes, x: Sequence[float], color: Any, place: int) -> None:
     """Marks zeros at the lower edge of a logarithmic y axis, in rows by place."""
     if len(x):
-        look: dict[str, Any] = {"marker": "v", "linestyle": "none"}
-        look["markerfacecolor"] = "none"
+        hollow: dict[str, Any] = {"marker": "v", "linestyle": "none"}
+        hollow["markerfacecolor"] = "none"
         heights = np.full(len(x), 0.03 + 0.05 * place)
         transform = axes.get_xaxis_transform()
-        axes.plot(x, heights, **look, color=color, transform=transform)
-        axes.plot([], [], **look, color=GREY, label="0, below the axis")
+        axes.plot(x, heights, **hollow, color=color, transform=transform)
+        axes.plot([], [], **hollow, color=GREY, label="0, below the axis")
 
 
 def shade(axes: Axes, x: Sequence[float], kept: Sequence[bool], label: str) -> None:

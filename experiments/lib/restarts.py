@@ -40,7 +40,7 @@ class Path(NamedTuple):
     edges: np.ndarray
 
 
-class Place(NamedTuple):
+class Setup(NamedTuple):
     """Where GD is started: k, m, d, the number of runs, the settings of a study."""
 
     k: int

@@ -35,6 +35,7 @@ from experiments.lib.lists import MOST_CURVES, Refusal, joined
 from experiments.lib.settings import Presets, Setting, Values
 from experiments.lib.table import narrow, table
 from lmc_jax import environment
+from lmc_jax.matching import DIRECT
 from lmc_jax.results import files, store
 
 ROWS = 24  # printed of a table
@@ -44,14 +45,19 @@ class Measured(NamedTuple):
     """What the cells of a study gave.
 
     records: one of each cell of the grid, in its order. table: the rows of summary.csv
-    that are of these cells, one a cell and path, with the column ``rate`` of students:
-    the learning rate as it was given.
+    that are of these cells, one per cell and path, with the column ``rate`` of
+    students: the learning rate as it was given.
     """
 
     setting: Values
     grid: Sequence[Any]
     records: store.Records
     table: list[dict[str, Any]]
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """The rows of the direct path, one per cell: what belongs to the cell."""
+        return [row for row in self.table if row["matching"] == DIRECT.name]
 
 
 class Figure(NamedTuple):

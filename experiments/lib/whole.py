@@ -12,11 +12,9 @@ import numpy as np
 
 from lmc_jax import paths
 from lmc_jax.environment import root_key
-from lmc_jax.matching import LEFTOVERS, match_refine, match_types
+from lmc_jax.matching import ALGORITHM_1, LEFTOVERS, match_refine, match_types
 from lmc_jax.statistics import ratio_interval
 from lmc_jax.students import minima, mixed, two_layer
-
-ORDERS = tuple(f"types_{order}" for order in LEFTOVERS)
 
 
 class Whole(NamedTuple):
@@ -61,7 +59,7 @@ def checked(k: int, m: int, pairs: int, seed: int) -> Whole:
         dimension=float(np.abs(deeper - losses[0]).max()),
         best={
             name: ratio_interval(own, heights[-1])
-            for name, own in zip(ORDERS, heights, strict=False)
+            for name, own in zip(ALGORITHM_1, heights, strict=False)
         },
     )
 

@@ -13,11 +13,11 @@ from experiments.lib.compute import Family
 from experiments.lib.lists import Refusal, joined, refusing
 from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax import paths, theory
+from lmc_jax.matching import ALGORITHM_1
 from lmc_jax.results import store
 from lmc_jax.results.summary import made_by
 from lmc_jax.statistics import controlled, mean_interval, named
 from lmc_jax.sweep.wide import (
-    MATCHINGS,
     TASK,
     WideCell,
     expected_cost,
@@ -77,7 +77,7 @@ def work(
 
 
 def barriers(record: store.Record, definition: str) -> np.ndarray:
-    """Barriers of the pairs, float64 ``[n, orders]`` by ``MATCHINGS``."""
+    """Barriers of the pairs, float64 ``[n, orders]`` by ``ALGORITHM_1``."""
     losses = jnp.asarray(record.arrays["losses"])
     ts = paths.times(losses.shape[-1])
     return np.asarray(paths.barrier(losses, ts, definition))
@@ -105,7 +105,7 @@ def _controlled(record: store.Record, values: np.ndarray) -> np.ndarray:
 
 
 def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any]]:
-    """Rows of ``summary.csv``: one a cell and order of leftovers.
+    """Rows of ``summary.csv``: one per cell and order of leftovers.
 
     ``barrier_*`` are means of ``estimates``, ``plain_*`` of the barriers themselves,
     each with its 95% percentile-bootstrap interval over pairs.
@@ -115,7 +115,7 @@ def rows(records: Iterable[store.Record], definition: str) -> list[dict[str, Any
         cell = record.parameters
         means = mean_interval(estimates(record, definition))
         plain = mean_interval(barriers(record, definition))
-        for column, matching in enumerate(MATCHINGS):
+        for column, matching in enumerate(ALGORITHM_1):
             table.append(
                 {
                     **{name: cell[name] for name in ("k", "m", "seed")},

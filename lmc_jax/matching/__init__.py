@@ -17,10 +17,11 @@ from lmc_jax.matching.assignment import (
 from lmc_jax.matching.bound import lower_bound
 from lmc_jax.matching.exhaustive import match_exhaustive
 from lmc_jax.matching.refine import match_refine
-from lmc_jax.matching.registry import DIRECT, MATCHINGS, PATHS, Matching
+from lmc_jax.matching.registry import ALGORITHM_1, DIRECT, MATCHINGS, PATHS, Matching
 from lmc_jax.matching.types import LEFTOVERS, align_types, match_types
 
 __all__ = [
+    "ALGORITHM_1",
     "DIRECT",
     "LEFTOVERS",
     "MATCHINGS",

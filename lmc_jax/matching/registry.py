@@ -16,7 +16,7 @@ from lmc_jax.matching.assignment import (
 )
 from lmc_jax.matching.contract import Info, Perm
 from lmc_jax.matching.refine import align_refined, match_refine
-from lmc_jax.matching.types import align_types, match_types
+from lmc_jax.matching.types import LEFTOVERS, align_types, match_types
 
 
 class Matching(NamedTuple):
@@ -28,14 +28,14 @@ class Matching(NamedTuple):
       marker: of its curves.
       color: of its curves where colours tell matchings apart.
       on_host: ``(students [pairs, 2, m, d], k)`` to ``(perm [pairs, m], info)``, in the
-        precision of their training. What a pair gets, random choices too, must depend
-        on the pair alone.
+        precision of their training. A function of the pair alone: it is given no key,
+        so random choices are drawn from the numbers of the pair.
       on_device: ``(pair [2, rows, d], k, m)`` to the permutation ``[rows]`` of one
         pair, under ``jit`` and ``vmap``. Rows from the traced width m on are zero and
         stay in place. Without it sweeps match on the host.
       linestyle: of its curves where colours tell something else.
       baseline: whether it is shown for comparison only, and claims leave it out.
-      words: what it does, for captions and help; empty of a baseline.
+      words: what it does, for captions and help; each of ``MATCHINGS`` has some.
     """
 
     name: str
@@ -74,7 +74,8 @@ DIRECT = Matching(
     linestyle="--",
     baseline=True,
 )
-# Colours of Tol's muted palette, safe for colour-blind readers, none of a source.
+# Colours of Tol's muted palette, safe for colour-blind readers, none of a source. Free
+# are #DDCC77 and the markers < > p h (X and * are of the references in experiments).
 MATCHINGS = {
     matching.name: matching
     for matching in (
@@ -108,4 +109,5 @@ MATCHINGS = {
         ),
     )
 }
+ALGORITHM_1 = tuple(f"types_{leftovers}" for leftovers in LEFTOVERS)  # their names
 PATHS = {DIRECT.name: DIRECT} | MATCHINGS  # all that a summary has rows of

@@ -90,11 +90,11 @@ def groups_of(entries: Iterable[Entry]) -> set[str]:
     return {group for entry in entries for group in groups(entry)}
 
 
-def parts(entry: Entry) -> Iterator[Entry]:
+def elements(entry: Entry) -> Iterator[Entry]:
     """What an axis is made of, no products and concatenations."""
     if isinstance(entry, Product | Concat):
         for _, part in entry.parts:
-            yield from parts(part)
+            yield from elements(part)
     else:
         yield entry
 
@@ -105,7 +105,7 @@ def nests(spec: Mapping[str, Iterable[Entry]]) -> dict[str, tuple[str, ...]]:
         part.group: part.outers
         for entries in spec.values()
         for entry in entries
-        for part in parts(entry)
+        for part in elements(entry)
         if isinstance(part, Within)
     }
     return dict(sorted(found.items(), key=lambda item: len(item[1])))

@@ -22,8 +22,8 @@ from lmc_jax.networks.permutations import (
     with_arrays,
 )
 from lmc_jax.networks.symmetry import infer_spec
-from lmc_jax.networks.symmetry.activations import activations
 from lmc_jax.networks.symmetry.check import require_unchanged
+from lmc_jax.networks.symmetry.hidden import activations
 from lmc_jax.paths import barrier, path_losses, times
 
 METHODS = ("weights", "activations")

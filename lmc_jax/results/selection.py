@@ -1,10 +1,10 @@
 """Which pairs and which runs count: one policy, for every table and figure.
 
-Means of barriers and overlaps are over pairs that did not diverge, converged or not,
-shares of runs over runs that did not. Statements about minima are of runs that
-converged, at their edge of stability also of those that were below the tolerance at
-the end only; those about the uniform model (Assumption 3), which has no zero rows, of
-converged runs without any.
+Means of barriers and overlaps are over pairs that did not diverge, converged or not;
+the shares of runs that converged or diverged are of all runs. Statements about minima
+are of runs that converged, at their edge of stability also of those that were below
+the tolerance at the end only; those about the uniform model (Assumption 3), which has
+no zero rows, of converged runs without any.
 
 Runs are those of a cell of students; sampled minima have converged.
 """

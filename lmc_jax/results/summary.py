@@ -30,7 +30,7 @@ def rows(
 ) -> list[dict[str, Any]]:
     """Rows of ``summary.csv``, sorted by k, d, source, learning rate, m, matching.
 
-    One row a cell and path: what belongs to the cell stands in each of its rows; keep
+    One row per cell and path: what belongs to the cell stands in each of its rows; keep
     those of the matching "direct" to have it once. A value ``x`` with an interval has
     the columns ``x_mean, x_low, x_high``: ``barrier``, ``normalized``, ``overlap``;
     ``x, x_low, x_high``: ``converged_fraction``, ``diverged_fraction``,

@@ -1,6 +1,7 @@
 """Batches of a sweep: their sizes, and their programs compiled before they are needed.
 
-A batch is sized from its cell alone, so that a cell has the same bits in any company.
+A batch is sized from its cell and the machine. On CPU a cell's bits do not depend on
+the size, as BUILD_NOTES.md says; on other devices equal machines build equal shapes.
 """
 
 import os
@@ -50,7 +51,7 @@ def room(device: jax.Device) -> int:
 
 
 def _share(elements: int, wanted: int | None, halvings: int) -> int:
-    """Batch size over all devices: at least 2 a device, within memory, from the cell.
+    """Batch size over all devices: at least 2 a device, within memory and the cell.
 
     One alone would take another program on CPU, with other rounding.
     """

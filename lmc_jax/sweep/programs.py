@@ -22,9 +22,8 @@ from lmc_jax.sweep import devices
 from lmc_jax.sweep.cell import Descent, Minima
 from lmc_jax.sweep.devices import RUNS
 
-MAX_PROGRAMS = (
-    16  # programs of a kind: a sweep over many teachers must not keep them all
-)
+# Programs of a kind: a sweep over many teachers must not keep them all.
+MAX_PROGRAMS = 16
 
 
 def padded_width(m: int) -> int:

@@ -1,8 +1,8 @@
 """Cells of a grid, computed in batches of runs sharded over all devices.
 
 Widths are batched together by zero-row padding, which is exact, into the few sizes of
-``padded_width``. Batches are sized from the cell alone, so a cell has the same bits in
-any company.
+``padded_width``. Batches are sized from the cell and the machine; on CPU a cell's bits
+do not depend on the size, as BUILD_NOTES.md says.
 """
 
 import dataclasses

@@ -24,7 +24,6 @@ from lmc_jax.sweep.cell import require_integers, require_path
 from lmc_jax.sweep.estimate import Plan
 
 TASK = "wide"
-MATCHINGS = tuple(f"types_{order}" for order in LEFTOVERS)
 PILOTS = 4  # pairs that an estimate measures
 BATCH = 2**10  # leftovers of the pairs that a device works on in a call
 
@@ -132,7 +131,7 @@ def _left(counts: np.ndarray) -> np.ndarray:
 
 
 def _orders(cell: WideCell, pair: int, size: int) -> Mixed:
-    """The mixed pairs of a pair of students, ``[orders, 2, size]``."""
+    """What is mixed in one pair, by order of leftovers: ``[orders, 2, size]``."""
     rng, counts = _drawn(cell, pair)
     sides = leftovers(rng, counts)
     each = [paired(rng, sides, order) for order in LEFTOVERS]

@@ -1,4 +1,4 @@
-"""Benchmarks run at small sizes and print a row a variant; speed is not tested."""
+"""Benchmarks run at small sizes and print one row per variant; speed is not tested."""
 
 import functools
 import importlib

@@ -123,15 +123,15 @@ def test_gd_is_not_asked_for_the_sentence_on_sgd():
 
 
 @pytest.fixture(scope="module")
-def place():
+def near():
     setting = SETTING | {"hold": 1, "tol": 1e-5}
-    return restarts.Place(k=3, m=6, d=4, runs=4, setting=setting)
+    return restarts.Setup(k=3, m=6, d=4, runs=4, setting=setting)
 
 
 @pytest.fixture(scope="module")
-def fates(place):
+def fates(near):
     limit = float(stability.critical_learning_rate(6, 3))
-    return place.fates(limit, [1.4 * limit, 1.7 * limit, 2.1 * limit])
+    return near.fates(limit, [1.4 * limit, 1.7 * limit, 2.1 * limit])
 
 
 def test_only_rows_that_are_exactly_zero_are_kept_at_zero(fates):
@@ -144,9 +144,9 @@ def test_only_rows_that_are_exactly_zero_are_kept_at_zero(fates):
     assert min(found["aligned"] for found in fates) > 0.99
 
 
-def test_sparse_starts_are_near_stable_minima(place):
+def test_sparse_starts_are_near_stable_minima(near):
     lr = 1.4 * float(stability.critical_learning_rate(6, 3))
-    for W, dead in zip(place._sparse(lr).values(), (0, 1e-6), strict=True):
+    for W, dead in zip(near._sparse(lr).values(), (0, 1e-6), strict=True):
         norms = np.linalg.norm(W, axis=-1)
         living = (norms > 1e-2).sum(axis=1)
         np.testing.assert_array_equal(living, living[0])
@@ -158,9 +158,9 @@ def test_sparse_starts_are_near_stable_minima(place):
         assert max(oracles.loss(np.asarray(w), 3) for w in W) < 0.01
 
 
-def test_sgd_too_stays_at_zero_rows_only(place):
+def test_sgd_too_stays_at_zero_rows_only(near):
     lr = 1.5 * float(sgd_critical_learning_rate([2] * 3, 4, 8))
-    found = place.noisy({8: lr})
+    found = near.noisy({8: lr})
     assert [row["lr_times_m"] for row in found] == [6 * lr] * 2
     assert [(row["converged"], row["diverged"]) for row in found] == [(1, 0), (0, 1)]
     assert [claim.holds for claim in claims.noisy(found)] == [True]
@@ -169,9 +169,9 @@ def test_sgd_too_stays_at_zero_rows_only(place):
     assert [claim.holds for claim in claims.noisy(found)] == [False]
 
 
-def test_the_first_steps_are_those_of_gd(place):
-    path = place.path(0.4)
-    W = np.asarray(place._small())[0]
+def test_the_first_steps_are_those_of_gd(near):
+    path = near.path(0.4)
+    W = np.asarray(near._small())[0]
     losses = []
     for _ in range(len(path.losses)):
         losses.append(oracles.loss(W, 3))
@@ -180,8 +180,8 @@ def test_the_first_steps_are_those_of_gd(place):
     assert path.edges.shape == path.losses.shape == (1 + restarts.FIRST, 4)
 
 
-def test_claims_on_gd_follow_from_where_it_ends(place, fates):
-    path = place.path(1.7 * float(stability.critical_learning_rate(6, 3)))
+def test_claims_on_gd_follow_from_where_it_ends(near, fates):
+    path = near.path(1.7 * float(stability.critical_learning_rate(6, 3)))
     found = claims.gd(fates, [path])
     assert [claim.holds for claim in found] == [True] * 4
     stays = [one | {"diverged": 0.0} for one in fates]

@@ -244,6 +244,18 @@ def test_the_rate_of_trained_minima_is_that_of_uniform_ones_and_of_the_factors(
     assert not falls(rows[:3])  # of them two have 4k neurons
 
 
+def test_factors_without_an_interval_are_not_judged():
+    """Of three pairs two have no barrier as trained: some resamples have none."""
+    found = np.ones((6, 3))
+    found[0, 1:] = 0
+    row = {"k": 5, "m": 10, "η m": 2.0, "σ": 0.01, "pairs": 3, "index": 1.0}
+    row |= {"spread": 1.0, "zero rows": 1.0, "threshold": 1e-6, "unprojected": 1.0}
+    row |= {"barriers": {"as trained": [1.0], "uniform/uniform": [1.0]}}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        row |= why_gd_differs.effects(found)
+    assert [claim.holds for claim in why_gd_differs.claims([row])] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("place", "holds"), [(0.5, True), (0.55, True), (0.501, False)]
 )

@@ -10,7 +10,7 @@ import pytest
 from cases import uniform_minima
 
 from lmc_jax.matching import (
-    LEFTOVERS,
+    ALGORITHM_1,
     PATHS,
     lower_bound,
     match_activations,
@@ -35,7 +35,7 @@ ALL_BUT_BASELINES = pytest.mark.parametrize(
     "name", [name for name in MATCHERS if name not in BASELINES]
 )
 # Those whose objective is largest where equal neurons are paired.
-OF_NEURONS = ["weights", "activations", *(f"types_{order}" for order in LEFTOVERS)]
+OF_NEURONS = ["weights", "activations", *ALGORITHM_1]
 
 
 def gaussian(seed):

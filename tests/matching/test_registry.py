@@ -26,6 +26,7 @@ def test_matchings_are_told_apart_by_name_label_and_look():
     for told in ("label", "marker", "color"):
         looks = {getattr(matching, told) for matching in PATHS.values()}
         assert len(looks) == len(PATHS)
+    assert all(matching.words for matching in MATCHINGS.values())
 
 
 @pytest.mark.parametrize("matching", PATHS.values(), ids=PATHS.keys())

@@ -12,7 +12,7 @@ from cases import NETWORKS, network_weights
 from lmc_jax.networks.own import align, barrier_curve
 from lmc_jax.networks.permutations import perm_shapes, permute
 from lmc_jax.networks.symmetry import check_spec, infer_spec
-from lmc_jax.networks.symmetry.activations import activations
+from lmc_jax.networks.symmetry.hidden import activations
 from lmc_jax.paths import lerp
 
 # Networks of which the examples tell all units apart by their activations.

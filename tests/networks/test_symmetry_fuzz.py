@@ -12,9 +12,9 @@ import pytest
 from lmc_jax.networks.permutations import perm_shapes, permute
 from lmc_jax.networks.symmetry import explain_spec
 from lmc_jax.networks.symmetry.axes import ATOM, SUM, Axis, find
+from lmc_jax.networks.symmetry.dependence import dependencies
 from lmc_jax.networks.symmetry.infer import analysed
-from lmc_jax.networks.symmetry.nested import dependencies
-from lmc_jax.networks.symmetry.registry import RULES, Operation
+from lmc_jax.networks.symmetry.rules import RULES, Operation
 
 MOST = 1e-9  # of a change of an output of size 1: rounding is 1e-13
 ALL = dict(RULES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import assert_same_bits, uniform_minima
 
-from lmc_jax.matching import LEFTOVERS
+from lmc_jax.matching import ALGORITHM_1
 from lmc_jax.sweep.cell import Cell, Minima
 from lmc_jax.sweep.run import measure as measure_whole
 from lmc_jax.sweep.wide import WideCell, measure, padded
@@ -20,8 +20,7 @@ def found():
 
 
 def test_losses_are_distributed_as_those_of_whole_students(found):
-    names = tuple(f"types_{order}" for order in LEFTOVERS)
-    cell = Cell(3, 12, 3, Minima(), 1500, matchings=names)
+    cell = Cell(3, 12, 3, Minima(), 1500, matchings=ALGORITHM_1)
     students = np.asarray(uniform_minima(3000, 12, 3, 3)).reshape(1500, 2, 12, 3)
     whole = measure_whole(cell, students)
     for own, expected in (

@@ -35,7 +35,7 @@ Arrays = dict[str, np.ndarray]  # float64, by path
 Order = dict[str, np.ndarray]  # permutations int32 [units] by group
 
 
-class Descent(NamedTuple):
+class Matched(NamedTuple):
     """Where a descent ended.
 
     perms: permutations by group.
@@ -72,7 +72,7 @@ class _Pair(NamedTuple):
         return distance(self.ours, self.theirs, self.spec, perms)
 
 
-def descend(ours: Arrays, theirs: Arrays, spec: Spec, sizes: dict[str, int]) -> Descent:
+def descend(ours: Arrays, theirs: Arrays, spec: Spec, sizes: dict[str, int]) -> Matched:
     """A local optimum, never farther than the given order.
 
     Args:
@@ -130,7 +130,7 @@ def _anchored(pair: _Pair, left: set[str]) -> Iterator[tuple[str, list[str]]]:
         left = left - {group}
 
 
-def _descended(pair: _Pair, start: Order) -> Descent:
+def _descended(pair: _Pair, start: Order) -> Matched:
     """Where a descent over the groups ends."""
     perms = dict(start)
     known, moving, neighbours, square = {}, {}, {}, set()
@@ -160,7 +160,7 @@ def _descended(pair: _Pair, start: Order) -> Descent:
                 unsettled |= neighbours[group]
         if not unsettled:
             break
-    return Descent(perms, objective, not unsettled)
+    return Matched(perms, objective, not unsettled)
 
 
 def _nearer(pair: _Pair, group: str, costs: np.ndarray, perms: Order):

@@ -14,7 +14,7 @@ import numpy as np
 import scipy  # its parts load when first used
 
 from lmc_jax.matching.alike import improved
-from lmc_jax.networks.alignment.descent import Arrays, Descent, Order, descend
+from lmc_jax.networks.alignment.descent import Arrays, Matched, Order, descend
 from lmc_jax.networks.alignment.distances import distance, of_group
 from lmc_jax.networks.entries import (
     Concat,
@@ -22,10 +22,10 @@ from lmc_jax.networks.entries import (
     Product,
     Tiled,
     Within,
+    elements,
     groups_of,
     label,
     nests,
-    parts,
 )
 from lmc_jax.networks.permutations import Spec, reorder
 
@@ -35,7 +35,7 @@ Shapes = Mapping[str, tuple[int, ...]]  # of permutations: [outers..., units] by
 Place = Mapping[str, int]  # where something is along groups or fixed axes, by name
 
 
-def matched(ours: Arrays, theirs: Arrays, spec: Spec, shapes: Shapes) -> Descent:
+def matched(ours: Arrays, theirs: Arrays, spec: Spec, shapes: Shapes) -> Matched:
     """Permutations that bring B near A, ``[outers..., units]`` by group.
 
     Args:
@@ -57,15 +57,15 @@ def matched(ours: Arrays, theirs: Arrays, spec: Spec, shapes: Shapes) -> Descent
 
 def _outer_first(
     ours: Arrays, theirs: Arrays, spec: Spec, shapes: Shapes, outers: Sequence[str]
-) -> Descent:
+) -> Matched:
     """Some groups, and then what is within them."""
 
-    def given(orders: Order) -> Descent:
+    def given(orders: Order) -> Matched:
         moved = {p: reorder(array, spec[p], orders) for p, array in theirs.items()}
         found = _at_each_place(ours, moved, spec, shapes, outers)
         return found._replace(perms=found.perms | orders)
 
-    def far(found: Descent) -> float:
+    def far(found: Matched) -> float:
         return distance(ours, theirs, spec, found.perms)
 
     still = {outer: np.arange(shapes[outer][0], dtype=np.int32) for outer in outers}
@@ -123,7 +123,7 @@ def _left_between(
 
 def _at_each_place(
     ours: Arrays, theirs: Arrays, spec: Spec, shapes: Shapes, outers: Sequence[str]
-) -> Descent:
+) -> Matched:
     """The groups within some others, at each place of these; those others stay."""
     within = nests({path: spec[path] for path in ours})
     lengths = {
@@ -213,7 +213,7 @@ def _axis_at(
         sizes = [size for size, _ in entry.parts]
         found = [_axis_at(part, n, place, outers, within) for n, part in entry.parts]
         own = [
-            any(label(inner) in place for inner in parts(part))
+            any(label(inner) in place for inner in elements(part))
             for _, part in entry.parts
         ]
         if isinstance(entry, Product):

@@ -1,6 +1,6 @@
 """The permutation symmetries of a network, read off its jaxpr.
 
-From the ground up: ``axes`` (expressions for axes), ``registry`` (what a rule is), the
+From the ground up: ``axes`` (expressions for axes), ``rules`` (what a rule is), the
 rules of all operations by kind, ``program`` (a jaxpr interpreted by them), ``infer``
 (the specification, and what kept other axes where they are), ``check``.
 

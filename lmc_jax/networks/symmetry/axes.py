@@ -94,7 +94,7 @@ def concat(axes: Iterable[Axis]) -> Axis:
 
 
 def fix(axis: Axis, why: str) -> None:
-    """Takes away every permutation of an axis that is mixed; the first reason stays."""
+    """Fixes every position of an axis; keeps the first reason."""
     for atom in atoms(axis):
         atom.why, atom.mixed = atom.why or why, True
 
@@ -121,7 +121,7 @@ def regroup(
                 return _fixed(axes, sizes, why)
             if first.size > need:
                 rest = first.size // need if kind == PRODUCT else first.size - need
-                first, after = _part(first, kind, (need, rest), why)
+                first, after = _split(first, kind, (need, rest), why)
                 left.insert(0, after)
             group.append(first)
             need = need // first.size if kind == PRODUCT else need - first.size
@@ -135,8 +135,8 @@ def _fixed(axes: Iterable[Axis], sizes: Iterable[int], why: str) -> list[Axis]:
     return [Axis(size, why) for size in sizes]
 
 
-def _part(axis: Axis, kind: str, sizes: tuple[int, int], why: str) -> list[Axis]:
-    """An axis parted into two, a product or a sum."""
+def _split(axis: Axis, kind: str, sizes: tuple[int, int], why: str) -> list[Axis]:
+    """An axis split into two, a product or a sum."""
     if axis.kind == ATOM:
         axis.kind, axis.parts = kind, [Axis(size, axis.why) for size in sizes]
         for part in axis.parts:

@@ -1,6 +1,6 @@
 """Rules of operations that run other programs: calls, loops, branches."""
 
-from lmc_jax.networks.symmetry.registry import Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import Operation, Value, rule
 
 CALLS = {  # operations that are their sub-program, and the parameter that holds it
     "jit": "jaxpr",
@@ -26,13 +26,14 @@ def scan(op: Operation, *arrays: Value):
     """Steps are told apart; what a step hands on is tied to what it was given."""
     consts, carries = counts(op.params)
     fixed, stacked = arrays[: consts + carries], arrays[consts + carries :]
-    steps = op.fixed(op.params["length"])
+    steps = op.new_axis(op.params["length"])
     for array in stacked:
         op.tie(array[0], steps)
     slices = [Value.of(array.path, array[1:]) for array in stacked]
     results = op.run(op.params["jaxpr"], [*fixed, *slices], (steps,))
     carry = fixed[consts:]
-    _tie_all(op, carry, results[:carries])
+    for array, result in zip(carry, results[:carries], strict=True):
+        op.tie_all(array, result)
     for array in carry:  # handed from step to step: the same order in all
         op.see(array)
     return [*carry, *([steps, *array] for array in results[carries:])]
@@ -43,7 +44,9 @@ def while_loop(op: Operation, *arrays: Value):
     """What a step hands on is tied to what it was given."""
     tests, consts = op.params["cond_nconsts"], op.params["body_nconsts"]
     carry = arrays[tests + consts :]
-    _tie_all(op, carry, op.run(op.params["body_jaxpr"], arrays[tests:]))
+    results = op.run(op.params["body_jaxpr"], arrays[tests:])
+    for array, result in zip(carry, results, strict=True):
+        op.tie_all(array, result)
     op.run(op.params["cond_jaxpr"], [*arrays[:tests], *carry])
     return carry
 
@@ -51,10 +54,10 @@ def while_loop(op: Operation, *arrays: Value):
 @rule("cond")
 def branches(op: Operation, _: Value, *arrays: Value):
     """The results of all branches are tied."""
-    first, *others = [op.run(branch, arrays) for branch in op.params["branches"]]
-    for other in others:
-        _tie_all(op, first, other)
-    return first
+    results = [op.run(branch, arrays) for branch in op.params["branches"]]
+    for alternatives in zip(*results, strict=True):
+        op.tie_all(*alternatives)
+    return results[0]
 
 
 def counts(params) -> tuple[int, int]:
@@ -63,9 +66,3 @@ def counts(params) -> tuple[int, int]:
         consts, carry, _ = params["ft_in"].unpack()
         return len(consts), len(carry)
     return params["num_consts"], params["num_carry"]
-
-
-def _tie_all(op: Operation, ours, theirs) -> None:
-    for one, other in zip(ours, theirs, strict=True):
-        for axis, its in zip(one, other, strict=True):
-            op.tie(axis, its)

@@ -1,7 +1,7 @@
 """Rules of reading and writing at computed positions, which are told apart."""
 
 from lmc_jax.networks.symmetry.axes import Axis, find
-from lmc_jax.networks.symmetry.registry import Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import Operation, Value, rule
 
 OVERWRITE = ("scatter",)  # where positions are equal, the last one stays
 GATHERED = ("add", "sub", "mul", "min", "max")  # their order does not matter
@@ -23,7 +23,7 @@ def gather(op: Operation, array: Value, indices: Value):
         if not whole:
             op.fix(axis)
         if i not in numbers.collapsed_slice_dims:
-            out[next(offsets)] = axis if whole else op.fixed(sizes[i])
+            out[next(offsets)] = axis if whole else op.new_axis(sizes[i])
     rest = iter(indices[:-1])
     return [[out[i] if i in out else next(rest) for i in range(len(op.shapes[0]))]]
 
@@ -69,7 +69,7 @@ def dynamic_slice(op: Operation, array: Value, *_: Value):
         whole = find(axis).size == size
         if not whole:
             op.fix(axis)
-        out.append(axis if whole else op.fixed(size))
+        out.append(axis if whole else op.new_axis(size))
     return [out]
 
 

@@ -30,9 +30,9 @@ from lmc_jax.networks.symmetry.axes import (
     fix,
     terms,
 )
-from lmc_jax.networks.symmetry.nested import nested
+from lmc_jax.networks.symmetry.dependence import nested
 from lmc_jax.networks.symmetry.program import Program
-from lmc_jax.networks.symmetry.registry import Value
+from lmc_jax.networks.symmetry.rules import Value
 
 OUTPUT = (
     "output (if it is a hidden activation, leave it out of what the function returns)"
@@ -222,7 +222,7 @@ def _spec(
         held = {atom for axis in value for atom in atoms(axis)}
         known: dict[Axis, Part] = dict(names)
         for atom in held & within.keys():
-            own = [names.get(o) or _place(o, values) for o in within[atom]]
+            own = [names.get(o) or _axis_name(o, values) for o in within[atom]]
             known[atom] = Within(names[atom], tuple(own))
             known |= {
                 outer: Fixed(name)
@@ -233,8 +233,8 @@ def _spec(
     return spec
 
 
-def _place(atom: Axis, values: dict[str, Value]) -> str:
-    """The first axis of an array that holds an atom, as a name of it."""
+def _axis_name(atom: Axis, values: dict[str, Value]) -> str:
+    """The first axis of an array that holds an atom, as a name for it."""
     return next(
         f"{path} axis {i}"
         for path, value in values.items()
@@ -245,7 +245,7 @@ def _place(atom: Axis, values: dict[str, Value]) -> str:
 
 def _entry(axis: Axis, known: Known, plain: set[str]) -> Entry:
     """What a specification says of an axis: ``Tiled`` if that says it all."""
-    found = part(axis, known)
+    found = entry_of(axis, known)
     if not isinstance(found, Product):
         return found
     held = [i for i, (_, inner) in enumerate(found.parts) if inner is not None]
@@ -255,13 +255,13 @@ def _entry(axis: Axis, known: Known, plain: set[str]) -> Entry:
     return found
 
 
-def part(axis: Axis, known: Known) -> Part:
+def entry_of(axis: Axis, known: Known) -> Part:
     """What an axis runs over, in entries of some atoms."""
     axis = find(axis)
     if axis.kind == ATOM:
         return known.get(axis)
     axes = factors(axis) if axis.kind == PRODUCT else terms(axis)
-    found = tuple((inner.size, part(inner, known)) for inner in axes)
+    found = tuple((inner.size, entry_of(inner, known)) for inner in axes)
     if all(entry is None for _, entry in found):
         return None
     return Product(found) if axis.kind == PRODUCT else Concat(found)

@@ -3,7 +3,7 @@
 import math
 
 from lmc_jax.networks.symmetry.axes import PRODUCT, SUM, Axis, concat, find, product
-from lmc_jax.networks.symmetry.registry import Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import Operation, Value, rule
 
 
 @rule("broadcast_in_dim")
@@ -64,7 +64,7 @@ def slicing(op: Operation, array: Value):
             out.append(outer)
         else:
             op.fix(axis)
-            out.append(op.fixed(count))
+            out.append(op.new_axis(count))
     return [out]
 
 
@@ -91,10 +91,8 @@ def concatenate(op: Operation, *arrays: Value):
 @rule("stack")
 def stack(op: Operation, *arrays: Value):
     """All axes are tied; the new one has a term for each array."""
+    op.tie_all(*arrays)
     out = list(arrays[0])
-    for other in arrays[1:]:
-        for axis, theirs in zip(out, other, strict=True):
-            op.tie(axis, theirs)
     out.insert(op.params["axis"], concat(Axis(1) for _ in arrays))
     return [out]
 
@@ -114,7 +112,7 @@ def pad(op: Operation, array: Value, _: Value):
     for i, (low, high, between) in enumerate(op.params["padding_config"]):
         if between or min(low, high) < 0:
             op.fix(array[i])
-            out.append(op.fixed(op.shapes[0][i]))
+            out.append(op.new_axis(op.shapes[0][i]))
         else:
             out.append(concat([Axis(low), array[i], Axis(high)]))
     return [out]
@@ -132,4 +130,4 @@ def iota(op: Operation):
     """Positions are told apart along one axis, alike along others."""
     where = op.params["dimension"]
     sizes = enumerate(op.shapes[0])
-    return [[op.fixed(size) if i == where else Axis(size) for i, size in sizes]]
+    return [[op.new_axis(size) if i == where else Axis(size) for i, size in sizes]]

@@ -1,7 +1,7 @@
 """Rules of products, convolutions and windows."""
 
 from lmc_jax.networks.symmetry.axes import Axis, find, product
-from lmc_jax.networks.symmetry.registry import Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import Operation, Value, rule
 
 
 @rule("dot_general")
@@ -23,9 +23,9 @@ def convolution(op: Operation, images: Value, kernel: Value):
     if op.params["batch_group_count"] > 1:
         for axis in (*images, *kernel):
             op.fix(axis)
-        return [[op.fixed(size) for size in op.shapes[0]]]
+        return [[op.new_axis(size) for size in op.shapes[0]]]
     numbers, groups = op.params["dimension_numbers"], op.params["feature_group_count"]
-    batch, channels, *places = numbers.lhs_spec
+    batch, channels, *positions = numbers.lhs_spec
     rows, columns, *window = numbers.rhs_spec  # channels out, channels in of a group
     group = Axis(groups)
     op.tie(images[channels], product([group, kernel[columns]]))
@@ -34,13 +34,13 @@ def convolution(op: Operation, images: Value, kernel: Value):
     steps = ("window_strides", "padding", "lhs_dilation")
     settings = zip(*(op.params[key] for key in steps), strict=True)
     for i, j, o, setting in zip(
-        places, window, numbers.out_spec[2:], settings, strict=True
+        positions, window, numbers.out_spec[2:], settings, strict=True
     ):
         still = find(kernel[j]).size == 1 and setting == (1, (0, 0), 1)
         if not still:
             op.fix(images[i])
             op.fix(kernel[j])
-        out[o] = images[i] if still else op.fixed(op.shapes[0][o])
+        out[o] = images[i] if still else op.new_axis(op.shapes[0][o])
     found = [out[o] for o in range(len(images))]
     op.see([*found, kernel[columns]])
     return [found]
@@ -50,9 +50,7 @@ def convolution(op: Operation, images: Value, kernel: Value):
 def window(op: Operation, *arrays: Value):
     """Positions are told apart along axes that the window does more to than stay."""
     first, *others = filter(None, arrays)  # without initial values
-    for other in others:
-        for axis, theirs in zip(first, other, strict=True):
-            op.tie(axis, theirs)
+    op.tie_all(first, *others)
     out = []
     for i, axis in enumerate(first):
         setting = [op.params[key][i] for key in ("window_dimensions", "window_strides")]
@@ -61,5 +59,5 @@ def window(op: Operation, *arrays: Value):
         still &= op.params["base_dilation"][i] == 1
         if not still:
             op.fix(axis)
-        out.append(axis if still else op.fixed(op.shapes[0][i]))
+        out.append(axis if still else op.new_axis(op.shapes[0][i]))
     return [out for _ in op.shapes]

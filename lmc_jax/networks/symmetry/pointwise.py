@@ -1,7 +1,7 @@
 """Rules of operations that work position by position, or along an axis as a whole."""
 
 from lmc_jax.networks.symmetry.axes import Axis, find
-from lmc_jax.networks.symmetry.registry import UNKNOWN, Operation, Value, rule
+from lmc_jax.networks.symmetry.rules import UNKNOWN, Operation, Value, rule
 
 ELEMENTWISE = """abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e
 bessel_i1e cbrt ceil clamp clz complex conj convert_element_type copy copy_p cos cosh
@@ -52,7 +52,7 @@ def everything(op: Operation, *arrays: Value):
     for array in arrays:
         for axis in array:
             op.fix(axis)
-    return [[op.fixed(size) for size in shape] for shape in op.shapes]
+    return [[op.new_axis(size) for size in shape] for shape in op.shapes]
 
 
 @rule(*REDUCTIONS.split())
@@ -85,9 +85,7 @@ def top_k(op: Operation, array: Value):
 def told_apart(op: Operation, where: tuple[int, ...], arrays: tuple[Value, ...]):
     """Arrays of one shape, tied; some axes fixed, gone or of another size after it."""
     first, *others = filter(None, arrays)  # without initial values
-    for other in others:
-        for axis, theirs in zip(first, other, strict=True):
-            op.tie(axis, theirs)
+    op.tie_all(first, *others)
     for i in where:
         op.fix(first[i])
     for shape in op.shapes:
@@ -95,4 +93,4 @@ def told_apart(op: Operation, where: tuple[int, ...], arrays: tuple[Value, ...])
             yield [axis for i, axis in enumerate(first) if i not in where]
         else:
             sizes = enumerate(shape)
-            yield [op.fixed(size) if i in where else first[i] for i, size in sizes]
+            yield [op.new_axis(size) if i in where else first[i] for i, size in sizes]

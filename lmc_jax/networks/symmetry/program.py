@@ -1,6 +1,6 @@
 """A jaxpr interpreted by rules: the axes of every array that it computes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -9,23 +9,23 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from lmc_jax.networks.symmetry import control, indexing, layout, linear, pointwise
 from lmc_jax.networks.symmetry.axes import Axis, find
-from lmc_jax.networks.symmetry.registry import RULES, UNKNOWN, Operation, Place, Value
+from lmc_jax.networks.symmetry.rules import RULES, UNKNOWN, Address, Operation, Value
 
 KINDS = (pointwise, linear, layout, indexing, control)  # which register their rules
 
 
 class Program:
-    """What is learnt on the way.
+    """Interprets a program and records the axes of its arrays.
 
     arrays: axes of all arrays seen, with those of the loops around.
-    given: axes of what goes into each operation, by its place.
+    operands: axes of what goes into each operation, by its address.
     used: paths of the weights that have an effect, in order of use.
     unknown: operations without a rule, each with its line.
     """
 
     def __init__(self) -> None:
         self.arrays: list[tuple[Axis, ...]] = []
-        self.given: dict[Place, list[Value]] = {}
+        self.operands: dict[Address, list[Value]] = {}
         self.used: dict[str, None] = {}
         self.unknown: dict[str, None] = {}
 
@@ -41,25 +41,25 @@ class Program:
         Only what the results depend on is looked at. ``loops`` are the axes that it is
         repeated along, ``caller`` the operation whose program it is.
         """
-        whole = isinstance(closed, ClosedJaxpr)
-        jaxpr, consts = (closed.jaxpr, closed.consts) if whole else (closed, [])
+        jaxpr, consts = opened(closed)
         values = dict(zip(jaxpr.constvars, map(constant, consts), strict=True))
         values |= dict(zip(jaxpr.invars, given, strict=True))
 
-        def read(atom) -> Value:
-            return constant(atom.val) if isinstance(atom, Literal) else values[atom]
+        def read(operand) -> Value:
+            literal = isinstance(operand, Literal)
+            return constant(operand.val) if literal else values[operand]
 
         for i, equation in enumerate(needed(jaxpr)):
             op = Operation(equation, caller, i)
-            arrays = [read(atom) for atom in equation.invars]
-            self.given[op.place] = arrays
+            arrays = [read(operand) for operand in equation.invars]
+            self.operands[op.address] = arrays
             results = self._equation(op, arrays, loops)
             for variable, value in zip(equation.outvars, results, strict=True):
                 sizes = tuple(find(axis).size for axis in value)
                 assert sizes == variable.aval.shape, (equation.primitive, sizes)
                 self.see(value, loops)
                 values[variable] = value
-        return [read(atom) for atom in jaxpr.outvars]
+        return [read(operand) for operand in jaxpr.outvars]
 
     def see(self, axes: Iterable[Axis], loops: tuple[Axis, ...] = ()) -> None:
         """Notes the axes of an array."""
@@ -84,15 +84,21 @@ class Program:
         return [r if isinstance(r, Value) else Value(r) for r in results]
 
 
+def opened(program: Any) -> tuple[Any, Sequence[Any]]:
+    """The jaxpr of a program, and the values of its constants."""
+    closed = isinstance(program, ClosedJaxpr)
+    return (program.jaxpr, program.consts) if closed else (program, [])
+
+
 def needed(jaxpr) -> list[Any]:
     """The equations that the outputs depend on."""
-    needed = {atom for atom in jaxpr.outvars if not isinstance(atom, Literal)}
-    found = []
+    wanted = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+    kept = []
     for equation in reversed(jaxpr.eqns):
-        if any(variable in needed for variable in equation.outvars):
-            found.append(equation)
-            needed |= {a for a in equation.invars if not isinstance(a, Literal)}
-    return found[::-1]
+        if any(variable in wanted for variable in equation.outvars):
+            kept.append(equation)
+            wanted |= {v for v in equation.invars if not isinstance(v, Literal)}
+    return kept[::-1]
 
 
 def constant(array: Any) -> Value:

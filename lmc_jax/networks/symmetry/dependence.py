@@ -41,8 +41,8 @@ def nested(
 ) -> dict[Axis, list[Axis]]:
     """By free atom, fixed and earlier free atoms that its permutation may depend on.
 
-    Of two that may depend on one another, as heads and the units of each, the later
-    one does. What its outer ones depend on, an atom depends on too.
+    If each of two atoms may depend on the other, as heads and the units of each, the
+    later depends on the earlier. Dependence is transitive.
     """
     found: dict[Axis, list[Axis]] = {}
     all_of = dependencies(arrays, free)

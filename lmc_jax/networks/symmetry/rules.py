@@ -15,9 +15,8 @@ from jax.extend import source_info_util
 from lmc_jax.networks.symmetry import axes
 from lmc_jax.networks.symmetry.axes import Axis
 
-Place = tuple[
-    int, ...
-]  # of an operation: its number in its program, behind its caller's
+# Of an operation: its number in its program, behind the address of its caller.
+Address = tuple[int, ...]
 
 
 class Value(tuple[Axis, ...]):
@@ -39,7 +38,7 @@ class Operation:
     name: of the primitive.
     params: its parameters.
     shapes: of the outputs.
-    place: where it is.
+    address: in the programs that are run.
     run: interprets a sub-program: ``(jaxpr, values, loops)`` to values, ``loops`` the
       axes that it is repeated along.
     see: notes axes whose permutations depend on one another, beside those of arrays.
@@ -51,7 +50,7 @@ class Operation:
 
     def __init__(self, equation: Any, caller: "Operation | None", number: int):
         self._equation, self._caller = equation, caller
-        self.place: Place = (*(caller.place if caller else ()), number)
+        self.address: Address = (*(caller.address if caller else ()), number)
         self.name, self.params = equation.primitive.name, equation.params
         self.shapes = [variable.aval.shape for variable in equation.outvars]
 
@@ -70,12 +69,18 @@ class Operation:
         """As ``axes.tie``."""
         axes.tie(a, b, self.why)
 
+    def tie_all(self, first: Iterable[Axis], *others: Iterable[Axis]) -> None:
+        """Ties the axes of arrays of one shape, in order."""
+        for other in others:
+            for axis, its in zip(first, other, strict=True):
+                self.tie(axis, its)
+
     def fix(self, axis: Axis) -> None:
         """As ``axes.fix``."""
         axes.fix(axis, self.why)
 
-    def fixed(self, size: int) -> Axis:
-        """A new axis whose positions this operation tells apart."""
+    def new_axis(self, size: int) -> Axis:
+        """A new axis whose positions this operation tells apart, but does not mix."""
         return Axis(size, self.why)
 
     def regroup(

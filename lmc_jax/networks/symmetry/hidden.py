@@ -10,17 +10,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import Literal
 
 from lmc_jax.networks.entries import groups, sections
 from lmc_jax.networks.symmetry import control
 from lmc_jax.networks.symmetry.axes import Axis
-from lmc_jax.networks.symmetry.infer import analysed, part
-from lmc_jax.networks.symmetry.nested import nested
-from lmc_jax.networks.symmetry.program import needed
-from lmc_jax.networks.symmetry.registry import Place, Value
+from lmc_jax.networks.symmetry.dependence import nested
+from lmc_jax.networks.symmetry.infer import analysed, entry_of
+from lmc_jax.networks.symmetry.program import needed, opened
+from lmc_jax.networks.symmetry.rules import Address, Value
 
-Values = Sequence[tuple[Any, bool]]  # arrays, and whether they depend on the inputs
+Marked = Sequence[tuple[Any, bool]]  # arrays, and whether they depend on the inputs
 
 
 def activations(
@@ -51,7 +51,7 @@ def activations(
     names = {atom: name for atom, name in every.items() if atom not in within}
 
     def function(weights: Any, inputs: Sequence[Any]) -> dict[str, Array]:
-        reader = _Reader(names, program.given)
+        reader = _Reader(names, program.operands)
         given = [(array, False) for array in jax.tree.leaves(weights)]
         given += [(array, True) for array in jax.tree.leaves(tuple(inputs))]
         reader.run(jax.make_jaxpr(apply)(weights, *inputs), given)
@@ -75,42 +75,42 @@ class _Reader:
     found: by group, arrays ``[..., units]``, one for each place that reads its units.
     """
 
-    def __init__(self, names: dict[Axis, str], axes: Mapping[Place, list[Value]]):
+    def __init__(self, names: dict[Axis, str], axes: Mapping[Address, list[Value]]):
         self.names, self.axes = names, axes
         self.found: dict[str, list[Array]] = {name: [] for name in names.values()}
 
-    def run(self, closed: Any, given: Values, place: Place = ()) -> Values:
-        """The results of a program, the sub-program of the operation at a place."""
-        whole = isinstance(closed, ClosedJaxpr)
-        jaxpr, consts = (closed.jaxpr, closed.consts) if whole else (closed, [])
+    def run(self, closed: Any, given: Marked, address: Address = ()) -> Marked:
+        """The results of a program, the sub-program of the operation at an address."""
+        jaxpr, consts = opened(closed)
         values = dict(zip(jaxpr.invars, given, strict=True))
         values |= {v: (c, False) for v, c in zip(jaxpr.constvars, consts, strict=True)}
 
-        def value(atom) -> tuple[Any, bool]:
-            return (atom.val, False) if isinstance(atom, Literal) else values[atom]
+        def read(operand) -> tuple[Any, bool]:
+            literal = isinstance(operand, Literal)
+            return (operand.val, False) if literal else values[operand]
 
         for i, equation in enumerate(needed(jaxpr)):
-            arrays = [value(atom) for atom in equation.invars]
-            results = self._operation(equation, arrays, (*place, i))
+            arrays = [read(operand) for operand in equation.invars]
+            results = self._operation(equation, arrays, (*address, i))
             values |= dict(zip(equation.outvars, results, strict=True))
-        return [value(atom) for atom in jaxpr.outvars]
+        return [read(operand) for operand in jaxpr.outvars]
 
-    def _operation(self, equation: Any, arrays: Values, place: Place) -> Values:
+    def _operation(self, equation: Any, arrays: Marked, address: Address) -> Marked:
         name, params = equation.primitive.name, equation.params
         if name in control.CALLS:
-            return self.run(params[control.CALLS[name]], arrays, place)
+            return self.run(params[control.CALLS[name]], arrays, address)
         if name == "scan":
-            return self._scan(params, arrays, place)
+            return self._scan(params, arrays, address)
         for number, axis in _summed(name, params):
             array, depends = arrays[number]
             if depends:
-                self._keep(array, axis, self.axes[place][number][axis])
+                self._keep(array, axis, self.axes[address][number][axis])
         settings = equation.primitive.get_bind_params(params)
         results = equation.primitive.bind(*_numbers(arrays), **settings)
         several = equation.primitive.multiple_results
         return _marked(results if several else [results], _depend(arrays))
 
-    def _scan(self, params: Any, arrays: Values, place: Place) -> Values:
+    def _scan(self, params: Any, arrays: Marked, address: Address) -> Marked:
         consts, carries = control.counts(params)
         fixed, rest = arrays[:consts], arrays[consts:]
         start, stacked = rest[:carries], rest[carries:]
@@ -120,7 +120,7 @@ class _Reader:
             within = _Reader(self.names, self.axes)
             own = zip(slices, (depends for _, depends in stacked), strict=True)
             given = [*fixed, *_marked(carry, depends), *own]
-            results = _numbers(within.run(params["jaxpr"], given, place))
+            results = _numbers(within.run(params["jaxpr"], given, address))
             return results[:carries], (results[carries:], within.found)
 
         length, reverse = params["length"], params["reverse"]
@@ -132,22 +132,22 @@ class _Reader:
         return _marked([*carry, *results], depends)
 
     def _keep(self, array: Array, axis: int, over: Axis) -> None:
-        entry = part(over, self.names)
+        entry = entry_of(over, self.names)
         units = {name: atom.size for atom, name in self.names.items()}
         for group in set(groups(entry)):
             for section in sections(array, axis, entry, group, units[group]):
                 self.found[group].append(jnp.moveaxis(section, 0, -1))
 
 
-def _numbers(values: Values) -> list[Any]:
+def _numbers(values: Marked) -> list[Any]:
     return [array for array, _ in values]
 
 
-def _depend(values: Values) -> bool:
+def _depend(values: Marked) -> bool:
     return any(depends for _, depends in values)
 
 
-def _marked(arrays: Iterable[Any], depends: bool) -> Values:
+def _marked(arrays: Iterable[Any], depends: bool) -> Marked:
     return [(array, depends) for array in arrays]
 
 
