@@ -141,5 +141,5 @@ FAMILY = Family(
     plan=lambda cells, setting, progress: planned(cells),
     work=work,
     rows=rows,
-    curves=lambda grid: len({cell.k for cell in grid}) * len(MATCHINGS),
+    curves=lambda grid: len({cell.k for cell in grid}) * len(ALGORITHM_1),
 )
