@@ -87,18 +87,18 @@ def peak(records: Sequence[store.Record], definition: str) -> dict[str, Any]:
         )
     widths, own = np.array(list(losses)), list(losses.values())
     test, nll = classifiers.SAMPLES.index("test"), METRICS.index("nll")
-    found = [classifiers.barriers(kept, definition)[:, 1, test, nll] for kept in own]
+    heights = [classifiers.barriers(kept, definition)[:, 1, test, nll] for kept in own]
     errors = [kept[:, 0, [0, -1], test, METRICS.index("error")] for kept in own]
     rng = np.random.default_rng(0)
-    drawn = (rng.integers(len(one), size=(RESAMPLES, len(one))) for one in found)
-    draws = [one[index].mean(1) for one, index in zip(found, drawn, strict=True)]
+    drawn = (rng.integers(len(h), size=(RESAMPLES, len(h))) for h in heights)
+    draws = [h[index].mean(1) for h, index in zip(heights, drawn, strict=True)]
     places = widths[np.argmax(draws, axis=0)]
-    largest = widths[np.argmax([one.mean() for one in found])]
+    largest = widths[np.argmax([h.mean() for h in heights])]
     return {
         **{"data": data, "layers": layers},
         **named("width", statistic_interval(np.append(largest, places))),
         **{"ends": (widths.min(), widths.max()), "draws": places},
-        **{"pairs": min(map(len, found)), "widths": len(widths)},
+        **{"pairs": min(map(len, heights)), "widths": len(widths)},
         "error": min(float(error.mean()) for error in errors),
     }
 
