@@ -101,14 +101,14 @@ def elements(entry: Entry) -> Iterator[Entry]:
 
 def nests(spec: Mapping[str, Iterable[Entry]]) -> dict[str, tuple[str, ...]]:
     """By group, the others that its units are within; the outermost groups first."""
-    found = {
+    outers = {
         part.group: part.outers
         for entries in spec.values()
         for entry in entries
         for part in elements(entry)
         if isinstance(part, Within)
     }
-    return dict(sorted(found.items(), key=lambda item: len(item[1])))
+    return dict(sorted(outers.items(), key=lambda item: len(item[1])))
 
 
 def label(entry: Entry) -> str | None:
@@ -158,10 +158,10 @@ def index(entry: Entry, length: int, perms: Perms) -> Any:
         perm = perms[entry]
         return (perm if hasattr(perm, "astype") else np.asarray(perm)).astype(np.int32)
     if isinstance(entry, Product):
-        found = np.zeros(1, np.int32)
+        where = np.zeros(1, np.int32)
         for size, part in entry.parts:
-            found = (found[:, None] * size + index(part, size, perms)).reshape(-1)
-        return found
+            where = (where[:, None] * size + index(part, size, perms)).reshape(-1)
+        return where
     if isinstance(entry, Concat):
         start, sections = 0, []
         for size, part in entry.parts:

@@ -138,14 +138,12 @@ def test_experiments_import_only_from_parts_below(module):
     assert not beyond, f"{module} imports {sorted(beyond)}, which are not below it"
 
 
-# To be split: settings_map.
 @pytest.mark.parametrize(
     ("tree", "module"),
     [
         (tree, module)
         for tree in ("lmc_jax", "experiments", "tests")
         for module in modules(tree)
-        if (tree, module) != ("experiments", "settings_map")
     ],
 )
 def test_module_is_short_enough_to_be_read(tree, module):

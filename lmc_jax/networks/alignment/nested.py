@@ -188,7 +188,7 @@ def _at(
       within: by group, what its units are within: what tells its places apart in its
         name. Default: names stay.
     """
-    found, entries = {}, {}
+    pieces, entries = {}, {}
     for path in paths:
         array, own = arrays[path], []
         for axis, entry in enumerate(spec[path]):
@@ -197,8 +197,8 @@ def _at(
             )
             array = array.take(positions, axis)
             own.append(there)
-        found[path], entries[path] = array, tuple(own)
-    return found, entries
+        pieces[path], entries[path] = array, tuple(own)
+    return pieces, entries
 
 
 def _axis_at(
@@ -211,20 +211,20 @@ def _axis_at(
 
     if isinstance(entry, Product | Concat):
         sizes = [size for size, _ in entry.parts]
-        found = [_axis_at(part, n, place, outers, within) for n, part in entry.parts]
+        there = [_axis_at(part, n, place, outers, within) for n, part in entry.parts]
         own = [
             any(label(inner) in place for inner in elements(part))
             for _, part in entry.parts
         ]
         if isinstance(entry, Product):
             grid = np.arange(length).reshape(sizes)
-            positions = grid[np.ix_(*(at for at, _ in found))].reshape(-1)
-            return positions, Product(tuple((len(at), e) for at, e in found))
+            positions = grid[np.ix_(*(at for at, _ in there))].reshape(-1)
+            return positions, Product(tuple((len(at), e) for at, e in there))
         starts = np.cumsum([0, *sizes])
         # What is not along these axes counts at their first place.
         taken = [
             (start + at, e)
-            for start, (at, e), along in zip(starts, found, own, strict=False)
+            for start, (at, e), along in zip(starts, there, own, strict=False)
             if along or not any(own) or not any(place.values())
         ]
         positions = np.concatenate([at for at, _ in taken])

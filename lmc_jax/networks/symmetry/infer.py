@@ -101,21 +101,21 @@ def infer_spec(apply: Callable, weights: Any, *inputs: Any) -> Spec:
     >>> infer_spec(apply, weights, Shape((10, 4), "float32"))
     {'in': (None, 'in'), 'out': ('in', None)}
     """
-    found = explain_spec(apply, weights, *inputs)
-    if found.unknown:
+    explanation = explain_spec(apply, weights, *inputs)
+    if explanation.unknown:
         warnings.warn(
             "no rule for these operations, which fix all axes that they touch: "
-            + "; ".join(found.unknown),
+            + "; ".join(explanation.unknown),
             stacklevel=2,
         )
-    if found.unused:
+    if explanation.unused:
         warnings.warn(
             "these arrays have no effect on the outputs and stay as they are; if they "
             "have one elsewhere, as running statistics have in evaluation, infer from "
-            f"that function: {', '.join(found.unused)}",
+            f"that function: {', '.join(explanation.unused)}",
             stacklevel=2,
         )
-    return found.spec
+    return explanation.spec
 
 
 def explain_spec(apply: Callable, weights: Any, *inputs: Any) -> Explanation:
@@ -245,14 +245,14 @@ def _axis_name(atom: Axis, values: dict[str, Value]) -> str:
 
 def _entry(axis: Axis, known: Known, plain: set[str]) -> Entry:
     """What a specification says of an axis: ``Tiled`` if that says it all."""
-    found = entry_of(axis, known)
-    if not isinstance(found, Product):
-        return found
-    held = [i for i, (_, inner) in enumerate(found.parts) if inner is not None]
-    group = found.parts[held[0]][1]
+    entry = entry_of(axis, known)
+    if not isinstance(entry, Product):
+        return entry
+    held = [i for i, (_, inner) in enumerate(entry.parts) if inner is not None]
+    group = entry.parts[held[0]][1]
     if len(held) == 1 and isinstance(group, str) and group in plain:
-        return Tiled(group, math.prod(size for size, _ in found.parts[held[0] + 1 :]))
-    return found
+        return Tiled(group, math.prod(size for size, _ in entry.parts[held[0] + 1 :]))
+    return entry
 
 
 def entry_of(axis: Axis, known: Known) -> Part:
@@ -261,7 +261,7 @@ def entry_of(axis: Axis, known: Known) -> Part:
     if axis.kind == ATOM:
         return known.get(axis)
     axes = factors(axis) if axis.kind == PRODUCT else terms(axis)
-    found = tuple((inner.size, entry_of(inner, known)) for inner in axes)
-    if all(entry is None for _, entry in found):
+    parts = tuple((inner.size, entry_of(inner, known)) for inner in axes)
+    if all(entry is None for _, entry in parts):
         return None
-    return Product(found) if axis.kind == PRODUCT else Concat(found)
+    return Product(parts) if axis.kind == PRODUCT else Concat(parts)
