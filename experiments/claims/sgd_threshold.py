@@ -43,7 +43,6 @@ SPARSER = Statement(
 DIVERGES = Statement(
     "as the learning rate rises SGD diverges before it becomes sparser",
     ORDER,
-    corrects=SPARSER.text,
 )
 SGD_STAYS = Statement(
     "SGD stays at sparse minima stable in mean square if their zero rows are exactly "
