@@ -250,7 +250,7 @@ def test_factors_without_an_interval_are_not_judged():
     found[0, 1:] = 0
     row = {"k": 5, "m": 10, "η m": 2.0, "σ": 0.01, "pairs": 3, "index": 1.0}
     row |= {"spread": 1.0, "zero rows": 1.0, "threshold": 1e-6, "unprojected": 1.0}
-    row |= {"barriers": {"as trained": [1.0], "uniform/uniform": [1.0]}}
+    row |= {"barriers": {"projected": [1.0], "uniform/uniform": [1.0]}}
     with np.errstate(divide="ignore", invalid="ignore"):
         row |= why_gd_differs.effects(found)
     assert [claim.holds for claim in why_gd_differs.claims([row])] == [None, None]
