@@ -13,7 +13,9 @@ from experiments.lib.claims import Claim
     ("name", "settings", "stems"),
     [
         ("double_descent", DOUBLE_DESCENT, ["double_descent"]),
-        ("barrier_rate", BARRIER_RATE, ["barrier_rate"]),
+        pytest.param(
+            *("barrier_rate", BARRIER_RATE, ["barrier_rate"]), marks=pytest.mark.slow
+        ),
         ("sparsity", SPARSITY, ["sparsity_vs_width", "sparsity_vs_rate"]),
         ("sgd_threshold", SGD_THRESHOLD, ["sgd_threshold", "divergence"]),
     ],

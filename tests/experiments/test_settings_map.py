@@ -229,6 +229,7 @@ def test_statements_that_never_hold_together_are_named():
     assert "counts and peak" in together.measured
 
 
+@pytest.mark.slow
 def test_command_writes_every_point_and_width(tmp_path):
     ran = command("settings_map", *SETTINGS_MAP.split(), f"--out={tmp_path}")
     assert (ran.returncode, ran.stderr) == (0, "")
