@@ -59,15 +59,15 @@ def test_raising_one_computes_just_its_cells_again_and_says_so(tmp_path, monkeyp
     monkeypatch.setitem(VERSIONS, "descent", VERSIONS["descent"] + 1)
     status, said, _ = command("tools.verify", tmp_path)
     assert status == 1
-    assert said.count("was made by descent 1, now 2") == 2
+    assert said.count("made by descent 1, now 2") == 2
     assert "2 of 4 files are sound" in said
-    with pytest.raises(store.Outdated, match="was made by descent"):
+    with pytest.raises(store.Outdated, match="needs the command of its sweep again"):
         store.load(tmp_path)
     # The others are drawn without them, in one line.
     status, _, err = sweep("--source=uniform")
     assert (status, times(tmp_path)) == (0, before)
     (line,) = err.splitlines()
-    assert "was made by descent 1, now 2; left out of" in line
+    assert "made by descent 1, now 2; left out of" in line
     assert line.endswith(", and 1 more of older programs")
     table = (tmp_path / "summary.csv").read_text()
     assert len(table.splitlines()) == 1 + 2

@@ -97,20 +97,15 @@ def _read_by_someone() -> Iterator[None]:
             yield
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:
-        _mute()
-        machine.leave(128 + signal.SIGPIPE)
     except OSError as error:
         # Of standard output: where files do not fit there is a StoreError.
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise
-        _mute()
+        # What is left to print goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:
+            machine.leave(128 + signal.SIGPIPE)
         _leave(1, f"cannot print: {error.strerror}")
-
-
-def _mute() -> None:
-    """What is left to print goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(status: int, message: str) -> NoReturn:

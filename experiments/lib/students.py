@@ -172,17 +172,14 @@ def _sources(name: str, m: int, setting: Values) -> list[Descent | Minima]:
 
 def curves(grid: Sequence[Cell]) -> int:
     """How many curves against m cells give, along which η or ηm is the same."""
-
-    def count(rate: Callable[[Cell, float], float]) -> int:
-        kinds = set()
-        for cell in grid:
-            source, lr = cell.source, 0.0
-            if isinstance(source, Descent):
-                source, lr = dataclasses.replace(source, lr=1.0), rate(cell, source.lr)
-            kinds.add((cell.k, cell.d, cell.matchings, source, f"{lr:.6g}"))
-        return sum(1 + len(matchings) for _, _, matchings, *_ in kinds)
-
-    return min(count(lambda cell, lr: lr), count(lambda cell, lr: lr * cell.m))
+    kinds: tuple[set, set] = set(), set()
+    for cell in grid:
+        source, lr = cell.source, 0.0
+        if isinstance(source, Descent):
+            source, lr = dataclasses.replace(source, lr=1.0), source.lr
+        for kind, same in zip(kinds, (lr, lr * cell.m), strict=True):
+            kind.add((cell.k, cell.d, cell.matchings, source, f"{same:.6g}"))
+    return min(sum(1 + len(one[2]) for one in kind) for kind in kinds)
 
 
 def require(grid: Sequence[Cell], kind: type, reason: str) -> None:

@@ -273,12 +273,13 @@ class Study:
             row | self.family.named(row, setting)
             for row in compute.of_grid(every, grid)
         ]
-        said = [summary], _command(self, values), _lost(of_grid)
+        study, rows = self, None
         try:
             rows = self.rows(Measured(setting, grid, records, of_grid))
         except Refusal as error:  # what is left of the runs cannot be drawn
-            return self._blank(str(error))._written([], setting, *said)
-        return self._written(rows, setting, *said)
+            study = self._blank(str(error))
+        lost = _lost(of_grid)
+        return study._written(rows, setting, [summary], _command(self, values), lost)
 
     def _blank(self, reason: str) -> "Study":
         """The same figures with a sentence in place of what they would show."""

@@ -24,8 +24,8 @@ def main(out: str) -> None:
         print(f"{count} made by {origin or 'what they do not say'}")
     if bad:
         raise store.StoreError(
-            f"{len(bad)} bad files in {out}: the command of the sweep computes those "
-            "cells again"
+            f"{len(bad)} bad files in {out}: the command of the sweep makes them "
+            "again, except where a line says to move one away or to use another folder"
         )
 
 

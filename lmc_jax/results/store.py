@@ -150,8 +150,7 @@ def read(path: str | Path, *, with_arrays: bool = True) -> Record:
     StoreError when it is sound but of another schema; all are ValueErrors.
     """
     path, name = Path(path), repr(str(path))
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise CorruptCell(f"{name} is not a file: move it away")
+    _there(path, CorruptCell)
     try:
         # What has no seal may be of any size.
         data = path.read_bytes() if _sealed(path, _MARK[:14]) else b""
@@ -179,7 +178,7 @@ def read(path: str | Path, *, with_arrays: bool = True) -> Record:
     if (content := meta.get("content", wanted)) != wanted:
         raise CorruptCell(f"{name} holds {content}, not {wanted}: files were mixed up")
     if old := outdated(record.parameters):
-        raise Outdated(f"{name} was made by {old}")
+        raise Outdated(f"{name} needs the command of its sweep again: made by {old}")
     return record
 
 
@@ -189,10 +188,10 @@ def _sealed(path: Path, mark: bytes) -> bool:
         return file.read(_SEAL).startswith(mark)
 
 
-def _there(path: Path) -> bool:
-    """Whether there is a file. Raises StoreError for what `save` could not replace."""
-    if path.exists() and not path.is_file():
-        raise StoreError(f"{str(path)!r} is not a file: move it away")
+def _there(path: Path, fault: type[StoreError] = StoreError) -> bool:
+    """Whether there is a file. Raises for what `save` could not replace."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise fault(f"{str(path)!r} is not a file: move it away")
     return path.exists()
 
 
@@ -226,9 +225,8 @@ def stored(out: str | Path, parameters: Values, *, weights: bool = False) -> boo
     """
     path = cell_path(out, parameters)
     paths = [path, path.with_suffix(WEIGHTS)] if weights else [path]
-    if False in [_there(file) for file in paths]:
-        return False
-    return all(read(file, with_arrays=False) for file in paths)
+    there = [_there(file) for file in paths]  # of each, before any is read
+    return all(there) and all(read(file, with_arrays=False) for file in paths)
 
 
 def find(out: str | Path, parameters: Values) -> Record | None:

@@ -113,6 +113,7 @@ def test_flags_are_looked_at_before_a_data_set_is(argument, said, tmp_path):
     assert not list(tmp_path.iterdir())  # nothing was downloaded
 
 
+@pytest.mark.slow
 def test_a_learning_rate_at_which_all_diverge_has_no_peak_but_a_table(data, tmp_path):
     few = (*SMALL, "--lr=1e30")
     curve = run("mnist_mlp", data, tmp_path, *few)
@@ -290,6 +291,7 @@ def test_one_of_several_processes_is_refused_unless_it_is_a_shard(data, tmp_path
     assert (tmp_path / "mnist_mlp.png").exists()
 
 
+@pytest.mark.slow
 def test_networks_that_do_not_fit_into_memory_end_in_one_line(data, tmp_path):
     huge = ["--data=easy", "--widths=2,10000000"]  # 800 TB a layer
     done = run("mnist_mlp", data, tmp_path, *huge)

@@ -96,7 +96,8 @@ def test_curvature_of_older_programs_or_damaged_is_named_and_measured_again(
     kept.write_bytes(whole)
     monkeypatch.setitem(VERSIONS, "sharpness", 2)
     ran = command("tools.verify", tmp_path)
-    assert f"{kept.name}' was made by sharpness 1, now 2" in ran.stdout
+    needs = "needs the command of its sweep again: made by sharpness 1, now 2"
+    assert f"{kept.name}' {needs}" in ran.stdout
     assert edges.edges(record) == first
     assert "sharpness 1, now 2; measuring it again" in capsys.readouterr().err
     ran = command("tools.verify", tmp_path)

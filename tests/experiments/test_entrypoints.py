@@ -17,7 +17,10 @@ from experiments.lib.claims import Claim
             *("barrier_rate", BARRIER_RATE, ["barrier_rate"]), marks=pytest.mark.slow
         ),
         ("sparsity", SPARSITY, ["sparsity_vs_width", "sparsity_vs_rate"]),
-        ("sgd_threshold", SGD_THRESHOLD, ["sgd_threshold", "divergence"]),
+        pytest.param(
+            *("sgd_threshold", SGD_THRESHOLD, ["sgd_threshold", "divergence"]),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_leaves_figures_and_claims_and_computes_nothing_twice(

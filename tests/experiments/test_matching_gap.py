@@ -63,6 +63,7 @@ def test_every_matching_is_compared_and_bounded(tmp_path, settings, cells, refin
         assert {row["matching"] for row in csv.DictReader(file)} == {"direct"}
 
 
+@pytest.mark.slow
 def test_planted_permutations_are_found_without_noise(tmp_path):
     done = entrypoint("planted", tmp_path, PLANTED)
     assert (done.returncode, done.stderr) == (0, "")

@@ -191,6 +191,7 @@ def test_uniformity_measures_types_norms_and_dispersion(tmp_path):
     assert (sampled["paper"], sampled["holds"], sampled["n"]) == ("Lemma 8", None, 20)
 
 
+@pytest.mark.slow
 def test_why_gd_differs_splits_the_difference(tmp_path):
     tiny = ("--k=2", "--m=6", "--pairs=6", "--init_std=0.1", "--repeats=2")
     content, table = check("why_gd_differs", tmp_path, *TINY, *tiny)

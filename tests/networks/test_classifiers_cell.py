@@ -182,6 +182,7 @@ def test_no_two_networks_have_one_key():
     assert len(np.unique(data, axis=0)) == len(data) == 5 * 2 * MLP.pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 def test_a_cnn_with_normalisation_keeps_its_function_in_every_order(norm):
     cell = dataclasses.replace(

@@ -131,6 +131,7 @@ def in_memory(monkeypatch, room, error=OF_DEVICE):
     )
 
 
+@pytest.mark.slow
 def test_batch_that_does_not_fit_is_halved_for_the_rest_of_the_sweep(monkeypatch):
     cells = [dataclasses.replace(BASE, pairs=16), dataclasses.replace(BASE, m=9)]
     expected, done, halvings = swept(cells), [], []
