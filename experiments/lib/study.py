@@ -273,12 +273,11 @@ class Study:
             row | self.family.named(row, setting)
             for row in compute.of_grid(every, grid)
         ]
-        study, rows = self, None
+        study, rows, lost = self, None, _lost(of_grid)
         try:
             rows = self.rows(Measured(setting, grid, records, of_grid))
         except Refusal as error:  # what is left of the runs cannot be drawn
             study = self._blank(str(error))
-        lost = _lost(of_grid)
         return study._written(rows, setting, [summary], _command(self, values), lost)
 
     def _blank(self, reason: str) -> "Study":
