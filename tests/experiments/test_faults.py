@@ -16,7 +16,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from experiments.lib import classifiers, compute, students
+from experiments.lib import checkpoints, classifiers, compute, students
 from experiments.lib.lists import Refusal
 from experiments.lib.table import table
 from lmc_jax import environment
@@ -148,7 +148,7 @@ def of_networks():
 
     def trained(out):
         with (
-            mock.patch.object(classifiers, "compute", again),
+            mock.patch.object(checkpoints, "compute", again),
             mock.patch.object(classifiers.datasets, "load", return_value=data),
         ):
             run_to_the_end(classifiers.FAMILY, [cell], out)
