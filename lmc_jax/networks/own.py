@@ -1,8 +1,8 @@
 """Your own network: any JAX function of a pytree, aligned and compared in one call.
 
 Weights are pytrees of any library: variables of Flax, modules of Flax NNX or Equinox,
-parameters of Haiku. What in them is no array, as the activation functions of a module,
-stays as it is.
+parameters of Haiku. Leaves that are not arrays, such as the activation functions of a
+module, stay as they are.
 """
 
 from collections.abc import Callable

@@ -40,7 +40,7 @@ Spec = Mapping[str, tuple[Entry, ...]]
 
 
 def arrays_of(tree: Any) -> Any:
-    """The pytree with None for what is no array, as functions of a module."""
+    """The pytree with None in place of each leaf that is not an array."""
     return jax.tree.map(lambda leaf: leaf if hasattr(leaf, "dtype") else None, tree)
 
 
