@@ -234,12 +234,15 @@ def _spec(
 
 
 def _axis_name(atom: Axis, values: dict[str, Value]) -> str:
-    """The first axis of an array that holds an atom, as a name for it."""
+    """The first axis of an array that holds an atom, as a name for it.
+
+    With its part where the axis holds several, which are apart from each other.
+    """
     return next(
-        f"{path} axis {i}"
+        f"{path} axis {i}" + (f" part {held.index(atom)}" if len(held) > 1 else "")
         for path, value in values.items()
         for i, axis in enumerate(value)
-        if atom in atoms(axis)
+        if atom in (held := list(dict.fromkeys(atoms(axis))))
     )
 
 
