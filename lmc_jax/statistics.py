@@ -76,9 +76,7 @@ def ratio_interval(
     return intervals
 
 
-def resampled_means(
-    groups: Sequence[np.ndarray], *, resamples: int = RESAMPLES, first: int = 0
-) -> np.ndarray:
+def resampled_means(groups: Sequence[np.ndarray], *, first: int = 0) -> np.ndarray:
     """Means of independent groups of values, and those of their bootstrap resamples.
 
     Any statistic of the means has its interval from here:
@@ -89,18 +87,17 @@ def resampled_means(
 
     Args:
       groups: each ``[n]``, with an n of its own of at least 1.
-      resamples: of every group.
       first: number of the first group; groups of other numbers are resampled
         independently.
 
     Returns:
-      ``[1 + resamples, groups]``; the first row is of the groups themselves.
+      ``[1 + RESAMPLES, groups]``; the first row is of the groups themselves.
     """
     columns = []
     for number, values in enumerate(groups, first):
         count = len(values)
         rng = np.random.default_rng([1, number])
-        often = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+        often = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
         columns.append(np.append(np.mean(values), often @ values / count))
     return np.stack(columns, axis=1)
 
