@@ -91,14 +91,16 @@ def cells(setting: Values) -> list[Cell]:
 
 def _of_shape(k: int, m: int, sizes: list[float], setting: Values) -> list[Cell]:
     found = []
+    shape = setting | {"k": f"{k}", "m": f"{m}", "m_over_k": None}
+    # Refuses what does not fit into memory before a threshold is computed of it.
+    students.cells(shape | {"source": "gd", "batch": 0, "lr_times_m": "1"})
     for batch in sizes:
         limit = threshold(k, m, setting["d"], batch) * m
         rates = [f"{c * limit:.4g}" for c in numbers(setting["scan"], "scan")]
-        one: Values = {"k": f"{k}", "m": f"{m}", "m_over_k": None}
-        one |= {"lr_times_m": ",".join(rates)}
+        one: Values = {"lr_times_m": ",".join(rates)}
         one |= {"source": "gd"} if batch == np.inf else {"source": "sgd"}
         one |= {"batch": 0 if batch == np.inf else batch}
-        found += students.cells(setting | one)
+        found += students.cells(shape | one)
     return found
 
 

@@ -4,9 +4,11 @@ import contextlib
 import importlib
 import io
 import random
+import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +79,17 @@ def read(name, *_):
     return datasets.Dataset(name, images, labels, images, labels, "0")
 
 
+@contextlib.contextmanager
+def frugal():
+    """Fails where a setting takes 2 GiB before it is refused."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = pages * resource.getpagesize() + 2 * 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
 @pytest.fixture
 def idle(monkeypatch, tmp_path):
     """Commands run up to the opening of --out, and leave this process as it is."""
@@ -90,7 +103,7 @@ def idle(monkeypatch, tmp_path):
     monkeypatch.setattr(compute.devices, "join", lambda *_: None)
     monkeypatch.setattr(datasets, "load", read)
     monkeypatch.setattr(datasets, "data_root", lambda *_: tmp_path)
-    with flagsaver.flagsaver(), tools_anew():
+    with flagsaver.flagsaver(), tools_anew(), frugal():
         yield monkeypatch
     assert not list(tmp_path.iterdir())
 
