@@ -38,7 +38,7 @@ def test_rates_are_in_units_of_each_threshold():
         ("--lr_times_m=2", "--lr_times_m: give rates in units"),
         ("--source=uniform", "unknown 'uniform', choose among gd, sgd"),
         ("--k=5 --m=4", "width m=4, teacher width k=5: give m >= k >= 1"),
-        ("--k=5 --d=4", "d=4: give d >= k = 5"),
+        ("--k=5 --d=4", "k=5 > d=4"),
         ("--raised=-1", "--raised=-1: '-1' is not a positive number"),
         ("--batch=0", "batch=0: give at least 1"),
     ],
