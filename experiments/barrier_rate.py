@@ -86,11 +86,13 @@ def described(record: store.Record, definition: str) -> list[dict]:
     ``values`` are the pairs' estimates. ``certificate`` is the mean of the largest
     certificate at the inner points of the path, ``middle`` that at t = ½. A violation
     is a pair with a loss above its certificate at the same t, by more than rounding.
-    ``alike`` is the number of pairs with equally many neurons of each type.
+    ``unmatched`` are the mean and the mean square over types and solutions of the
+    share of a type's neurons that finds no partner, ``[pairs, 2]``.
     """
     values = wide.estimates(record, definition)
     middle = float(wide.certificates(record).mean())
     counts, bounds = record.arrays["counts"], record.arrays["certificate"]
+    shares = 1 - counts.min(axis=1, keepdims=True) / counts  # [pairs, 2, k]
     over = record.arrays["losses"] > bounds[:, None] + whole_minima.ROUNDING
     return [
         row
@@ -100,7 +102,7 @@ def described(record: store.Record, definition: str) -> list[dict]:
             "certificate": float(bounds[:, 1:-1].max(axis=1).mean()),
             "middle": middle,
             "violations": int(over[:, column].any(axis=1).sum()),
-            "alike": int((counts[:, 0] == counts[:, 1]).all(axis=1).sum()),
+            "unmatched": np.stack([shares, shares**2], 3).mean(axis=(1, 2)),
         }
         for column, row in enumerate(wide.rows([record], definition))
     ]

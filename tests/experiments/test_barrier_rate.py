@@ -77,6 +77,11 @@ def test_estimates_have_the_mean_of_what_they_stand_for():
     for row, mean in zip(described(record, "lerp"), means, strict=True):
         assert row["barrier_mean"] == pytest.approx(mean, rel=1e-9)
         assert row["middle"] == pytest.approx(5 * means[0], rel=1e-9)
+        for (one, other), moments in zip(counts, row["unmatched"], strict=True):
+            left = [max(n - o, 0) / n for n, o in zip(one, other, strict=True)]
+            left += [max(o - n, 0) / o for n, o in zip(one, other, strict=True)]
+            expected = np.mean(left), np.mean(np.square(left))
+            np.testing.assert_allclose(moments, expected, atol=1e-15)
 
 
 @pytest.mark.slow
@@ -93,7 +98,8 @@ def test_verdicts_of_a_small_sweep(tmp_path):
     assert verdicts[minima] is True
     assert verdicts["two global minima whose types match have no barrier"] is True
     assert verdicts["the losses on a path are those of its unmatched pairs"] is True
-    assert verdicts["the rate does not depend on the input dimension"] is True
+    dimension = "the rate of uniform minima does not depend on the input dimension"
+    assert verdicts[dimension] is True
     assert verdicts["the certificate bounds the loss on every path"] is True
     assert verdicts["the barrier vanishes at least like m^-1/2"] is True
     assumed = "its assumption, equation 10: every type has the same matched share in "
@@ -114,7 +120,8 @@ def curve(k, exponent, pairs=2000, law=None):
         if law is not None:
             mean *= law.limit * (1 - law.correction * np.sqrt(k / m))
         values = mean * rng.gamma(9, 1 / 9, size=pairs)
-        row = {"k": k, "m": m, "matching": "types_index", "pairs": pairs, "alike": 0}
+        row = {"k": k, "m": m, "matching": "types_index", "pairs": pairs}
+        row |= {"unmatched": np.tile([0.2, 0.1], (pairs, 1))}
         row |= {"values": values, "plain_mean": values.mean(), "violations": 0}
         rows.append(row | {"certificate": 3 * mean})
     return rows
@@ -153,6 +160,31 @@ def test_the_rate_is_judged_by_its_interval(exponent, pairs, holds):
     slow = claims({(5, "types_index"): curve(5, -0.4)})
     assert "m^-1/2" in slow[2].text
     assert slow[2].holds is False
+
+
+def of_multinomial(m, pairs):
+    """Unmatched shares of uniform minima of very many neurons."""
+    counts = np.random.default_rng(2).multinomial(m, [0.2] * 5, size=(pairs, 2))
+    shares = 1 - counts.min(axis=1, keepdims=True) / counts
+    return np.stack([shares, shares**2], 3).mean(axis=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("moments", "spread", "holds"),
+    [
+        (np.tile([0.2, 0.04], (50, 1)), 0, True),
+        (of_multinomial(10**8, 3000), (np.pi - 1) ** 0.5, False),
+        (np.tile([[0.2, 0.04], [0.2, 0.0412]], (6, 1)), 0.122, None),
+        (np.zeros((50, 2)), np.nan, None),
+    ],
+)
+def test_theorem_6_assumes_that_shares_do_not_spread(moments, spread, holds):
+    rows = [row | {"unmatched": moments} for row in curve(5, -2, 30)]
+    found = claims({(5, "types_index"): rows})[1]
+    assert "same matched share" in found.text
+    assert found.holds is holds
+    value = float(found.measured.split("over mean ")[1].split()[0])
+    assert value == pytest.approx(spread, abs=0.02, nan_ok=True)
 
 
 @pytest.mark.parametrize(("share", "holds"), [(1.0, True), (1.1, False)])
