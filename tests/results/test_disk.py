@@ -119,7 +119,7 @@ for i in range(10_000):
 
 def test_kill_at_any_moment_loses_no_finished_cell(out):
     choose = random.Random(2)
-    for shift in range(0, 40, 8):
+    for shift in range(0, 40, 16):
         child = store_alone(WRITER, out, shift)
         finished = [child.stdout.readline().strip()]
         time.sleep(choose.uniform(0, 0.15))
