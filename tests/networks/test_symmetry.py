@@ -141,7 +141,19 @@ def test_units_of_a_head_and_of_a_scanned_layer_may_permute_apart():
         h = jnp.cumsum(jnp.einsum("nd,adh->nah", x, w["in"]), 1)
         return jnp.einsum("nah,aho->no", jnp.tanh(h), w["out"])
 
+    def experts(w, x):  # the largest is taken of sums over units, which have no order
+        h = jnp.tanh(jnp.einsum("nd,adh->nah", x, w["in"]))
+        best = lax.top_k(h.sum(-1), 1)[0]
+        return (best * jnp.einsum("nah,aho->no", h, w["out"])).sum(-1)
+
+    def largest(w, x):  # of every unit, over heads
+        h = jnp.tanh(jnp.einsum("nd,adh->nah", x, w["in"]))
+        best = lax.top_k(h.swapaxes(1, 2), 1)[0]
+        return best.sum((1, 2)) * jnp.einsum("nah,aho->no", h, w["out"]).sum(-1)
+
     x = Shape((4, 7), float)
+    assert explain_spec(experts, weights, x).nested == {"in": ("in axis 0",)}
+    assert explain_spec(largest, weights, x).nested == {}
     assert explain_spec(heads, weights, x).nested == {"in:1": ("in:0",)}
     assert explain_spec(layers, weights, x).nested == {"in": ("in axis 0",)}
     assert explain_spec(mixed, weights, x).nested == {}

@@ -22,7 +22,8 @@ class Axis:
     kind: ATOM, PRODUCT or SUM.
     parts: of a product or sum.
     why: what fixed an atom; empty while it is free.
-    mixed: whether an operation relates positions of an atom to other positions of it.
+    mixed: the axes of operations that relate positions of an atom to other positions
+      of it; ``EVERY`` for all axes.
     """
 
     __slots__ = ("kind", "mixed", "parent", "parts", "size", "why")
@@ -31,7 +32,10 @@ class Axis:
         self.size, self.why, self.kind = int(size), why, kind
         self.parts: Sequence[Axis] = parts
         self.parent: Axis | None = None
-        self.mixed = False
+        self.mixed: tuple[Axis, ...] = ()
+
+
+EVERY = Axis(0)
 
 
 def find(axis: Axis) -> Axis:
@@ -93,10 +97,18 @@ def concat(axes: Iterable[Axis]) -> Axis:
     return Axis(sum(part.size for part in parts), kind=SUM, parts=parts)
 
 
-def fix(axis: Axis, why: str) -> None:
-    """Fixes every position of an axis; keeps the first reason."""
+def fix(axis: Axis, why: str, mixed: Sequence[Axis] = (EVERY,)) -> None:
+    """Fixes every position of an axis; keeps the first reason.
+
+    ``mixed`` are the axes of the operation that does so.
+    """
     for atom in atoms(axis):
-        atom.why, atom.mixed = atom.why or why, True
+        atom.why, atom.mixed = atom.why or why, (*atom.mixed, *mixed)
+
+
+def mixes(outer: Axis, inner: Axis) -> bool:
+    """Whether an operation on both mixes positions of the outer one of two atoms."""
+    return any(axis is EVERY or inner in atoms(axis) for axis in outer.mixed)
 
 
 def regroup(
@@ -188,7 +200,7 @@ def tie(a: Axis, b: Axis, why: str) -> None:
     if a.kind == ATOM:
         a.parent = b
         for atom in atoms(b):
-            atom.why, atom.mixed = atom.why or a.why, atom.mixed or a.mixed
+            atom.why, atom.mixed = atom.why or a.why, (*atom.mixed, *a.mixed)
         return
     if SUM in (a.kind, b.kind):
         kind, ours, theirs = SUM, terms(a), terms(b)

@@ -2,14 +2,15 @@
 
 The units of a head may be permuted apart from those of other heads, and hidden units
 of a scanned layer apart from those of other layers: wherever an array holds a position
-of the one, it holds one of the other, and no operation mixes the positions of these.
+of the one, it holds one of the other, and no operation on both mixes the positions of
+these.
 """
 
 import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from lmc_jax.networks.symmetry.axes import PRODUCT, SUM, Axis, find
+from lmc_jax.networks.symmetry.axes import PRODUCT, SUM, Axis, find, mixes
 
 
 def dependencies(
@@ -18,7 +19,7 @@ def dependencies(
     """By free atom, the atoms that its permutation may depend on.
 
     Those that every array with the atom has, either of them once, and that no operation
-    mixes.
+    mixes where it has the atom.
     """
     found: dict[Axis, set[Axis]] = {}
     for array in {tuple(map(find, axes)) for axes in arrays}:
@@ -33,7 +34,10 @@ def dependencies(
             rest = sum((*sure[:i], *sure[i + 1 :]), Counter())
             for held in option:
                 _restrict(found, held, held + rest, free)
-    return {atom: [o for o in others if not o.mixed] for atom, others in found.items()}
+    return {
+        atom: [other for other in others if not mixes(other, atom)]
+        for atom, others in found.items()
+    }
 
 
 def nested(

@@ -50,8 +50,8 @@ class Program:
             return constant(operand.val) if literal else values[operand]
 
         for i, equation in enumerate(needed(jaxpr)):
-            op = Operation(equation, caller, i)
             arrays = [read(operand) for operand in equation.invars]
+            op = Operation(equation, arrays, caller, i)
             self.operands[op.address] = arrays
             results = self._equation(op, arrays, loops)
             for variable, value in zip(equation.outvars, results, strict=True):

@@ -38,6 +38,7 @@ class Operation:
     name: of the primitive.
     params: its parameters.
     shapes: of the outputs.
+    operands: axes of the arrays that go in.
     address: in the programs that are run.
     run: interprets a sub-program: ``(jaxpr, values, loops)`` to values, ``loops`` the
       axes that it is repeated along.
@@ -48,11 +49,18 @@ class Operation:
     run: Callable
     see: Callable
 
-    def __init__(self, equation: Any, caller: "Operation | None", number: int):
+    def __init__(
+        self,
+        equation: Any,
+        operands: Sequence[Value],
+        caller: "Operation | None",
+        number: int,
+    ):
         self._equation, self._caller = equation, caller
         self.address: Address = (*(caller.address if caller else ()), number)
         self.name, self.params = equation.primitive.name, equation.params
         self.shapes = [variable.aval.shape for variable in equation.outvars]
+        self.operands = operands
 
     @functools.cached_property
     def line(self) -> str:
@@ -77,7 +85,7 @@ class Operation:
 
     def fix(self, axis: Axis) -> None:
         """As ``axes.fix``."""
-        axes.fix(axis, self.why)
+        axes.fix(axis, self.why, [its for value in self.operands for its in value])
 
     def new_axis(self, size: int) -> Axis:
         """A new axis whose positions this operation tells apart, but does not mix."""
