@@ -73,7 +73,8 @@ def draw(axes, rows: Sequence[dict]) -> None:
     another. On a logarithmic axis zeros are marked at its lower edge.
     """
     sources, matchings = (
-        list(dict.fromkeys(row[name] for row in rows)) for name in ("source", "matching")
+        list(dict.fromkeys(row[name] for row in rows))
+        for name in ("source", "matching")
     )
     for source in sources:
         own = [row for row in rows if row["source"] == source]

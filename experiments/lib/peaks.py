@@ -170,10 +170,10 @@ def _trained(cells: Cells, setting: Values) -> str:
     layers = ", ".join(dict.fromkeys(str(cell["layers"]) for cell in own))
     return (
         f"Means over n = {curves.sizes(rows, 'kept')} independent pairs, two fresh "
-        f"networks each, 95% bootstrap intervals. {layers}-layer {kind}{norm} on {data}: "
-        f"{most}{setting['steps']:,} steps of {setting['optimizer']}, learning rate "
-        f"{setting['lr']:g} ({setting['schedule']}), batch {setting['batch']}, He "
-        f"initialisation; mean test accuracy {1 - max(ends):.1%} to "
+        f"networks each, 95% bootstrap intervals. {layers}-layer {kind}{norm} on "
+        f"{data}: {most}{setting['steps']:,} steps of {setting['optimizer']}, "
+        f"learning rate {setting['lr']:g} ({setting['schedule']}), batch "
+        f"{setting['batch']}, He initialisation; mean test accuracy {1 - max(ends):.1%} to "
         f"{1 - min(ends):.1%}.{_ending(cells, setting)}"
     )
 

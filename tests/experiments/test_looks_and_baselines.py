@@ -86,7 +86,9 @@ def test_points_of_two_sources_stand_side_by_side():
     curves.draw(axes[0, 0], rows)
     lines = axes[0, 0].get_lines()
     marked = [line for line in lines if line.get_marker() == PATHS["direct"].marker]
-    _, first, second = (line.get_xdata() for line in marked)  # the first is the name
+    _, first, second = (
+        line.get_xdata().astype(float) for line in marked
+    )  # the first is the name
     np.testing.assert_allclose(np.divide(second, first), curves.SIDE)
     np.testing.assert_allclose(np.multiply(second, first), np.square([2, 4, 10, 20]))
 

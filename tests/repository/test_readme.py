@@ -35,7 +35,8 @@ def test_first_example_has_five_lines_and_the_public_surface_is_enough_for_it():
 
 
 @pytest.mark.parametrize(
-    ("name", "lines", "words"), [("README.md", 140, 1100), ("BUILD_NOTES.md", 150, 1800)]
+    ("name", "lines", "words"),
+    [("README.md", 140, 1100), ("BUILD_NOTES.md", 150, 1800)],
 )
 def test_what_is_read_first_is_short(name, lines, words):
     text = README.with_name(name).read_text("utf-8")
