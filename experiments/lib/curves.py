@@ -76,11 +76,6 @@ def draw(axes, rows: Sequence[dict]) -> None:
         list(dict.fromkeys(row[name] for row in rows))
         for name in ("source", "matching")
     )
-    for source in sources:
-        own = [row for row in rows if row["source"] == source]
-        lost = all(row["pairs"] == 0 for row in own)
-        label = NAMES[source] + ", all diverged" * lost
-        axes.plot([], [], color=COLORS[source], label=label)
     for name in matchings:
         axes.plot([], [], **_line(name, plot.BLACK), label=PATHS[name].label)
     for (source, name), curve in group(rows, "source", "matching").items():
@@ -93,6 +88,11 @@ def draw(axes, rows: Sequence[dict]) -> None:
         if kept:
             moved = [row | {"m": row["m"] * beside} for row in kept]
             points(axes, moved, "barrier", **_line(name, color))
+    for source in sources:
+        own = [row for row in rows if row["source"] == source]
+        lost = all(row["pairs"] == 0 for row in own)
+        label = NAMES[source] + ", all diverged" * lost
+        axes.plot([], [], color=COLORS[source], label=label)
 
 
 def _line(matching: str, color: str) -> dict[str, Any]:

@@ -173,8 +173,8 @@ def _trained(cells: Cells, setting: Values) -> str:
         f"networks each, 95% bootstrap intervals. {layers}-layer {kind}{norm} on "
         f"{data}: {most}{setting['steps']:,} steps of {setting['optimizer']}, "
         f"learning rate {setting['lr']:g} ({setting['schedule']}), batch "
-        f"{setting['batch']}, He initialisation; mean test accuracy {1 - max(ends):.1%} to "
-        f"{1 - min(ends):.1%}.{_ending(cells, setting)}"
+        f"{setting['batch']}, He initialisation; mean test accuracy "
+        f"{1 - max(ends):.1%} to {1 - min(ends):.1%}.{_ending(cells, setting)}"
     )
 
 

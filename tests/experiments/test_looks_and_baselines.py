@@ -54,13 +54,13 @@ def test_curves_look_as_the_registry_says(name):
     matching = PATHS[name]
     by_source, by_matching = axes[0]
     curves.draw(by_source, curve(name))
-    source, key, line, *_ = by_source.get_lines()
+    key, line, *_, source = by_source.get_lines()
     for one in (key, line):
         assert one.get_marker() == matching.marker
         assert one.get_linestyle() == matching.linestyle
     assert source.get_color() == line.get_color() == curves.COLORS["uniform"]
     names = by_source.get_legend_handles_labels()[1]
-    assert names == ["uniform minima", matching.label]
+    assert names == [matching.label, "uniform minima"]
     (line,) = by_matching.plot([1, 2], [1, 2], **matchings.STYLES[name])
     assert matplotlib.colors.same_color(line.get_color(), matching.color)
     assert line.get_linestyle() == (":" if matching.baseline else "-")
@@ -72,8 +72,8 @@ def test_a_curve_of_runs_that_all_diverged_says_so():
     lost["barrier_high"] = float("nan")
     some = curve("direct", source="gd")
     for rows, said in (
-        ([row | lost for row in some], ["GD, all diverged", "direct"]),
-        ([some[0] | lost, *some[1:]], ["GD", "direct"]),
+        ([row | lost for row in some], ["direct", "GD, all diverged"]),
+        ([some[0] | lost, *some[1:]], ["direct", "GD"]),
     ):
         axes[0, 0].clear()
         curves.draw(axes[0, 0], rows)
