@@ -1,5 +1,6 @@
 """The examples of the README run as they stand."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
+@functools.cache
 def printed(code: str) -> list[float]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
