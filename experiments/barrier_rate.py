@@ -20,7 +20,7 @@ from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import columns, interval
 from experiments.lib.whole import Whole, checked
 from lmc_jax import theory
-from lmc_jax.matching import MATCHINGS, Matching
+from lmc_jax.matching import ALGORITHM_1, MATCHINGS, Matching
 from lmc_jax.results import store
 from lmc_jax.sweep.wide import WideCell
 
@@ -34,6 +34,8 @@ SHARED = {
 }
 COLUMNS = "k m matching pairs barrier barrier·m² certificate violations"
 WHOLE_WORK = 2000  # most k m of whole students
+ROOM = 30  # of the upper panels, above the certificate
+SIDE = 1.3  # from a matching to the next one, on the axis of widths
 
 
 def cells(setting: Values) -> list[WideCell]:
@@ -117,27 +119,30 @@ def draw(rows: Rows):
     teachers = sorted({k for k, _ in groups})
     figure, axes = plot.grid(2, len(teachers), height=2.4)
     for (upper, lower), k in zip(axes.T, teachers, strict=True):
+        upper.set(xscale="log", yscale="log", title=f"k = {k}")
+        lower.set(xscale="log", xlabel="student width m")
         mine = {name: curve for (own, name), curve in groups.items() if own == k}
         for name, curve in mine.items():
             _scaled(upper, curve, MATCHINGS[name])
             _slopes(lower, curve, MATCHINGS[name])
         _certified(upper, lower, next(iter(mine.values())))
-        for axis in (upper, lower):
-            axis.set_xscale("log")
-        upper.set(yscale="log", title=f"k = {k}")
-        lower.set(xlabel="student width m")
         lower.axhline(-2, color=plot.BLACK, linewidth=0.9)
     axes[0, 0].set_ylabel("permuted barrier × m²")
-    axes[1, 0].set_ylabel("slope over a decade")
+    axes[1, 0].set_ylabel("slope of log barrier against log m")
     plot.legend(figure, axes)
     return figure
+
+
+def _style(matching: Matching) -> dict[str, Any]:
+    """Hollow markers: of points that coincide all are seen."""
+    return curves.style(matching, "none", markerfacecolor="none")
 
 
 def _scaled(axes, curve: Sequence[dict], matching: Matching) -> None:
     """Barriers times m², the fitted law and its limit; at k = 2 the closed form."""
     widths, k = np.array([row["m"] for row in curve], float), curve[0]["k"]
     scaled = np.array(curves.columns(curve, "barrier")) * widths**2.0
-    plot.points(axes, widths, *scaled, **curves.style(matching, "none"))
+    plot.points(axes, widths, *scaled, **_style(matching))
     if (found := fit(curve)) is not None:
         inside = widths[widths >= found.first]
         own = {"color": matching.color}
@@ -156,9 +161,10 @@ def _form(law: theory.Law, widths: np.ndarray, k: int) -> np.ndarray:
 def _slopes(axes, curve: Sequence[dict], matching: Matching) -> None:
     if not (found := decades(curve)):
         return
-    middle = [decade.middle for decade in found]
+    beside = SIDE ** (ALGORITHM_1.index(matching.name) - 1)
+    middle = [decade.middle * beside for decade in found]
     ends = np.array([decade.slope for decade in found]).T
-    plot.points(axes, middle, *ends, **curves.style(matching, "none", label=None))
+    plot.points(axes, middle, *ends, **_style(matching) | {"label": None})
     if (law := fit(curve)) is not None:
         widths = np.geomspace(law.first, curve[-1]["m"], 50)
         axes.plot(widths, law.law.slope(widths, curve[0]["k"]), color=matching.color)
@@ -177,7 +183,9 @@ def _certified(upper, lower, curve: Sequence[dict]) -> None:
     label = "certificate under Theorem 6's assumption"
     upper.plot(widths, assumed, color=plot.BLACK, linestyle="-.", label=label)
     half = assumed[0] * (widths / widths[0]) ** 1.5
-    upper.plot(widths, half, color=plot.BLACK, linestyle="--", label="m^-1/2")
+    label = "rate m^-1/2 of Theorem 6"
+    upper.plot(widths, half, color=plot.BLACK, linestyle="--", label=label)
+    upper.set_ylim(top=ROOM * bounds.max())
 
 
 # --- words ---------------------------------------------------------------------------
@@ -200,7 +208,8 @@ def caption(rows: Rows, setting: Values) -> str:
         f"slopes of this fit: {found or 'too few widths'}. Grey: the certificate and "
         "its parameter-free law; black: the certificate when, as Theorem 6 assumes, "
         "the matched share of every type is the overlap, O(1/m), and a line of the "
-        "theorem's rate m^-1/2."
+        "theorem's rate m^-1/2; both rise beyond the panels. Below: slopes over a "
+        "decade of widths, at its middle, matchings side by side."
     )
 
 

@@ -103,12 +103,16 @@ def table(rows: Sequence[dict]) -> list[dict]:
 
 
 def draw(rows: Sequence[dict]):
-    """One row per teacher: one column per learning rate, or log and linear axes."""
+    """One row per teacher: one column per learning rate, or log and linear axes.
+
+    With several rates all panels share the axis of barriers, and those of a teacher
+    that of widths.
+    """
     teachers = sorted({row["k"] for row in rows})
     rates = list(dict.fromkeys(row["rate"] for row in rows if row["rate"])) or [""]
     single = len(rates) == 1
     columns = 2 if single else len(rates)
-    figure, axes = plot.grid(len(teachers), columns, share=False if single else "row")
+    figure, axes = plot.grid(len(teachers), columns, share=not single)
     for line, k in zip(axes, teachers, strict=True):
         for panel, shown in zip(line, rates, strict=False):
             kept = [r for r in rows if r["k"] == k and r["rate"] in ("", shown)]
@@ -119,14 +123,18 @@ def draw(rows: Sequence[dict]):
                 permuted = [r for r in kept if not PATHS[r["matching"]].baseline]
                 _panel(line[1], permuted, k, f"{title}, permuted only")
         line[0].set_ylabel("barrier")
+        widths = [row["m"] for row in rows if row["k"] == k]
+        for panel in line:
+            panel.set_xlim(min(widths) / 1.1, max(widths) * 1.1)
+    for panel in axes[-1]:
+        panel.set_xlabel("student width m")
     plot.legend(figure, axes)
     return figure
 
 
 def _panel(axes, rows: Sequence[dict], k: int, title: str) -> None:
     curves.shade(axes, rows)
-    for curve in curves.group(rows, "source", "matching").values():
-        curves.draw(axes, curve)
+    curves.draw(axes, rows)
     heights = {row["barrier_mean"] for row in rows if row["barrier_mean"] > curves.NONE}
     if len(heights) < 2 and axes.get_yscale() == "log":  # which needs a span to show
         axes.set_ylim(curves.NONE, max(heights, default=0.1) * 10)
@@ -134,7 +142,7 @@ def _panel(axes, rows: Sequence[dict], k: int, title: str) -> None:
     if k > 1:
         plot.mark(axes, theory.overlap_minimum(k), "least overlap, exact", "--")
     plot.log_axis(axes)
-    axes.set(xlabel="student width m", title=title)
+    axes.set(title=title)
 
 
 def draw_normalized(rows: Sequence[dict]):
@@ -169,6 +177,12 @@ def draw_normalized(rows: Sequence[dict]):
 
 
 def caption(rows: Sequence[dict], setting: Values) -> str:
+    beside = " Points of several sources stand side by side at each m."
+    several = len({row["source"] for row in rows}) > 1
+    return _caption(rows, setting) + beside * several
+
+
+def _caption(rows: Sequence[dict], setting: Values) -> str:
     text = students.convention(setting, curves.sizes(rows))
     shown = dict.fromkeys(PATHS[row["matching"]] for row in rows)
     said = [f"{one.label}: {one.words}" for one in shown if not one.baseline]
@@ -205,7 +219,7 @@ def normalized_cells(setting: Values) -> list[Cell]:
 
 def normalized_caption(rows: Sequence[dict], setting: Values) -> str:
     ratio = "Ratio of the mean barriers, resampled pair by pair."
-    return f"{caption(rows, setting)} {ratio}"
+    return f"{_caption(rows, setting)} {ratio}"
 
 
 STUDY = Study(

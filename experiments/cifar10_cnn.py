@@ -48,7 +48,7 @@ STUDY = Study(
         Figure(
             "cifar10_cnn_paths",
             peaks.draw_paths,
-            peaks.caption,
+            peaks.path_caption,
             networks.of_paths(data="cifar-10"),
         ),
     ),

@@ -103,8 +103,7 @@ def draw(rows: Rows):
             panel.set(xlabel="student width m", yscale="log")
             plot.log_axis(panel)
         plot.mark(barriers, 2 * k, "m = 2k")
-        for curve in group.values():
-            curves.draw(barriers, curve)
+        curves.draw(barriers, [row for curve in group.values() for row in curve])
         barriers.set(title=f"k = {k}, η = {rate}")
         shown = group["direct"]
         median, low, high = curves.columns(shown, "loss")

@@ -85,7 +85,7 @@ def draw(found: Compared):
     for line in axes[:-1]:
         line[0].set_ylabel("barrier / best found")
         line[0].set_ylim(bottom=0.6)
-    axes[-1, 0].set_ylabel("milliseconds a pair")
+    axes[-1, 0].set_ylabel("milliseconds per pair")
     plot.legend(figure, axes)
     return figure
 

@@ -98,7 +98,7 @@ STUDY = Study(
         Figure(
             "mnist_mlp_paths",
             peaks.draw_paths,
-            peaks.caption,
+            peaks.path_caption,
             networks.of_paths(**SHOWN),
         ),
         Figure("mnist_mlp_looks", draw_looks, caption_looks, networks.of_looks),

@@ -193,7 +193,7 @@ def draw(rows: Sequence[dict]):
     for panel, m in zip(axes[0], widths, strict=True):
         panel.set_title(f"m = {m}")
     for panel in axes[-1]:
-        panel.set_xlabel("noise / weights")
+        panel.set_xlabel("noise / rms weight")
     plot.legend(figure, axes)
     return figure
 

@@ -63,9 +63,9 @@ MEASURES = {
     "pqi": ("PQI ratio", 1 / 4, 4),
     "pqi_trend": ("PQI slope", -0.2, 0.2),
     "ratio": ("barrier ratio", 1 / 10, 10),
-    "ratio_trend": ("its slope", -1, 1),
+    "ratio_trend": ("barrier slope", -1, 1),
     "peak": ("peak at m/k", 1, 4),
-    "converged": ("converged", 0, 1),
+    "converged": ("share converged", 0, 1),
 }
 
 
@@ -218,7 +218,7 @@ def draw_statements(rows: Sequence[dict]):
     from matplotlib.colors import ListedColormap, Normalize
     from matplotlib.patches import Patch
 
-    figure, axes = _grid(rows, [*STATEMENTS, "how many"])
+    figure, axes = _grid(rows, [*STATEMENTS, "how many hold"])
     colors = {"does not hold": plot.ORANGE, "holds": plot.BLUE}
     two: Any = {"norm": Normalize(0, 1), "cmap": ListedColormap([*colors.values()])}
     count: Any = {"norm": Normalize(0, len(STATEMENTS)), "cmap": "viridis"}
@@ -231,7 +231,7 @@ def draw_statements(rows: Sequence[dict]):
         drawn = maps.draw(column[-1], _values(own, held), **count)
     figure.colorbar(drawn, ax=list(axes[-1]), ticks=[0, len(STATEMENTS)])
     keys = [Patch(color=color, label=word) for word, color in colors.items()]
-    keys.append(Patch(facecolor="0.9", label="not known"))
+    keys.append(Patch(facecolor="0.9", label="not judged"))
     figure.legend(handles=keys, loc="outside upper left", ncols=3)
     return figure
 

@@ -25,6 +25,7 @@ from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import columns, means
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs
+from lmc_jax.statistics import share_interval
 from lmc_jax.students import descent
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory.sgd_stability import sgd_critical_learning_rate
@@ -185,7 +186,7 @@ def draw(rows: Rows):
     for line, ((k, m), found) in zip(axes, groups.items(), strict=True):
         by_batch = claims.batches(found)
         _draw_thresholds(line[0], by_batch)
-        line[0].set(xlabel="B", ylabel=f"k = {k}, m = {m}\nηm")
+        line[0].set(xlabel="batch size B", ylabel=f"k = {k}, m = {m}\nηm")
         for panel, name in zip(line[1:], PANELS, strict=True):
             _draw_shares(panel, by_batch, name)
     axes[0, 0].set_title("threshold")
@@ -217,7 +218,7 @@ def _draw_shares(panel, curves_by_batch: dict[float, list[dict]], name: str) -> 
     styles = plot.ordered(curves_by_batch)
     for batch, curve in curves_by_batch.items():
         label = "GD" if batch == np.inf else f"B = {batch:g}"
-        style: Any = styles[batch] | {"label": label}
+        style: Any = styles[batch] | {"label": label, "markerfacecolor": "none"}
         curves.points(panel, curve, name, "lr_times_m", **style)
         dotted = {"color": style["color"], "linewidth": 0.9, "linestyle": ":"}
         panel.axvline(curve[0]["threshold"], **dotted)
@@ -239,8 +240,10 @@ def draw_paths(rows: Rows):
             rates = [row["lr_times_m"] for row in curve]
             style: Any = {"color": plot.CYCLE[i], "marker": plot.MARKERS[i]}
             style |= {"markersize": 7 - 1.5 * i, "linewidth": 2 - 0.4 * i}  # all seen
-            shares = [row["diverged"] for row in curve]
-            line[0].plot(rates, shares, **style, label=restarts.STARTS[start])
+            style |= {"label": restarts.STARTS[start]}
+            runs = np.array([row["runs"] for row in curve])
+            lost = np.array([row["diverged"] for row in curve]) * runs
+            plot.points(line[0], rates, *share_interval(lost, runs).T, **style)
         for row in found[:1]:
             plot.mark(line[0], row["threshold"], "η*m of dense minima")
             plot.mark(line[0], row["sparsest"], "that of the sparsest minima", "--")
@@ -284,7 +287,8 @@ def path_caption(rows: Rows, setting: Values) -> str:
     return (
         f"{students.CONVENTION}. GD (plain steps, float64), {2 * setting['pairs']} "
         f"runs a point, of up to {restarts.STEPS} steps; d = {setting['d'] or 'k'}, "
-        f"seed {setting['seed']}. Left: share of runs that diverge. Starts: N(0, "
+        f"seed {setting['seed']}. Left: share of runs that diverge, 95% "
+        "Wilson intervals. Starts: N(0, "
         f"{setting['init_std']}²) weights; dense minima that GD found from there at "
         f"η = {restarts.SLOW:g}η*; sparse minima, the densest that are stable at this "
         f"η, their living rows moved by N(0, {restarts.LIVING:g}²), with zero rows "

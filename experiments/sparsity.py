@@ -219,7 +219,7 @@ def draw_rates(rows: Rows):
         failed = [1 - row["converged"] for row in curve]
         line[3].plot(rates, failed, ":", **grey, label="runs not converged")
         diverged = [row["diverged"] for row in curve]
-        line[3].plot(rates, diverged, "-", **grey, label="of them diverged")
+        line[3].plot(rates, diverged, "-", **grey, label="runs diverged")
         for panel in line:
             plot.mark(panel, rate_threshold(m, k), "predicted threshold η*m")
             panel.set(xlabel="ηm", xlim=(rates[0] - room, rates[-1] + room))

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy  # its parts load when first used
 
 from experiments.claims.uniformity import LEVEL, claims, conditions, label, trained
 from experiments.lib import curves, plot, students
@@ -20,7 +19,7 @@ from experiments.lib.study import Figure, Measured, Study
 from lmc_jax import theory
 from lmc_jax.results import store
 from lmc_jax.results.selection import regular_runs
-from lmc_jax.statistics import mean_interval, named
+from lmc_jax.statistics import mean_interval, named, share_interval
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.theory import stability, uniform_model
 
@@ -198,13 +197,10 @@ def _draw_types(axes, rows: Sequence[dict], styles: dict) -> None:
     k = rows[0]["k"]
     for i, row in enumerate(rows):
         shift = 0.6 * ((i + 0.5) / len(rows) - 0.5)
-        runs = max(row["runs"], 1)
-        tests = [scipy.stats.binomtest(int(n), runs) for n in row["often"]]
-        ends = [test.proportion_ci(method="wilson") for test in tests]
+        ends = share_interval(row["often"], max(row["runs"], 1)).T
         x = [kind + shift for kind in range(1, k + 1)]
-        share, low = [t.statistic for t in tests], [end.low for end in ends]
         style = styles[label(row)] | {"linestyle": "none"}
-        plot.points(axes, x, share, low, [end.high for end in ends], **style)
+        plot.points(axes, x, *ends, **style)
     axes.axhline(1 / k, color=plot.BLACK, linewidth=0.9)
     axes.set(xticks=range(1, k + 1), xlabel="type", ylabel="share of runs")
     axes.set(ylim=(0, 2 / k), title=f"doubled type, k = {k}, m = {k + 1}")
@@ -226,7 +222,12 @@ def _draw_norms(ranked, distances, rows: Sequence[dict], styles: dict) -> None:
     text = f"{LEVEL:.0%} of uniform samples exceed it"
     distances.axhline(top, color=plot.BLACK, linestyle="--", label=text)
     distances.set(ylabel="KS distance", title=f"k = 1, m = {m}: distance to the model")
-    distances.set(xticks=[], ylim=(0, None), xlim=(-0.5, len(rows) - 0.5))
+    places: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        places.setdefault(f"{row['σ']}" or "model", []).append(i)
+    distances.set_xticks([np.mean(own) for own in places.values()], [*places])
+    distances.set(xlabel="initial scale σ, η rising from left to right")
+    distances.set(ylim=(0, None), xlim=(-0.5, len(rows) - 0.5))
 
 
 # --- words ---------------------------------------------------------------------------

@@ -234,7 +234,7 @@ def caption(rows: Split, setting: Values) -> str:
         f"{PATHS[setting['matching']].label}; {setting['source'].upper()}, d = "
         f"{setting['d'] or 'k'}, from N(0, σ²) weights to loss < {setting['tol']:g}. "
         "Above: students put together from type counts and norms of GD, drawn from all "
-        "neurons of the cell, or of uniform minima. As trained: the students "
+        "neurons of the cell, or of uniform minima. Projected: the students "
         "themselves, put on their axes, without the residual loss. Below: factors on "
         "the barrier from GD to uniform minima; their product is the whole. By counts, "
         "by norms: those of uniform minima for those of GD, the mean of both orders. "

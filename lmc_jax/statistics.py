@@ -4,9 +4,11 @@ import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Of the bootstrap in tables of many rows: its own error is a tenth of an interval.
 RESAMPLES = 2000
+NORMAL = 1.959964  # 95% of a normal variable are within so many deviations
 
 
 def mean_interval(
@@ -136,6 +138,24 @@ def largest_shares(means: np.ndarray) -> np.ndarray:
     """
     places = np.argmax(means[1:], axis=1)
     return np.bincount(places, minlength=means.shape[1]) / len(places)
+
+
+def share_interval(count: ArrayLike, of: ArrayLike) -> np.ndarray:
+    """Shares of independent trials with their 95% Wilson intervals.
+
+    They have a width where no trial or every trial is counted, and a bootstrap has
+    none.
+
+    >>> share_interval(0, 40).round(3).tolist()
+    [0.0, 0.0, 0.088]
+
+    Takes counts and numbers of trials, whole numbers of any equal shape ``[...]``, the
+    latter at least 1; returns ``[..., 3]``: share, low, high.
+    """
+    share, spread = np.divide(count, of), np.square(NORMAL) / np.asarray(of)
+    middle = (share + spread / 2) / (1 + spread)
+    half = np.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
+    return np.stack([share, middle - half, middle + half], axis=-1)
 
 
 def controlled(values: np.ndarray, controls: np.ndarray) -> np.ndarray:

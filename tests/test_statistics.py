@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from lmc_jax.statistics import (
     controlled,
@@ -11,12 +12,21 @@ from lmc_jax.statistics import (
     mean_interval,
     ratio_interval,
     resampled_means,
+    share_interval,
     slopes,
     statistic_interval,
 )
 
 mean_fast = functools.partial(mean_interval, resamples=999)
 ratio_fast = functools.partial(ratio_interval, resamples=999)
+
+
+@pytest.mark.parametrize("of", [1, 7, 40, 3000])
+def test_share_intervals_are_those_of_wilson(of):
+    counts = np.unique([0, 1, of // 3, of])
+    for count, interval in zip(counts, share_interval(counts, of), strict=True):
+        ends = scipy.stats.binomtest(int(count), of).proportion_ci(method="wilson")
+        np.testing.assert_allclose(interval, [count / of, *ends], atol=1e-7)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-9])

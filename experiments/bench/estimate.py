@@ -44,7 +44,7 @@ def compared(study: Study, setting: dict[str, Any]) -> dict[str, Any]:
     """Seconds expected and taken by a sweep, and seconds that the estimate took."""
     grid, family = study.cells(setting), study.family
     begun = time.perf_counter()
-    plan = family.plan(grid, setting, lambda sizes: None)
+    plan = family.plan(grid, setting, lambda *_: None)
     expected, planned = plan.seconds(grid), time.perf_counter()
     timing.forget()
     with tqdm(disable=True) as progress:

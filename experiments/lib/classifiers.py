@@ -27,7 +27,7 @@ from lmc_jax.results.summary import made_by
 from lmc_jax.statistics import RESAMPLES, mean_interval, named, ratio_interval
 from lmc_jax.students.optimizers import OPTIMIZERS
 from lmc_jax.sweep import devices
-from lmc_jax.sweep.estimate import Plan
+from lmc_jax.sweep.estimate import Plan, Progress
 from lmc_jax.sweep.run import OutOfMemory
 
 SAMPLES = ("train", "test")
@@ -42,7 +42,9 @@ SETTINGS = {
     "test_images": Setting(int, "First images to test on, 0 for all.", 0),
     "layers": Setting(str, "Layers of weights, the output's included.", "4"),
     "norm": Setting(str, f"Before each relu: {', '.join(NORMS)}.", "none"),
-    "align": Setting(str, f"By {', '.join(ALIGNMENTS)}.", "weights,activations"),
+    "align": Setting(
+        str, f"Matchings of units: {', '.join(ALIGNMENTS)}.", "weights,activations"
+    ),
     "repair": Setting(bool, "Measure permuted paths with REPAIR as well.", False),
     "pairs": Setting(int, "Independent pairs a point.", 10),
     "steps": Setting(int, "Updates of a network.", 10_000),
@@ -175,9 +177,7 @@ def work(
         checkpoints.drop(cell, out)
 
 
-def plan(
-    grid: Sequence[ClassifierCell], setting: Values, progress: Callable[[int], object]
-) -> Plan:
+def plan(grid: Sequence[ClassifierCell], setting: Values, progress: Progress) -> Plan:
     """``compute.Family.plan``."""
     return planned(grid, _data(grid, setting), progress)
 

@@ -22,7 +22,7 @@ from experiments.lib.shards import Shard
 from lmc_jax import environment
 from lmc_jax.results import files, store
 from lmc_jax.sweep import devices
-from lmc_jax.sweep.estimate import Plan
+from lmc_jax.sweep.estimate import Plan, Progress
 
 
 class Family(NamedTuple):
@@ -49,7 +49,7 @@ class Family(NamedTuple):
     unit: str
     size: Callable[[Any], int]
     cost: Callable[[Any], float]
-    plan: Callable[[Sequence[Any], Values, Callable[[int], object]], Plan]
+    plan: Callable[[Sequence[Any], Values, Progress], Plan]
     work: Callable[..., None]
     rows: Callable[[Iterable[store.Record], str], list[dict[str, Any]]]
     curves: Callable[[Sequence[Any]], int]

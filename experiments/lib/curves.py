@@ -21,6 +21,7 @@ NAMES = {name: label for name, (label, _) in SOURCES.items()} | {
 }
 NONE = 1e-9  # a mean up to it is zero up to rounding
 SHORT = 0.95  # the share of converged runs up to which a width is grey
+SIDE = 1.04  # from a source to the next one, on the axis of widths
 # Of uniform minima where markers tell learning rates apart.
 MODEL = {
     **{"color": COLORS["uniform"], "marker": "*", "markersize": 6},
@@ -34,12 +35,13 @@ def style(matching: Matching, linestyle: str = "-", **other: Any) -> dict[str, A
     return shared | {"linestyle": linestyle, "label": matching.label} | other
 
 
-# Of the paths of networks, which are matched group by group, not by one assignment.
+# Of the paths of networks. Markers are hollow: of curves that coincide both are seen.
 NETWORKS = {"direct": style(PATHS["direct"], "--")} | {
     f"{name}{end}": style(
         MATCHINGS[name],
         linestyle,
-        label=MATCHINGS[name].label.replace("assignment", "matching") + words,
+        label=MATCHINGS[name].label + words,
+        markerfacecolor="none",
     )
     for name in ALIGNMENTS
     for end, linestyle, words in (("", "-", ""), ("_repaired", ":", ", REPAIR"))
@@ -63,23 +65,41 @@ def points(axes, curve: Sequence[dict], value: str, x: str = "m", **style: Any) 
     plot.points(axes, places, *columns(curve, value), **style)
 
 
-def draw(axes, curve: Sequence[dict]) -> None:
-    """Barriers against m in the style of their source and matching.
+def draw(axes, rows: Sequence[dict]) -> None:
+    """Barriers against m, a curve for each source and matching, with their names.
 
-    On a logarithmic axis zeros are marked at its lower edge. Markers are hollow: of
-    curves that coincide both are seen.
+    Colours tell sources apart, lines and markers matchings. The points of several
+    sources stand side by side at each m, and markers are hollow, so that none hides
+    another. On a logarithmic axis zeros are marked at its lower edge.
     """
-    source, matching = curve[0]["source"], PATHS[curve[0]["matching"]]
-    color, kept = COLORS[source], curve
-    lost = all(row["pairs"] == 0 for row in curve)
-    if axes.get_yscale() == "log":
-        kept = [row for row in curve if not row["barrier_mean"] <= NONE]
-        none = [row["m"] for row in curve if row["barrier_mean"] <= NONE]
-        plot.zeros(axes, none, color, list(COLORS).index(source))
-    if kept:
-        label = f"{NAMES[source]}, {matching.label}" + ", all diverged" * lost
-        own = style(matching, matching.linestyle, markerfacecolor="none", label=label)
-        points(axes, kept, "barrier", **own | {"color": color})
+    sources, matchings = (
+        list(dict.fromkeys(row[name] for row in rows))
+        for name in ("source", "matching")
+    )
+    for name in matchings:
+        axes.plot([], [], **_line(name, plot.BLACK), label=PATHS[name].label)
+    for (source, name), curve in group(rows, "source", "matching").items():
+        beside = SIDE ** (sources.index(source) - (len(sources) - 1) / 2)
+        color, kept = COLORS[source], curve
+        if axes.get_yscale() == "log":
+            kept = [row for row in curve if not row["barrier_mean"] <= NONE]
+            none = [row["m"] for row in curve if row["barrier_mean"] <= NONE]
+            plot.zeros(axes, none, color, list(COLORS).index(source))
+        if kept:
+            moved = [row | {"m": row["m"] * beside} for row in kept]
+            points(axes, moved, "barrier", **_line(name, color))
+    for source in sources:
+        own = [row for row in rows if row["source"] == source]
+        lost = all(row["pairs"] == 0 for row in own)
+        label = NAMES[source] + ", all diverged" * lost
+        axes.plot([], [], color=COLORS[source], label=label)
+
+
+def _line(matching: str, color: str) -> dict[str, Any]:
+    """Of curves where colours tell sources apart."""
+    one = PATHS[matching]
+    look = {"marker": one.marker, "linestyle": one.linestyle, "color": color}
+    return look | {"markerfacecolor": "none"}
 
 
 def shade(axes, rows: Sequence[dict]) -> None:

@@ -1,5 +1,6 @@
 """What a study will take, before it is begun: --estimate."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ from experiments.lib.settings import Values
 from lmc_jax.sweep.estimate import Plan
 
 SHARDS = (2, 8, 64)
+WAIT = (
+    "timing short trials of the smallest, middle and largest networks, which may take "
+    "minutes"
+)
 
 
 def report(family: Family, grid: Sequence[Any], setting: Values) -> str:
     """Lines that say what is to be computed and the time expected.
 
-    Nothing is stored. Time is that of computing the missing cells: starting Python and
+    Nothing is stored. While it measures, a line and a bar of its trials are shown on
+    stderr. Time is that of computing the missing cells: starting Python and
     drawing come on top.
     """
     cells = list(dict.fromkeys(grid))
@@ -27,8 +33,15 @@ def report(family: Family, grid: Sequence[Any], setting: Values) -> str:
     found = f"{len(cells) - len(todo)} of {len(cells)} cells found in {setting['out']}"
     if not todo:
         return found
-    with tqdm(unit="size", leave=False, disable=None) as progress:
-        plan = family.plan(todo, setting, progress.update)
+    print(WAIT, file=sys.stderr)
+    with tqdm(desc="trials", leave=False, disable=None) as bar:
+
+        def progress(done: int, trials: int) -> None:
+            bar.total = trials
+            bar.update(done - bar.n)
+            bar.refresh()
+
+        plan = family.plan(todo, setting, progress)
     lines = [
         found,
         f"runs: {plan.runs}",

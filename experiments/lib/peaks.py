@@ -131,7 +131,27 @@ def permuted(rows: Sequence[dict]) -> list[str]:
 
 
 def caption(cells: Cells, setting: Values) -> str:
-    """Definition, n, and how the networks were trained."""
+    """Of barriers: their definition, n, and how the networks were trained."""
+    points = cells.records[0].parameters["points"]
+    return (
+        f"Barrier ({setting['barrier']}, {points} points) of mean negative "
+        "log-likelihood in nats and of error, computed in float64. "
+        f"{_trained(cells, setting)}"
+    )
+
+
+def path_caption(cells: Cells, setting: Values) -> str:
+    """Of ``draw_paths``: what is followed, n, and how the networks were trained."""
+    return (
+        "Mean test NLL, the negative log-likelihood in nats, of the networks on the "
+        "line from the first (t = 0) to the second network of a pair (t = 1), as it is "
+        "(direct) and with its hidden units permuted. Computed in float64. "
+        f"{_trained(cells, setting)}"
+    )
+
+
+def _trained(cells: Cells, setting: Values) -> str:
+    """n, and how the networks were trained."""
     rows, records = cells.table, cells.records
     own = [record.parameters for record in records]
     first = own[0]
@@ -149,14 +169,12 @@ def caption(cells: Cells, setting: Values) -> str:
     norm = "" if first["norm"] == "none" else f", {first['norm']} normalisation"
     layers = ", ".join(dict.fromkeys(str(cell["layers"]) for cell in own))
     return (
-        f"Barrier ({setting['barrier']}, {first['points']} points) of mean negative "
-        f"log-likelihood in nats and of error, float64. Means over n = "
-        f"{curves.sizes(rows, 'kept')} independent pairs, two fresh networks each, 95% "
-        f"bootstrap intervals. {layers}-layer {kind}{norm} on {data}: "
-        f"{most}{setting['steps']:,} steps of {setting['optimizer']}, learning rate "
-        f"{setting['lr']:g} ({setting['schedule']}), batch {setting['batch']}, He "
-        f"initialisation; mean test accuracy {1 - max(ends):.1%} to "
-        f"{1 - min(ends):.1%}.{_ending(cells, setting)}"
+        f"Means over n = {curves.sizes(rows, 'kept')} independent pairs, two fresh "
+        f"networks each, 95% bootstrap intervals. {layers}-layer {kind}{norm} on "
+        f"{data}: {most}{setting['steps']:,} steps of {setting['optimizer']}, "
+        f"learning rate {setting['lr']:g} ({setting['schedule']}), batch "
+        f"{setting['batch']}, He initialisation; mean test accuracy "
+        f"{1 - max(ends):.1%} to {1 - min(ends):.1%}.{_ending(cells, setting)}"
     )
 
 

@@ -60,7 +60,9 @@ SETTINGS = {
     "matching": Setting(
         str,
         "Beside the direct path: "
-        + "; ".join(f"{one.name} ({one.words})" for one in MATCHINGS.values())
+        + "; ".join(
+            f"{one.name}: {one.label}, {one.words}" for one in MATCHINGS.values()
+        )
         + ".",
         "types_index,types_opposed",
     ),

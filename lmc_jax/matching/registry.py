@@ -84,7 +84,7 @@ MATCHINGS = {
         _of_types("opposed", "largest with smallest", "s", "#CC6677"),
         Matching(
             "weights",
-            "weight assignment",
+            "weight matching",
             "D",
             "#117733",
             lambda students, k: match_weights(students),
@@ -92,7 +92,7 @@ MATCHINGS = {
         ),
         Matching(
             "activations",
-            "activation assignment",
+            "activation matching",
             "v",
             "#AA4499",
             lambda students, k: match_activations(students),

@@ -10,7 +10,7 @@ between these widths what was found is interpolated. With
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from lmc_jax.data.datasets import Dataset, blank
 from lmc_jax.environment import root_key
 from lmc_jax.networks import Network
 from lmc_jax.networks.cell import ClassifierCell, compute, orders
-from lmc_jax.sweep.estimate import Plan, interpolated
+from lmc_jax.sweep.estimate import Plan, Progress, interpolated
 
 SHARE = 50  # of the updates of a network, between two looks of one that is tried
 PROGRAMS = 4  # to start, train, look and measure paths, without those of alignment
@@ -30,7 +30,7 @@ PROGRAMS = 4  # to start, train, look and measure paths, without those of alignm
 def planned(
     cells: Sequence[ClassifierCell],
     data: Mapping[str, Dataset],
-    progress: Callable[[int], object] = lambda curves: None,
+    progress: Progress = lambda done, trials: None,
 ) -> Plan:
     """What it will take to compute the cells on the devices of this process.
 
@@ -39,7 +39,7 @@ def planned(
     Args:
       cells: valid cells.
       data: their data sets by name.
-      progress: called with 1 after each width of a curve that was tried.
+      progress: as of ``lmc_jax.sweep.estimate.planned``.
     """
     expected = interpolated(
         cells,

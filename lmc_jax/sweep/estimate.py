@@ -30,6 +30,7 @@ from lmc_jax.sweep.run import curve, grouped, measure
 
 FEW = 4  # pairs of a cell that are trained, at most an eighth of them
 LEVELS = (np.arange(32) + 0.5) / 32  # at which quantiles are taken
+Progress = Callable[[int, int], object]
 
 
 class Plan(NamedTuple):
@@ -47,13 +48,14 @@ class Plan(NamedTuple):
 
 
 def planned(
-    cells: Iterable[Cell], progress: Callable[[int], object] = lambda curves: None
+    cells: Iterable[Cell], progress: Progress = lambda done, trials: None
 ) -> Plan:
     """What a sweep of the cells will take on the devices of this process.
 
     Args:
       cells: as ``sweep`` takes them.
-      progress: called with 1 after each size of a curve that was tried.
+      progress: called with the number of trials done, one a size of a curve, and that
+        of all: before the first and after each.
 
     Returns:
       The plan. Its seconds are those of ``sweep`` alone: nothing is stored or drawn.
@@ -81,24 +83,27 @@ def interpolated(
     curve: Callable[[Any], Hashable],
     size: Callable[[Any], int],
     tried: Callable[[Any], Sequence[float]],
-    progress: Callable[[int], object],
+    progress: Progress,
 ) -> Callable[[Any], list[float]]:
     """What is expected of any of the items, from trials of a few of each curve.
 
     Items are cells, or groups of them. Gives a function of an item to the values that
-    ``tried`` measures, between the sizes tried, on a log axis; ``progress`` is called
-    with 1 after each trial.
+    ``tried`` measures, between the sizes tried, on a log axis; ``progress`` as of
+    ``planned``.
     """
     curves: dict[Hashable, list[Any]] = {}
     for item in items:
         curves.setdefault(curve(item), []).append(item)
+    few = {shared: chosen(sorted(own, key=size)) for shared, own in curves.items()}
+    done, trials = 0, sum(map(len, few.values()))
+    progress(done, trials)
     found = {}
-    for shared, own in curves.items():
-        trials = []
-        for item in chosen(sorted(own, key=size)):
-            trials.append((np.log(size(item)), *tried(item)))
-            progress(1)
-        found[shared] = np.array(trials).T
+    for shared, own in few.items():
+        rows = []
+        for item in own:
+            rows.append((np.log(size(item)), *tried(item)))
+            progress(done := done + 1, trials)
+        found[shared] = np.array(rows).T
 
     def expected(item: Any) -> list[float]:
         sizes, *values = found[curve(item)]

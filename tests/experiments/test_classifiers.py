@@ -58,6 +58,8 @@ def test_leaves_figures_and_claims_and_computes_nothing_twice(
 ):
     first = run(name, data, tmp_path, *arguments)
     assert (first.returncode, first.stderr) == (0, "")
+    captions = {(tmp_path / f"{stem}.caption.txt").read_text() for stem in stems}
+    assert len(captions) == len(stems)
     for stem in stems:
         assert (tmp_path / f"{stem}.png").stat().st_size > 5000
         written = json.loads((tmp_path / f"{stem}.claims.json").read_text())

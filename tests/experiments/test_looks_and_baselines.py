@@ -1,6 +1,7 @@
 """Figures and claims take what they know of a matching from the registry."""
 
 import matplotlib.colors
+import numpy as np
 import pytest
 
 from experiments.claims.barrier_vs_width import claims, normalized_claims
@@ -53,12 +54,13 @@ def test_curves_look_as_the_registry_says(name):
     matching = PATHS[name]
     by_source, by_matching = axes[0]
     curves.draw(by_source, curve(name))
-    (line, *_) = by_source.get_lines()
-    assert line.get_marker() == matching.marker
-    assert line.get_linestyle() == matching.linestyle
-    assert by_source.get_legend_handles_labels()[1] == [
-        f"uniform minima, {matching.label}"
-    ]
+    key, line, *_, source = by_source.get_lines()
+    for one in (key, line):
+        assert one.get_marker() == matching.marker
+        assert one.get_linestyle() == matching.linestyle
+    assert source.get_color() == line.get_color() == curves.COLORS["uniform"]
+    names = by_source.get_legend_handles_labels()[1]
+    assert names == [matching.label, "uniform minima"]
     (line,) = by_matching.plot([1, 2], [1, 2], **matchings.STYLES[name])
     assert matplotlib.colors.same_color(line.get_color(), matching.color)
     assert line.get_linestyle() == (":" if matching.baseline else "-")
@@ -70,12 +72,25 @@ def test_a_curve_of_runs_that_all_diverged_says_so():
     lost["barrier_high"] = float("nan")
     some = curve("direct", source="gd")
     for rows, said in (
-        ([row | lost for row in some], ["GD, direct, all diverged"]),
-        ([some[0] | lost, *some[1:]], ["GD, direct"]),
+        ([row | lost for row in some], ["direct", "GD, all diverged"]),
+        ([some[0] | lost, *some[1:]], ["direct", "GD"]),
     ):
         axes[0, 0].clear()
         curves.draw(axes[0, 0], rows)
         assert axes[0, 0].get_legend_handles_labels()[1] == said
+
+
+def test_points_of_two_sources_stand_side_by_side():
+    _, axes = plot.grid(1, 1)
+    rows = [row for source in ("gd", "uniform") for row in curve("direct", 2, source)]
+    curves.draw(axes[0, 0], rows)
+    lines = axes[0, 0].get_lines()
+    marked = [line for line in lines if line.get_marker() == PATHS["direct"].marker]
+    _, first, second = (
+        line.get_xdata().astype(float) for line in marked
+    )  # the first is the name
+    np.testing.assert_allclose(np.divide(second, first), curves.SIDE)
+    np.testing.assert_allclose(np.multiply(second, first), np.square([2, 4, 10, 20]))
 
 
 def test_zeros_of_two_sources_are_both_seen_below_a_logarithmic_axis():

@@ -74,7 +74,7 @@ def test_planted_permutations_are_found_without_noise(tmp_path):
             assert row["recovery_mean"] == row["whole"] == "1.0"
     by_name = {claim["case"]: claim["holds"] for claim in claims}
     held = [name for name, holds in by_name.items() if holds]
-    assert sum("assignment" in name or "Algorithm 1" in name for name in held) == 3
+    assert sum("matching" in name or "Algorithm 1" in name for name in held) == 3
     noisy = [float(r["recovery_mean"]) for r in rows if r["noise"] == "3.0"]
     assert np.mean(noisy) < 0.9
 

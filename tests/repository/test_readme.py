@@ -1,5 +1,6 @@
 """The examples of the README run as they stand."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
+@functools.cache
 def printed(code: str) -> list[float]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -34,6 +36,16 @@ def test_first_example_has_five_lines_and_the_public_surface_is_enough_for_it():
     assert set(names) <= set(lmc_jax.__all__)
 
 
+@pytest.mark.parametrize(
+    ("name", "lines", "words"),
+    [("README.md", 140, 1100), ("BUILD_NOTES.md", 150, 1800)],
+)
+def test_what_is_read_first_is_short(name, lines, words):
+    text = README.with_name(name).read_text("utf-8")
+    assert len(text.splitlines()) < lines
+    assert len(text.split()) < words
+
+
 def test_software_is_cited_in_its_version():
     (version,) = re.findall(r"version = \{([\d.]+)\}", README.read_text())
     project = README.with_name("pyproject.toml").read_text()
@@ -41,11 +53,14 @@ def test_software_is_cited_in_its_version():
 
 
 @pytest.mark.slow
-def test_examples_run_one_after_the_other_in_python(tmp_path):
-    """And the last of them loses its barrier to a permutation."""
-    assert len(EXAMPLES) == 4
-    code = "\n".join(EXAMPLES).replace("results/mine", str(tmp_path))
-    *_, direct, aligned = printed(code)
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_example_runs_by_itself(number, tmp_path):
+    assert printed(EXAMPLES[number].replace("results/mine", str(tmp_path)))
+
+
+@pytest.mark.slow
+def test_the_last_example_loses_its_barrier_to_a_permutation():
+    direct, aligned = printed(EXAMPLES[-1])
     assert aligned < 1e-20 < direct  # a square of rounding, in whatever order
 
 

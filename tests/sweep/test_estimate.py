@@ -44,12 +44,12 @@ def test_plan_of_a_small_sweep():
         for source in (small, dataclasses.replace(small, lr=0.25), UNIFORM)
     ]
     tried = []
-    plan = planned(cells, tried.append)
+    plan = planned(cells, lambda *counts: tried.append(counts))
     assert plan.runs == 6 * 2 * BASE.pairs
     # To start and to descend; to draw; to measure and to join, shared by both.
     assert plan.programs == 5
     assert plan.memory > 2**20
-    assert tried == [1, 1]  # a size of two curves
+    assert tried == [(0, 2), (1, 2), (2, 2)]  # a size of two curves
     alone = [plan.seconds([cell]) for cell in cells]
     assert min(alone) > 0
     # What is compiled for one is compiled for the other, and all have slots.
