@@ -13,9 +13,10 @@ Call `configure` first. A grid is made of `Cell`s, whose students are trained
 that an entrypoint left on disk. The matchings take students ``[pairs, 2, m, d]`` to
 ``(perm, info)``.
 
-`align` brings the hidden units of any two networks in JAX into one order, and
-`barrier_curve` compares them. `infer_spec` finds the permutation symmetries of a
-network, `explain_spec` says why other axes stay, `check_spec` tries a specification.
+`align` brings the hidden units of any two networks in JAX into one order,
+`barrier_curve` compares them, and `merge` makes one network of several. `infer_spec`
+finds the permutation symmetries of a network, `explain_spec` says why other axes stay,
+`check_spec` tries a specification.
 """
 
 from lmc_jax.environment import configure
@@ -28,7 +29,7 @@ from lmc_jax.matching import (
     match_types,
     match_weights,
 )
-from lmc_jax.networks.own import align, barrier_curve
+from lmc_jax.networks.own import align, barrier_curve, merge
 from lmc_jax.networks.symmetry import check_spec, explain_spec, infer_spec
 from lmc_jax.results.summary import load
 from lmc_jax.simulation import simulate
@@ -52,5 +53,6 @@ __all__ = [
     "match_refine",
     "match_types",
     "match_weights",
+    "merge",
     "simulate",
 ]

@@ -32,7 +32,12 @@ def test_programs_of_sweeps_are_lowered(source):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "norm"), [("mlp", "none"), ("cnn", "layer"), ("cnn", "batch")]
+    ("architecture", "norm"),
+    [
+        ("mlp", "none"),
+        *(("cnn", norm) for norm in ("layer", "batch")),
+        *(("resnet", norm) for norm in ("layer", "batch")),
+    ],
 )
 def test_programs_of_networks_are_lowered(monkeypatch, architecture, norm):
     rng = np.random.default_rng(0)
@@ -45,10 +50,10 @@ def test_programs_of_networks_are_lowered(monkeypatch, architecture, norm):
         test_images=30,
         architecture=architecture,
         width=2,
-        layers=3,
+        layers=8 if architecture == "resnet" else 3,
         training=Training(steps=2, batch=10, looks=1),
         norm=norm,
-        repaired=norm != "batch",
+        repaired=True,
         points=3,
         pairs=1,
     )

@@ -18,6 +18,7 @@ PAPER_WIDTHS = 15, 100  # of the MLPs of Figure 7
 SOME_PAIRS = f"at least {FEWEST_PAIRS} pairs"
 SOME_WIDTHS = f"at least {FEWEST_WIDTHS} widths of {FEWEST_PAIRS} pairs"
 HALF = float(np.log(10) / 2)
+KINDS = {"mlp": "MLP", "cnn": "CNN", "resnet": "ResNet"}
 LEARNED = "networks of the largest width that all ended by their training loss"
 PEAK_TESTED = f"{SOME_WIDTHS}, the largest mean at neither end of them; {LEARNED}"
 PEAKS = Statement(
@@ -53,7 +54,7 @@ MOVES = Statement(
 
 def about(statement: Statement, row: dict, paper: str = "") -> Statement:
     """The statement about the networks of a row."""
-    kind, data = row["architecture"].upper(), classifiers.data_name(row["data"])
+    kind, data = KINDS[row["architecture"]], classifiers.data_name(row["data"])
     networks, metric = f"{row['layers']}-layer {kind}s on {data}", row["metric"]
     metric = "NLL" if metric == "nll" else metric
     text = statement.text.format(metric=metric, networks=networks)

@@ -14,7 +14,11 @@ from lmc_jax.networks.evaluation import METRICS
 from lmc_jax.results import store
 from lmc_jax.statistics import largest_shares, mean_interval
 
-KINDS = {"mlp": "MLPs", "cnn": "CNNs (3 × 3 convolutions, channels doubling)"}
+KINDS = {
+    "mlp": "MLPs",
+    "cnn": "CNNs (3 × 3 convolutions, channels doubling)",
+    "resnet": "ResNets (three stages, channels doubling)",
+}
 WORDS = {"nll": "NLL [nats]", "error": "error"}
 PATH_PANELS = 4
 
@@ -167,6 +171,9 @@ def _trained(cells: Cells, setting: Values) -> str:
     kind = KINDS[first["architecture"]]
     most = "at most " if setting["until"] else ""
     norm = "" if first["norm"] == "none" else f", {first['norm']} normalisation"
+    if first["norm"] == "batch":
+        taken = "repaired paths, interpolated along others"
+        norm += f" (statistics anew along {taken if first['repaired'] else 'paths'})"
     layers = ", ".join(dict.fromkeys(str(cell["layers"]) for cell in own))
     return (
         f"Means over n = {curves.sizes(rows, 'kept')} independent pairs, two fresh "

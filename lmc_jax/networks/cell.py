@@ -16,7 +16,7 @@ from lmc_jax import versions
 from lmc_jax.data.datasets import Dataset
 from lmc_jax.data.noise import shuffled_labels
 from lmc_jax.environment import root_key
-from lmc_jax.networks import Network, cnn, mlp
+from lmc_jax.networks import Network, cnn, mlp, resnet
 from lmc_jax.networks.alignment import align_activations, align_weights
 from lmc_jax.networks.evaluation import (
     Sample,
@@ -32,7 +32,7 @@ from lmc_jax.paths import times
 from lmc_jax.sweep.cell import require_integers, require_known
 
 TASK = "pairs of classifiers"
-ARCHITECTURES = ("mlp", "cnn")
+ARCHITECTURES = ("mlp", "cnn", "resnet")
 ALIGNMENTS = ("weights", "activations")
 ALIGN_IMAGES = 2000  # training images for alignment and for statistics
 LOOK_IMAGES = 10_000  # training images for the losses recorded during training
@@ -46,11 +46,14 @@ class ClassifierCell:
     data, digest: name and content of the data set. train_images, test_images: how many
     of its first images are used. architecture: one of ``ARCHITECTURES``. width: hidden
     units of each layer of an MLP, channels of the first convolution of a CNN, which
-    double from one to the next. layers: of weights, the output's included, so 4 layers
-    are three hidden ones. norm: as of the networks. alignments: of ``ALIGNMENTS``,
-    beside the direct path. repaired: whether permuted paths are measured once more with
-    REPAIR. points: of a path. pairs, seed: of two fresh networks each. label_noise:
-    share of the training images that have their labels shuffled among them.
+    double from one to the next, or of the first stage of a ResNet. layers: of weights,
+    the output's included, so 4 layers are three hidden ones; of a ResNet without those
+    of skips. norm: as of the networks. alignments: of ``ALIGNMENTS``, beside the direct
+    path. repaired: whether permuted paths are measured once more with REPAIR. With
+    batch normalisation REPAIR is to take its statistics anew; other paths then
+    interpolate them, where without ``repaired`` every path takes them anew. points: of
+    a path. pairs, seed: of two fresh networks each. label_noise: share of the training
+    images that have their labels shuffled among them.
     """
 
     data: str
@@ -79,6 +82,8 @@ class ClassifierCell:
         if self.architecture == "cnn":
             channels = [self.width * 2**i for i in range(hidden)]
             return cnn(shape, channels, (), CLASSES, self.norm)
+        if self.architecture == "resnet":
+            return resnet(shape, self.width, self.layers, CLASSES, self.norm)
         inputs = int(np.prod(shape))
         return mlp((inputs, *[self.width] * hidden, CLASSES), self.norm)
 
@@ -114,11 +119,6 @@ class ClassifierCell:
             raise ValueError(f"label_noise={self.label_noise}: give a share, 0 to 1")
         if self.repaired and not self.alignments:
             raise ValueError("repair without an alignment: it mends permuted paths")
-        if self.repaired and self.norm == "batch":
-            raise ValueError(
-                "repair with batch normalisation: its statistics are taken anew along "
-                "every path, which is the same; leave repair out"
-            )
         self.network(data.train_images.shape[1:])
         self.training.validate(self.train_images)
 
@@ -244,20 +244,18 @@ def align(
     """
     x = sample.inputs(slice(ALIGN_IMAGES), jnp.float64)
 
-    def activations(own, x):
-        return jax.tree.map(jax.nn.relu, network.hidden(own, x))
-
     def by_weights(first, second):
         left_out = network.statistics
         return align_weights(first, second, network.spec, leave_out=left_out)[0]
 
     def by_activations(first, second):
         first, second = float64(first), float64(second)
-        return align_activations(activations, first, second, x, spec=network.spec)[0]
+        fire, spec = network.activations, network.spec
+        return align_activations(fire, first, second, x, spec=spec)[0]
 
     alignments = dict(zip(ALIGNMENTS, (by_weights, by_activations), strict=True))
 
-    orders: dict[str, list] = {group: [] for group in network.affine}
+    orders: dict[str, list] = {}
     for i in range(len(jax.tree.leaves(weights)[0])):
         first, second = (
             jax.tree.map(lambda leaf, at=(i, role): leaf[at], weights)
@@ -271,7 +269,8 @@ def align(
             for name in cell.alignments
         ]
         for group in own:
-            orders[group].append([perm[group] for perm in (own, *perms)])
+            found = [perm[group] for perm in (own, *perms)]
+            orders.setdefault(group, []).append(found)
     return {group: np.array(perms) for group, perms in orders.items()}
 
 
@@ -300,12 +299,14 @@ def losses_along_paths(
                 network.hidden, network.spec, network.affine, first, end, between, t, x
             )
 
-        usual = reset if network.statistics else None
+        normalised = bool(network.statistics)
+        usual = reset if normalised and not cell.repaired else None
         measured = along_paths(loss, network.spec, first, second, perms, ts, usual)
         if not cell.repaired:
             return measured
         permuted = jax.tree.map(lambda perm: perm[1:], perms)
-        more = along_paths(loss, network.spec, first, second, permuted, ts, mend)
+        repaired = reset if normalised else mend
+        more = along_paths(loss, network.spec, first, second, permuted, ts, repaired)
         return jnp.concatenate([measured, more])
 
     return over_networks(measure, 2, 2)(weights, perms, *seen)

@@ -21,12 +21,14 @@ class Network(NamedTuple):
     apply: weights and examples ``[n, ...]`` to logits ``[n, classes]``.
     fit: the same with the statistics of the examples given, for training; differs
       from ``apply`` under batch normalisation only.
-    hidden: weights and examples to what each group's relu is applied to, ``[n, ...,
-      units]`` by group, in order from input to output.
+    hidden: weights and examples to what each layer but the last gives, normalised and
+      before any relu, ``[n, ..., units]`` by layer, in order from input to output.
+    activations: weights and examples to what the units of each group give behind their
+      relus, ``[n, ..., units]`` by group.
     reset: weights and examples to weights with the statistics of the examples; the
       weights themselves without batch normalisation.
     spec: which axes permute together.
-    affine: by group, the paths of the arrays that last scale and shift its ``hidden``.
+    affine: by layer, the paths of the arrays that last scale and shift its ``hidden``.
     statistics: paths of the arrays that are statistics, not trained.
     """
 
@@ -34,6 +36,7 @@ class Network(NamedTuple):
     apply: Callable[[Weights, Array], Array]
     fit: Callable[[Weights, Array], Array]
     hidden: Callable[[Weights, Array], dict[str, Array]]
+    activations: Callable[[Weights, Array], dict[str, Array]]
     reset: Callable[[Weights, Array], Weights]
     spec: Spec
     affine: Mapping[str, tuple[str, str]]
@@ -51,17 +54,6 @@ def chain(kernels: Mapping[str, tuple[int, ...]], norm: str) -> Network:
       norm: one of ``NORMS``.
     """
     *groups, output = kernels
-
-    def init(key: Array) -> Weights:
-        keys = jax.random.split(key, len(kernels))
-        weights = {
-            name: layers.he_layer(layer_key, *shape)
-            for layer_key, (name, shape) in zip(keys, kernels.items(), strict=True)
-        }
-        if norm != "none":
-            for group in groups:
-                weights[f"{group}_norm"] = layers.norm_layer(kernels[group][-1], norm)
-        return weights
 
     def forward(weights: Weights, x: Array, training: bool):
         """Logits, what each relu is applied to, statistics of normalisations."""
@@ -81,6 +73,9 @@ def chain(kernels: Mapping[str, tuple[int, ...]], norm: str) -> Network:
                 x = layers.pool(x)
         return layers.dense(weights[output], x.reshape(len(x), -1)), hidden, moments
 
+    def hidden(weights: Weights, x: Array) -> dict[str, Array]:
+        return forward(weights, x, False)[1]
+
     def reset(weights: Weights, x: Array) -> Weights:
         moments = forward(weights, x, True)[2]
         return weights | {name: weights[name] | new for name, new in moments.items()}
@@ -89,10 +84,11 @@ def chain(kernels: Mapping[str, tuple[int, ...]], norm: str) -> Network:
     suffix = "" if norm == "none" else "_norm"
     statistics = ("mean", "var") if norm == "batch" else ()
     return Network(
-        init=init,
+        init=lambda key: layers.initial(key, kernels, norm),
         apply=lambda weights, x: forward(weights, x, False)[0],
         fit=lambda weights, x: forward(weights, x, True)[0],
-        hidden=lambda weights, x: forward(weights, x, False)[1],
+        hidden=hidden,
+        activations=lambda weights, x: jax.tree.map(jax.nn.relu, hidden(weights, x)),
         reset=reset,
         spec=_spec(kernels, norm),
         affine={

@@ -5,17 +5,19 @@ parameters of Haiku. Leaves that are not arrays, such as the activation function
 module, stay as they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lmc_jax.networks.alignment import align_activations, align_weights
+from lmc_jax.networks.alignment import align_activations, align_many, align_weights
 from lmc_jax.networks.alignment.descent import Order
-from lmc_jax.networks.entries import nests
+from lmc_jax.networks.alignment.many import mean
 from lmc_jax.networks.permutations import (
+    after,
     arrays_of,
     on_arrays,
     permute,
@@ -95,12 +97,62 @@ def align(
         fire = activations(function, theirs, *inputs)
         for _ in range(ROUNDS):
             more, _ = align_activations(fire, ours, aligned, inputs, spec=spec)
-            perms = _after(perms, more, nests(spec))
+            perms = after(perms, more, spec)
             aligned = permute(theirs, spec, perms)
             if all((np.diff(perm) == 1).all() for perm in more.values()):
                 break
     require_unchanged(function, theirs, aligned, *inputs)
     return with_arrays(second, aligned), perms
+
+
+def merge(
+    networks: Sequence[Any], apply: Callable, *inputs: Any
+) -> tuple[Any, list[Order]]:
+    """One network in place of several: the mean of their weights, units in one order.
+
+    That order is the first's. All are aligned to it by weights, and then each to the
+    mean of the others as long as that brings them nearer (``align_many``).
+
+    Args:
+      networks: at least two pytrees of weights of one structure.
+      apply: as ``align``.
+      *inputs: as ``align``.
+
+    Returns:
+      ``(merged, perms)``: the mean as a pytree as the first is, JAX arrays in the
+      dtypes of its arrays; what has no mean, as counts and functions, is the first's.
+      By network the permutations before the mean, as ``align`` gives them.
+
+    Raises:
+      ValueError: for fewer than two networks; for outputs that change; as
+        ``align_weights``.
+
+    Warns:
+      UserWarning: as ``infer_spec``.
+
+    >>> from jax import numpy as jnp
+    >>> first = {"in": jnp.array([[1.0, 2.0, 3.0]]), "out": jnp.array([4.0, 5.0, 6.0])}
+    >>> second = {"in": jnp.array([[3.5, 2.5, 1.5]]), "out": jnp.array([6.0, 5.0, 4.0])}
+    >>> apply = lambda w, x: jnp.tanh(x @ w["in"]) @ w["out"]
+    >>> merged, perms = merge([first, second], apply, jnp.ones((2, 1)))
+    >>> merged["in"].tolist(), perms[1]["in"].tolist()
+    ([[1.25, 2.25, 3.25]], [2, 1, 0])
+    """
+    if len(networks) < 2:
+        raise ValueError(f"{len(networks)} networks: give two or more")
+    function, first = on_arrays(apply, networks[0])
+    arrays = [arrays_of(network) for network in networks]
+    spec = infer_spec(function, first, *inputs)
+    perms, _ = align_many(arrays, spec)
+    placed = [permute(a, spec, perm) for a, perm in zip(arrays, perms, strict=True)]
+    for one, moved in zip(arrays, placed, strict=True):
+        require_unchanged(function, one, moved, *inputs)
+    merged = jax.tree.map(
+        lambda array, own: own if array is own else jnp.asarray(array, own.dtype),
+        mean(placed),
+        first,
+    )
+    return with_arrays(networks[0], merged), perms
 
 
 def barrier_curve(
@@ -124,13 +176,3 @@ def barrier_curve(
         start, arrays_of(second)
     )
     return BarrierCurve(ts, losses, barrier(losses, ts))
-
-
-def _after(perms: Order, more: Order, within: dict[str, tuple[str, ...]]) -> Order:
-    """Permutations followed by more, of groups that are within no other."""
-    found = {}
-    for group, perm in perms.items():
-        for axis, outer in enumerate(within.get(group, ())):
-            perm = perm.take(more.get(outer, range(perm.shape[axis])), axis)
-        found[group] = perm[more[group]] if group in more else perm
-    return found

@@ -219,6 +219,35 @@ def permute(weights: Any, spec: Spec, perms: Perms) -> Any:
     return jax.tree_util.tree_map_with_path(move, weights)
 
 
+def after(first: Perms, second: Perms, spec: Spec) -> dict[str, np.ndarray]:
+    """The permutations that do what some do and then others, by the groups of both.
+
+    Args:
+      first: permutations of every group, ``[outers..., units]`` of units within others.
+      second: of the result of the first, of the same shapes; groups left out stay.
+      spec: the specification of what they permute.
+
+    >>> after({"a": np.array([2, 0, 1])}, {"a": np.array([1, 0, 2])}, {})["a"].tolist()
+    [0, 2, 1]
+    """
+    within = nests(spec)
+    composed = {}
+    for group, perm in first.items():
+        outers = within.get(group, ())
+        places = np.indices(np.shape(perm)[:-1])  # of the result
+        source = []
+        for outer, place in zip(outers, places, strict=True):
+            if outer in second:
+                own = [places[outers.index(name)] for name in within.get(outer, ())]
+                place = np.asarray(second[outer])[(*own, place)]
+            source.append(place)
+        composed[group] = np.asarray(perm)[tuple(source)]
+        if group in second:
+            more = np.asarray(second[group])
+            composed[group] = np.take_along_axis(composed[group], more, -1)
+    return composed
+
+
 def reorder(array: Any, entries: tuple[Entry, ...], perms: Perms) -> Any:
     """One array of ``permute``, NumPy or JAX, given its entries; nothing is checked."""
     apart = {group: perm for group, perm in perms.items() if np.ndim(perm) > 1}

@@ -43,6 +43,10 @@ BENCHES = {
         ["lmc_jax", "by vmap", "XLA's convolution", "weight matching"],
     ),
 }
+LARGE = {
+    **{"BLOCKS": (1, 1, 1, 1), "CHANNELS": 4, "PIXELS": 32},
+    "GPT": {"layers": 2, "heads": 2, "units": 8, "tokens": 50, "places": 16},
+}
 ACCELERATOR = {
     **{"SIZE": 64, "SHAPES": ((2, 3, 3),), "ELEMENTS": (2**9, 2**10), "STEPS": 2},
     **{"PEERS": 30, "PAIRS": 2, "UPDATES": 20, "WIDTH": 20, "MANY": 20},
@@ -76,6 +80,19 @@ def test_variants_are_timed_side_by_side(name, small, capsys):
     shown = capsys.readouterr().out
     for variant in variants:
         assert variant in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet50", "gpt2"])
+def test_copies_of_large_networks_are_recovered(name, small, capsys):
+    large = small("large", LARGE)
+    flags.FLAGS["network"].value = name
+    large.main()
+    columns, row = capsys.readouterr().out.splitlines()
+    assert "independent [s]" in columns
+    assert columns.split()[-3] == "recovered"
+    assert row.split()[0] == name
+    assert row.split()[-2] == "True"
 
 
 @pytest.mark.parametrize("peer", [peers.autodiff, peers.closed_form])

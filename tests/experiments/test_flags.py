@@ -24,7 +24,8 @@ STUDIES = {study.line[0]: study for study in studies().values() if not study.lin
 # What must be given beside flags.
 ARGUMENTS = {
     **{"tools.verify": ["OUT"], "tools.compare": ["OUT", "OTHER"]},
-    **{"tools.export": ["OUT"], "tools.slurm": ["NAME", "..."]},
+    **{"tools.export": ["OUT"], "tools.merge": ["OUT"]},
+    **{"tools.slurm": ["NAME", "..."]},
 }
 # Where the work of a tool or benchmark begins: names in its own module.
 BEGINS = {

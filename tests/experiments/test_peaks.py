@@ -194,3 +194,23 @@ def test_depths_are_compared_by_peaks_inside_of_networks_that_learned(
     ]
     claim = peak_position.depth_claim(found)
     assert claim.holds is (True if tested else None)
+
+
+@pytest.mark.parametrize(
+    ("repaired", "said"),
+    [
+        (False, "anew along paths)"),
+        (True, "anew along repaired paths, interpolated along others)"),
+    ],
+)
+def test_a_caption_says_which_statistics_batch_normalisations_have(repaired, said):
+    plain = record(4, FLAT)
+    changed = {"architecture": "resnet", "norm": "batch", "alignments": []}
+    own = plain._replace(parameters=plain.parameters | changed | {"repaired": repaired})
+    setting = classifiers.SETTINGS.items()
+    setting = {name: one.default for name, one in setting} | {"barrier": "lerp"}
+    caption = peaks.caption(peaks.rows(measured([own])), setting)
+    assert f"batch normalisation (statistics {said} on MNIST" in caption
+    assert "4-layer ResNets" in caption
+    claim = networks.direct_claim(classifiers.rows([own], "lerp"), "")
+    assert "of 4-layer ResNets on MNIST is large" in claim.text

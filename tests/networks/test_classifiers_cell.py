@@ -176,10 +176,11 @@ def test_no_two_networks_have_one_key():
             {"layers": 4},
             {"seed": 1},
             {"architecture": "cnn"},
+            {"architecture": "resnet"},
         )
     ]
     data = np.concatenate([jax.random.key_data(cell.keys()) for cell in grid])
-    assert len(np.unique(data, axis=0)) == len(data) == 5 * 2 * MLP.pairs
+    assert len(np.unique(data, axis=0)) == len(data) == 6 * 2 * MLP.pairs
 
 
 @pytest.mark.slow
@@ -281,8 +282,9 @@ def test_noise_is_in_the_labels_that_networks_are_trained_on_and_nowhere_else():
         ({"alignments": (), "repaired": True}, "repair without an alignment"),
         ({"width": 0}, "width=0: give at least 1"),
         ({"norm": "group"}, "a norm among none, layer, batch"),
-        ({"norm": "batch", "repaired": True}, "leave repair out"),
         ({"architecture": "cnn", "layers": 4}, "multiples of 8"),
+        ({"architecture": "resnet", "norm": "layer"}, "a depth in layers among 8, 14"),
+        ({"architecture": "resnet", "layers": 8}, "a norm among layer, batch"),
         ({"training": Training(batch=101)}, "batch=101: give at most the 100"),
     ],
 )

@@ -24,14 +24,17 @@ def test_mlp_is_what_numpy_computes():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_convolution_is_what_numpy_computes(training):
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (1, 2)])
+def test_convolution_is_what_numpy_computes(size, stride, training):
     rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(3, 3, 3, 4))
+    x, kernel = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(size, size, 3, 4))
     bias = rng.normal(size=4)
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    around = (size // 2, size // 2)
+    padded = np.pad(x, ((0, 0), around, around, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), (1, 2))
     expected = np.einsum("nhwcij,ijco->nhwo", windows, kernel) + bias
-    found = layers.convolution({"kernel": kernel, "bias": bias}, x, training)
+    expected = expected[:, ::stride, ::stride]
+    found = layers.convolution({"kernel": kernel, "bias": bias}, x, training, stride)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 

@@ -9,7 +9,7 @@ import scipy
 from architectures import CASES
 from cases import NETWORKS, network_weights
 
-from lmc_jax.networks.own import align, barrier_curve
+from lmc_jax.networks.own import align, barrier_curve, merge
 from lmc_jax.networks.permutations import perm_shapes, permute
 from lmc_jax.networks.symmetry import check_spec, infer_spec
 from lmc_jax.networks.symmetry.hidden import activations
@@ -155,6 +155,64 @@ def test_a_change_of_the_function_is_noticed(rule, monkeypatch):
     other = jax.tree.map(lambda a: np.flip(a, -1), second)
     with pytest.raises(ValueError, match="outputs change by"):
         align(first, other, lambda w, x: jnp.cumsum(apply(w, x), -1), x)
+
+
+# --- merging --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mlp", "resnet", "gpt", "llama_scanned"])
+def test_exact_copies_merge_to_the_network_that_they_are_of(name):
+    first, second, apply, x = copies(name)
+    spec = infer_spec(apply, first, *x)
+    rng = np.random.default_rng(4)
+    order = {
+        group: rng.permuted(np.broadcast_to(np.arange(shape[-1]), shape), axis=-1)
+        for group, shape in perm_shapes(first, spec).items()
+    }
+    merged, perms = merge([first, second, permute(first, spec, order)], apply, *x)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-15), merged, first
+    )
+    for group, perm in perms[0].items():
+        assert (perm == np.arange(perm.shape[-1])).all()
+        assert (perms[1][group] != perm).any() or perm.shape[-1] == 2
+
+
+def test_two_networks_merge_to_the_middle_of_their_line():
+    first, _, apply, x = copies("mlp")
+    second = jax.tree.map(lambda a: np.flip(a, -1) + 0.1, first)
+    aligned, perms = align(first, second, apply, *x)
+    merged, (own, other) = merge([first, second], apply, *x)
+    middle = lerp(first, aligned, 0.5)
+    jax.tree.map(np.testing.assert_allclose, merged, middle)
+    for group, perm in perms.items():
+        assert own[group].tolist() == list(range(len(perm)))
+        assert other[group].tolist() == perm.tolist()
+
+
+def test_a_merged_network_has_the_dtypes_and_the_rest_of_the_first():
+    def apply(network, x):
+        return network["activation"](x @ network["in"]) @ network["out"]
+
+    def network(seed, activation):
+        rng = np.random.default_rng(seed)
+        arrays = {"in": rng.normal(size=(4, 6)), "out": rng.normal(size=(6, 2))}
+        arrays = {name: jnp.asarray(array, "float32") for name, array in arrays.items()}
+        return arrays | {"activation": activation, "steps": np.array(seed)}
+
+    several = [network(seed, jnp.tanh) for seed in (5, 6, 7)]
+    x = np.random.default_rng(8).normal(size=(9, 4)).astype("float32")
+    merged, perms = merge(several, apply, x)
+    assert (merged["activation"], merged["steps"]) == (jnp.tanh, 5)
+    for name, axis in (("in", 1), ("out", 0)):
+        assert merged[name].dtype == jnp.float32
+        moved = [
+            np.take(np.asarray(one[name]), perm["in"], axis)
+            for one, perm in zip(several, perms, strict=True)
+        ]
+        np.testing.assert_allclose(merged[name], np.mean(moved, 0), rtol=1e-6)
+    with pytest.raises(ValueError, match="1 networks: give two or more"):
+        merge(several[:1], apply, x)
 
 
 # --- activations ----------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Permutations of hidden units leave every network's function as it is."""
 
+import architectures
 import jax
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from lmc_jax.networks import NORMS, cnn, mlp
 from lmc_jax.networks.entries import Concat, Fixed, Product, Tiled, Within
-from lmc_jax.networks.permutations import group_sizes, perm_shapes, permute
+from lmc_jax.networks.permutations import after, group_sizes, perm_shapes, permute
+from lmc_jax.networks.symmetry import infer_spec
 
 PROPERTY = settings(max_examples=10, deadline=None, derandomize=True)
 widths = st.integers(1, 6)
@@ -23,8 +25,8 @@ def assert_unchanged(network, x, rng):
     functions = (network.apply, network.fit, network.hidden)
     compute = jax.jit(lambda weights: [function(weights, x) for function in functions])
     (*outputs, hidden), (*same, others) = compute(weights), compute(moved)
-    for before, after in zip(outputs, same, strict=True):
-        np.testing.assert_allclose(after, before, atol=1e-10 * np.abs(before).max())
+    for before, found in zip(outputs, same, strict=True):
+        np.testing.assert_allclose(found, before, atol=1e-10 * np.abs(before).max())
     assert hidden.keys() == sizes.keys()
     for group, perm in perms.items():
         expected = np.asarray(hidden[group])[..., perm]
@@ -76,6 +78,28 @@ def test_permutations_compose_and_invert(first, second):
     )
 
 
+NESTED = ("group_norm", "gpt", "vit", "llama_scanned", "looped", "dense_experts")
+
+
+@pytest.mark.parametrize("name", ["mlp", "lstm", "unet", *NESTED])
+def test_permutations_after_others_do_what_both_do(name):
+    apply, weights, *inputs = architectures.example(architectures.CASES[name])
+    spec, rng = infer_spec(apply, weights, *inputs), np.random.default_rng(0)
+    weights = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), weights)
+    first, second = (
+        {
+            group: rng.permuted(np.broadcast_to(np.arange(shape[-1]), shape), axis=-1)
+            for group, shape in perm_shapes(weights, spec).items()
+        }
+        for _ in range(2)
+    )
+    some = dict(list(second.items())[::2])
+    once = permute(weights, spec, first)
+    for more in (second, some):
+        both = permute(weights, spec, after(first, more, spec))
+        jax.tree.map(np.testing.assert_array_equal, permute(once, spec, more), both)
+
+
 def test_channels_first_images_flatten_with_an_inner_length():
     rng = np.random.default_rng(0)
     weights = {"conv": rng.normal(size=(3, 2)), "dense": rng.normal(size=(3 * 4, 5))}
@@ -120,9 +144,9 @@ def test_units_within_others_are_in_an_order_of_their_own_at_each_place():
         np.testing.assert_array_equal(moved["apart"][layer, :, head], expected)
         for name, copies in (("merged", 1), ("bias", 2)):
             shape = (2, copies, 3, 4, -1)
-            after, before = moved[name].reshape(shape), weights[name].reshape(shape)
+            found, before = moved[name].reshape(shape), weights[name].reshape(shape)
             expected = before[layer, :, order[head]][:, perm]
-            np.testing.assert_array_equal(after[layer, :, head], expected)
+            np.testing.assert_array_equal(found[layer, :, head], expected)
     np.testing.assert_array_equal(moved["heads"], weights["heads"][:, order])
     together = permute(weights, spec, {"units": perms[0, 0]})
     alike = np.broadcast_to(perms[0, 0], (2, 3, 4))

@@ -39,8 +39,8 @@ def align_activations(
     """Permutations of the second network after which its units fire as the first's.
 
     Args:
-      activations: of any network, for those here ``relu`` of ``Network.hidden``;
-        compiled once a function object.
+      activations: of any network, for those here ``Network.activations``; compiled
+        once a function object.
       first: pytree of weights.
       second: the same structure.
       x: examples ``[n, ...]``, or a tuple of inputs, taken at once.
