@@ -128,7 +128,7 @@ def _trained(
             W = two_layer.init(init_key, cell.m, cell.d, source.init_std, dtype=dtype)
         return descent.run(
             W,
-            cell.k,
+            cell.taught,
             lr=source.lr,
             optimizer=source.optimizer,
             steps=source.steps,
