@@ -6,7 +6,8 @@ v_ia = (1-t) wᵢ + t w'ₐ, and the loss of a permutation p is
     2 L_t = Σᵢₗ K(v_{i,p(i)}, v_{l,p(l)}) - 2 Σᵢ Σⱼ K(v_{i,p(i)}, e_j) + const,
 
 K(u, v) = E[relu(u·x) relu(v·x)]: a quadratic assignment problem with costs for every
-(i, a, l, b). A teacher has its own neurons in place of the e_j. Losses ½ E[(f - f*)²], x ~ N(0, I), all in float64.
+(i, a, l, b). A teacher has its own neurons in place of the e_j. Losses
+½ E[(f - f*)²], x ~ N(0, I), all in float64.
 """
 
 from typing import NamedTuple

@@ -51,9 +51,7 @@ def match_types(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _matched(
-    students: Array, k: int | Teacher, leftovers: str
-) -> tuple[Array, Array]:
+def _matched(students: Array, k: int | Teacher, leftovers: str) -> tuple[Array, Array]:
     def align(pair):
         perm = align_types(pair, k, leftovers=leftovers)
         first, second = types(pair, k)

@@ -51,7 +51,7 @@ class Teacher:
         if neurons.ndim != 2 or 0 in neurons.shape:
             raise ValueError(f"neurons {list(neurons.shape)}: give [k, d]")
         lengths = np.linalg.norm(neurons, axis=1)
-        if not ((0 < lengths) & (lengths < np.inf)).all():
+        if not ((lengths > 0) & (lengths < np.inf)).all():
             raise ValueError("a neuron of the teacher is zero or not finite")
         neurons.setflags(write=False)
         object.__setattr__(self, "neurons", neurons)
@@ -177,7 +177,7 @@ def _named(name: str, k: int, d: int, seed: int) -> Teacher:
         own = np.sqrt(1 - numbers[0])
         shared = (np.sqrt(1 - numbers[0] + k * numbers[0]) - own) / k
         return Teacher(padded(own * np.eye(k) + shared, d))
-    inside = ((0.001 <= numbers) & (numbers <= 1000)).all()
+    inside = ((numbers >= 0.001) & (numbers <= 1000)).all()
     if kind == "norms" and len(numbers) == k and inside:
         return Teacher(padded(np.diag(numbers), d))
     raise ValueError(f"teacher={name!r} of k={k} neurons: give {KINDS}")

@@ -69,9 +69,7 @@ def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
 
 
 @functools.lru_cache(MAX_PROGRAMS)
-def sampler(
-    k: int | Teacher, d: int, size: int, source: Minima
-) -> jax.stages.Wrapped:
+def sampler(k: int | Teacher, d: int, size: int, source: Minima) -> jax.stages.Wrapped:
     """Program of key data ``[pairs, 2, 2]`` and widths ``[pairs]`` to global minima.
 
     Float64 ``[pairs, 2, size, d]``, rows from the width on zero.
@@ -141,9 +139,7 @@ def descender(
 
 
 @functools.lru_cache(MAX_PROGRAMS)
-def measurer(
-    k: int | Teacher, exponents: tuple[float, float]
-) -> jax.stages.Wrapped:
+def measurer(k: int | Teacher, exponents: tuple[float, float]) -> jax.stages.Wrapped:
     """Program of pairs ``[n, 2, size, d]`` to measures of students and their counts.
 
     It takes their widths ``[n]`` and the norm of a zero row ``[n]`` too. Float64.

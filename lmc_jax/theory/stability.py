@@ -16,9 +16,7 @@ from lmc_jax.theory.overlap import Floats, widths
 ROUNDING = 1e-14  # of a largest stable learning rate, which is stable itself
 
 
-def gauss_newton_sharpness(
-    counts: ArrayLike, teacher: Teacher | None = None
-) -> Floats:
+def gauss_newton_sharpness(counts: ArrayLike, teacher: Teacher | None = None) -> Floats:
     """Largest eigenvalue λ_max(n) of the Hessian at a global minimum.
 
     There the residual vanishes and the Hessian of the loss has, for neurons of types

@@ -23,17 +23,17 @@ from lmc_jax.students.teachers import Teacher, energies, named
 M, K, D = 7, 3, 4
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(size=(M, D))
+UNEQUAL = np.array([[1.0], [2], [4]]) * named("equiangular:0.5", K, D).neurons
 CLOSE = np.array([[1.0, 0, 0, 0], [1, 1e-9, 0, 0], [0, 1, 0, 0]])
 PARALLEL = np.array([[1.0, 2, 0, 0], [2, 4, 0, 0], [0, 1, 1, 0]])
 OPPOSITE = np.array([[1.0, 2, 0, 0], [-2, -4, 0, 0], [0, 1, 1, 0]])
 # By name, or neurons whose types are not unique.
 TEACHERS = {
-    **{f"equiangular:{rho}": None for rho in (0, 0.5, 0.9, 1 - 1e-12)},
-    **{"random": None, "norms:1,2,4": None, "norms:0.001,1,1000": None},
+    **{f"equiangular:{rho}": None for rho in (0.9, 1 - 1e-12)},
+    **{"random": None, "norms:0.001,1,1000": None, "lengths and angles": UNEQUAL},
     **{"close": CLOSE, "parallel": PARALLEL, "opposite": OPPOSITE},
 }
-REGULAR = ["equiangular:0", "equiangular:0.5", "equiangular:0.9", "random"]
-REGULAR += ["norms:1,2,4"]
+REGULAR = ["equiangular:0.9", "random", "lengths and angles"]
 
 
 def teacher_of(name):
@@ -62,13 +62,8 @@ def scale(W, teacher):
 def everything(W, k):
     loss = functools.partial(two_layer.loss, k=k)
     gradient = functools.partial(two_layer.gradient, k=k)
-    return {
-        "loss": loss(W),
-        "gradient": gradient(W),
-        "grad of loss": jax.grad(loss)(W),
-        "hessian": jax.jacfwd(gradient)(W),
-        "of every student": jax.vmap(gradient)(W[None])[0],
-    }
+    slope = jax.vmap(jax.grad(loss))(W)
+    return {"loss": loss(W), "gradient": gradient(W), "grad of loss": slope}
 
 
 @pytest.fixture(params=TEACHERS)
@@ -79,35 +74,36 @@ def teacher(request):
 # --- loss and gradient ----------------------------------------------------------------
 
 
-def test_loss_against_60_digits(teacher, dtype):
-    for W in students(teacher).astype(dtype):
-        found = float(everything(W, teacher)["loss"])
-        exact = W.astype(float)
+def test_loss_and_gradient_against_angles_and_many_digits(teacher, dtype):
+    W = students(teacher).astype(dtype)
+    found = {k: np.asarray(v, float) for k, v in everything(W, teacher).items()}
+    for number, exact in enumerate(W.astype(float)):
+        of_one = {name: values[number] for name, values in found.items()}
+        rounding = 8 * jnp.finfo(dtype).eps * scale(exact, teacher)
         expected = oracles.precise_loss(exact, teacher.neurons)
-        tolerance = 4 * jnp.finfo(dtype).eps * scale(exact, teacher) ** 2
-        assert abs(found - expected) <= tolerance
-
-
-def test_gradient_against_angles_and_differences_in_100_digits(teacher, dtype):
-    for number, W in enumerate(students(teacher).astype(dtype)):
-        found = {k: np.asarray(v, float) for k, v in everything(W, teacher).items()}
-        exact = W.astype(float)
-        tolerance = 8 * jnp.finfo(dtype).eps * scale(exact, teacher)
-        expected = oracles.gradient(exact, teacher.neurons)
-        for name in ("gradient", "grad of loss", "of every student"):
-            assert np.abs(found[name] - expected).max() <= tolerance, name
-        np.testing.assert_array_equal(found["gradient"][~exact.any(1)], 0)
-        assert np.isfinite(found["hessian"]).all()
+        assert abs(of_one["loss"] - expected) <= rounding * scale(exact, teacher)
+        slope = oracles.gradient(exact, teacher.neurons)
+        for name in ("gradient", "grad of loss"):
+            assert np.abs(of_one[name] - slope).max() <= rounding, name
+            np.testing.assert_array_equal(of_one[name][~exact.any(1)], 0)
         if number < 2:
             precise = oracles.precise_gradient(exact, teacher.neurons)
-            assert np.abs(expected - precise).max() <= tolerance
+            assert np.abs(slope - precise).max() <= rounding
 
 
-@pytest.mark.parametrize("name", ["equiangular:0.9", "random", "norms:1,2,4"])
+@pytest.mark.parametrize("name", ["parallel", "opposite", f"equiangular:{1 - 1e-12}"])
+def test_derivatives_of_the_gradient_are_finite_at_singular_points(name, dtype):
+    teacher = teacher_of(name)
+    gradient = functools.partial(two_layer.gradient, k=teacher)
+    hessians = jax.jit(jax.vmap(jax.jacfwd(gradient)))(students(teacher).astype(dtype))
+    assert np.isfinite(hessians).all()
+
+
+@pytest.mark.parametrize("name", REGULAR)
 def test_loss_and_gradients_against_monte_carlo(name):
     teacher = teacher_of(name)
     x = np.random.default_rng(1).normal(size=(50_000, D))
-    found = everything(NORMAL, teacher)
+    found = jax.tree.map(lambda x: x[0], everything(NORMAL[None], teacher))
     losses = oracles.sampled_loss(NORMAL, x, teacher.neurons)
     oracles.assert_mean(losses, float(found["loss"]))
     slopes = oracles.sampled_gradient(NORMAL, x, teacher.neurons)
@@ -118,12 +114,18 @@ def test_loss_and_gradients_against_monte_carlo(name):
     oracles.assert_mean(outputs**2, sum(energies(teacher)))
 
 
-def test_columns_of_zeros_change_nothing(teacher):
+@pytest.mark.parametrize("name", REGULAR)
+def test_columns_of_zeros_change_nothing(name):
+    teacher = teacher_of(name)
     wide = np.pad(NORMAL, ((0, 0), (0, 5)))
-    found, alone = everything(wide, teacher), everything(NORMAL, teacher)
-    assert float(found["loss"]) == pytest.approx(float(alone["loss"]), rel=1e-12)
-    np.testing.assert_allclose(found["gradient"][:, :D], alone["gradient"], atol=1e-11)
-    np.testing.assert_array_equal(found["gradient"][:, D:], 0)
+    of_wide = two_layer.gradient(jnp.asarray(wide), teacher)
+    alone = oracles.gradient(NORMAL, teacher.neurons)
+    rounding = 1e-14 * scale(NORMAL, teacher)
+    np.testing.assert_allclose(of_wide[:, :D], alone, rtol=0, atol=rounding)
+    np.testing.assert_array_equal(of_wide[:, D:], 0)
+    expected = oracles.loss(NORMAL, teacher.neurons)
+    found = float(two_layer.loss(jnp.asarray(wide), teacher))
+    assert abs(found - expected) <= rounding * scale(NORMAL, teacher)
 
 
 def test_loss_of_almost_parallel_neurons_is_that_of_one_neuron():
@@ -156,7 +158,9 @@ def test_samples_are_global_minima_with_the_types_of_the_uniform_model(name):
     np.testing.assert_array_equal(kinds, of_axes.argmax(-1))
     np.testing.assert_array_equal(minima.counts(kinds, teacher).sum(-1), M)
     for one in W[:3].reshape(-1, M, D):
-        assert abs(oracles.loss(one, teacher.neurons)) < 1e-14 * scale(one, teacher) ** 2
+        assert (
+            abs(oracles.loss(one, teacher.neurons)) < 1e-14 * scale(one, teacher) ** 2
+        )
         assert np.abs(oracles.gradient(one, teacher.neurons)).max() < 1e-7
         assert float(minima.distance(jnp.asarray(one), teacher)) < 1e-14
     assert float(jnp.abs(minima.off_axis_share(jnp.asarray(W), teacher)).max()) < 1e-14
@@ -225,10 +229,7 @@ def test_paths_from_mixed_pairs_are_those_of_students_and_below_the_certificate(
     rounding = 1e-13 * teacher.lengths.sum() ** 2
     np.testing.assert_allclose(few, whole, rtol=0, atol=rounding)
     assert np.all(whole <= bounds + rounding)
-    parted = whole.max(axis=1) > 1e-6
-    assert parted.mean() > 0.5
-    inner = bounds[:, 1:-1].max(axis=1)[parted]
-    assert np.median(inner / whole.max(axis=1)[parted]) < 200
+    assert np.mean(whole.max(axis=1) > 1e-6) > 0.5  # most pairs mix
 
 
 @pytest.mark.parametrize("name", REGULAR)
@@ -254,15 +255,14 @@ def test_certificates_against_monte_carlo(name):
 
 def test_matchings_of_minima_do_not_depend_on_an_equal_angle():
     """Types and ranks are the same, whatever the teacher."""
-    axes, others = (drawn(k) for k in (K, teacher_of("equiangular:0.9")))
+    axes, others = (drawn(k, 400) for k in (K, teacher_of("equiangular:0.9")))
     expected = along(axes, K)[0]
     found = along(others, teacher_of("equiangular:0.9"))[0]
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("name", ["equiangular:0.5", "norms:1,2,4"])
-def test_searches_find_permutations_of_the_least_barrier(name):
-    teacher = teacher_of(name)
+def test_searches_find_permutations_of_the_least_barrier():
+    teacher = teacher_of("lengths and angles")
     pairs = np.asarray(drawn(teacher, 3, m=5))
     perm, info = match_exhaustive(pairs, teacher)
     refined, told = match_refine(pairs, teacher, definition="lerp", restarts=4)
@@ -278,7 +278,7 @@ def test_searches_find_permutations_of_the_least_barrier(name):
 
 
 def test_the_lower_bound_is_of_orthonormal_teachers():
-    teacher = teacher_of("equiangular:0.5")
+    teacher = teacher_of("equiangular:0.9")
     with pytest.raises(ValueError, match=r"^the bound is proved for orthonormal"):
         lower_bound(np.asarray(drawn(teacher, 1)), teacher)
 
@@ -296,7 +296,7 @@ def found_of_pair(pair, k):
 
 
 EVERYTHING = {
-    "values": lambda k: everything(jnp.asarray(NORMAL), k),
+    "values": lambda k: everything(jnp.asarray(NORMAL[None]), k),
     "sampled": lambda k: two_layer.sampled_gradient(
         jnp.asarray(NORMAL), jnp.asarray(NORMAL), k
     ),
@@ -304,7 +304,7 @@ EVERYTHING = {
     "types": lambda k: minima.types(jnp.asarray(NORMAL), k, 0.5),
     "shares": lambda k: minima.off_axis_share(jnp.asarray(NORMAL), k),
     "distance": lambda k: minima.distance(jnp.asarray(np.abs(NORMAL)), k),
-    "paths": lambda k: along(drawn(K), k)[1:],
+    "paths": lambda k: along(drawn(K, 400), k)[1:],
     "pair": lambda k: found_of_pair(drawn(K)[0], k),
     "sharpness": lambda k: sharpness(jnp.asarray(NORMAL), k),
     "energy": energies,
@@ -327,13 +327,19 @@ def test_nothing_depends_on_the_axes(name):
     teacher = teacher_of(name)
     turn = np.linalg.qr(np.random.default_rng(4).normal(size=(D, D)))[0]
     turned = Teacher(teacher.neurons @ turn)
-    before, after = everything(NORMAL, teacher), everything(NORMAL @ turn, turned)
-    assert float(after["loss"]) == pytest.approx(float(before["loss"]), rel=1e-12)
-    np.testing.assert_allclose(
-        after["gradient"], before["gradient"] @ turn, rtol=0, atol=1e-13 * 50
+    loss, slope = (
+        f(jnp.asarray(NORMAL @ turn), turned)
+        for f in (two_layer.loss, two_layer.gradient)
     )
-    pairs = drawn(teacher)
-    for one, other in zip(along(pairs, teacher), along(pairs @ turn, turned), strict=True):
+    assert float(loss) == pytest.approx(
+        oracles.loss(NORMAL, teacher.neurons), rel=1e-12
+    )
+    expected = oracles.gradient(NORMAL, teacher.neurons) @ turn
+    np.testing.assert_allclose(slope, expected, rtol=0, atol=1e-12)
+    pairs = drawn(teacher, 400)
+    for one, other in zip(
+        along(pairs, teacher), along(pairs @ turn, turned), strict=True
+    ):
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
 
 
@@ -406,7 +412,7 @@ def test_other_names_are_refused_in_one_line(name):
     "neurons", [[1.0, 2.0], [[1.0, 0], [0, 0]], [[np.nan, 1]], [[np.inf, 1]], [[]]]
 )
 def test_what_is_no_teacher_is_refused(neurons):
-    with pytest.raises(ValueError, match="give \\[k, d\\]|zero or not finite"):
+    with pytest.raises(ValueError, match=r"give \[k, d\]|zero or not finite"):
         Teacher(np.array(neurons))
     with pytest.raises(ValueError, match="a teacher in 4 dimensions, inputs in 3"):
         two_layer.loss(jnp.ones((2, 3)), AXES)

@@ -59,7 +59,9 @@ def test_sharpness_is_that_of_the_loss_in_every_dimension(name):
         assert np.abs(oracles.gradient(W, V)).max() < 1e-7
         h = 1e-4  # error O(h): the third derivative jumps where neurons are parallel
         shifts = h * np.eye(W.size).reshape(-1, *W.shape)
-        slopes = [oracles.gradient(W + s, V) - oracles.gradient(W - s, V) for s in shifts]
+        slopes = [
+            oracles.gradient(W + s, V) - oracles.gradient(W - s, V) for s in shifts
+        ]
         hessian = np.reshape(slopes, (W.size, W.size)) / (2 * h)
         top = np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1]
         found = stability.gauss_newton_sharpness([3, 1, 2], teacher)
