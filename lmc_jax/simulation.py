@@ -52,7 +52,7 @@ def simulate(
 
     Returns:
       Arrays ``[rows]`` by column name, one row per cell and matching, sorted by k, d,
-      source, learning rate, m, matching; see ``summary.rows``. With ``weights`` and
+      teacher, source, learning rate, m, matching; see ``summary.rows``. With ``weights`` and
       ``histories`` two columns of objects: ``weights``, the students ``[pairs, 2, m,
       d]`` of the row's cell before any matching, in the precision of their training;
       ``history``, their losses ``[pairs, 2, looks]`` as from ``descent.run``, None for

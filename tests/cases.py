@@ -40,6 +40,10 @@ SETTINGS_MAP = (
     "--k=2 --m_over_k=1.5,2,3 --d_over_k=1 --init_std=0.1,he --shares=0.5 --pairs=3 "
     "--m_one=4 --steps=4000 --tol=1e-4 --points=3"
 )
+TEACHERS = (
+    "--k=2 --rho=0.5 --m=1,2,3,4,10 --fixed_m=4 --scan=0.8,1.1 --pairs=3 --tol=1e-4 "
+    "--hold=1 --steps=2000"
+)
 CLASSIFIERS = (
     "--train_images=60 --test_images=20 --pairs=2 --steps=6 --batch=20 --looks=2 "
     "--points=3 --widths=2,4 --measure_at_looks=2"
