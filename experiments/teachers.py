@@ -59,7 +59,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "m": "2,3,4,5,6,7,8,10,13,16,48",
         "fixed_m": 10,
         "scan": "0.9,1.05,1.15",
-        "pairs": 12,
+        "pairs": 40,
         "steps": 10_000,
     },
     "paper": {
@@ -72,7 +72,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 CURVE = ("k", "rho", "source")
-PEAKS = "k rho source rate pairs peak height relative predicted"
 
 
 # --- cells ---------------------------------------------------------------------------
@@ -198,6 +197,15 @@ def scanned(cell: Cell, record: store.Record) -> dict[str, Any]:
     }
 
 
+def flat(rows: Rows) -> list[dict]:
+    """The rows of teachers.csv: of each curve its peak."""
+    arrays = ("ratios", "shares")
+    return [
+        {name: value for name, value in row.items() if name not in arrays}
+        for row in rows.peaks
+    ]
+
+
 def table(rows: Rows) -> list[dict]:
     """One row per curve."""
     shown = []
@@ -245,7 +253,8 @@ def draw(rows: Rows):
 
 def _draw_peaks(place, height, peaks: Sequence[dict]) -> None:
     """Against ρ, with what is predicted."""
-    for (source,), curve in curves.group(peaks, "source").items():
+    for source in dict.fromkeys(row["source"] for row in peaks):
+        curve = [row for row in peaks if row["source"] == source]  # in order of ρ
         label = f"{curves.NAMES[source]}, peak"
         style = {"color": curves.COLORS[source], "marker": "o", "label": label}
         curves.points(place, curve, "peak", "rho", **style)
@@ -296,7 +305,7 @@ STUDY = Study(
     own=OWN,
     rows=rows,
     table=table,
-    tables={"teachers.csv": lambda rows: columns(rows.peaks, PEAKS)},
+    tables={"teachers.csv": flat},
     figures=(Figure("teachers", draw, caption, judge.claims),),
 )
 

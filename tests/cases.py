@@ -14,6 +14,7 @@ import pytest
 from lmc_jax.data import datasets
 from lmc_jax.networks import cnn, mlp
 from lmc_jax.students import minima
+from lmc_jax.students.teachers import Teacher, named
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.run import sweep
 
@@ -203,3 +204,13 @@ def write_images(root, name, contents, zipped=False):
     for file, content in zip(IDX_FILES, contents, strict=True):
         path = root / name / (f"{file}.gz" if zipped else file)
         path.write_bytes(gzip.compress(content) if zipped else content)
+
+
+# --- teachers -------------------------------------------------------------------------
+
+UNEQUAL = np.array([[1.0], [2], [4]]) * named("equiangular:0.5", 3, 4).neurons
+TAUGHT = {  # three linearly independent neurons in four dimensions
+    "equiangular:0.9": named("equiangular:0.9", 3, 4),
+    "random": named("random", 3, 4),
+    "lengths and angles": Teacher(UNEQUAL),
+}
