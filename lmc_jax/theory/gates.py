@@ -70,7 +70,7 @@ def least_sharpness(teacher: Teacher) -> float:
     >>> from lmc_jax.students.teachers import named
     >>> [round(5 * least_sharpness(named(f"equiangular:{rho}", 5, 5)), 4)
     ...  for rho in (0, 0.5, 0.99)]
-    [1.7911, 2.0891, 2.4316]
+    [1.7911, 2.2849, 2.4994]
     """
     k = teacher.k
     one = {"type": "eq", "fun": lambda p: np.sum(p) - 1, "jac": lambda _: np.ones(k)}
