@@ -129,6 +129,8 @@ def draw(rows: Rows):
 def on_axes(record: store.Record, definition: str) -> str:
     """What is left of the barriers of a cell without the residual loss."""
     cell, arrays = record.parameters, record.arrays
+    if "teacher" in cell:
+        return ""  # whose neurons are no axes
     found = projected.barriers(record, definition)
     if not all(len(heights) for heights in found.values()) or cell["m"] <= cell["k"]:
         return ""

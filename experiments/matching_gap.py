@@ -160,6 +160,7 @@ STUDY = Study(
     shared=SHARED,
     presets=PRESETS,
     cells=cells,
+    own=students.ORTHONORMAL_ONLY,
     weights=True,
     rows=rows,
     table=lambda found: columns(found.rows, COLUMNS),

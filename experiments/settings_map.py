@@ -291,7 +291,7 @@ STUDY = Study(
     shared=SHARED,
     presets=PRESETS,
     cells=cells,
-    own=OWN,
+    own=OWN | students.ORTHONORMAL_ONLY,
     curves=lambda grid: 1,  # it draws maps
     weights=True,  # for the norms at k = 1, and to put students on the axes
     rows=rows,

@@ -321,7 +321,8 @@ STUDY = Study(
             ],
         ),
     ),
-    own={
+    own=students.ORTHONORMAL_ONLY
+    | {
         "batch": Setting(str, "Fresh inputs a step of SGD: 1,4,16."),
         "scan": Setting(str, "Rates in units of the predicted threshold: 0.9,1.1."),
         "raised": Setting(str, "Rates of GD from other starts, in these units."),

@@ -297,7 +297,8 @@ STUDY = Study(
             lambda rows: [*rate_claims(rows.rates), *rows.barriers],
         ),
     ),
-    own={
+    own=students.ORTHONORMAL_ONLY
+    | {
         "fixed_m": Setting(str, "Widths of the scan over rates: 10,20."),
         "scan": Setting(str, "Rates c = ηm of that scan: 4,5,5.6,6."),
     },

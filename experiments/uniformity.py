@@ -258,7 +258,7 @@ STUDY = Study(
     shared=SHARED,
     presets=PRESETS,
     cells=cells,
-    own=OWN,
+    own=OWN | students.ORTHONORMAL_ONLY,
     weights=True,  # for the norms at k = 1
     rows=rows,
     table=table,

@@ -52,12 +52,13 @@ def simulate(
 
     Returns:
       Arrays ``[rows]`` by column name, one row per cell and matching, sorted by k, d,
-      source, learning rate, m, matching; see ``summary.rows``. With ``weights`` and
-      ``histories`` two columns of objects: ``weights``, the students ``[pairs, 2, m,
-      d]`` of the row's cell before any matching, in the precision of their training;
-      ``history``, their losses ``[pairs, 2, looks]`` as from ``descent.run``, None for
-      sampled minima. With histories or initial weights students are trained by
-      ``descent.run``, whose numbers equal those of a sweep up to rounding.
+      teacher, source, learning rate, m, matching; see ``summary.rows``. With
+      ``weights`` and ``histories`` two columns of objects: ``weights``, the students
+      ``[pairs, 2, m, d]`` of the row's cell before any matching, in the precision of
+      their training; ``history``, their losses ``[pairs, 2, looks]`` as from
+      ``descent.run``, None for sampled minima. With histories or initial weights
+      students are trained by ``descent.run``, whose numbers equal those of a sweep up
+      to rounding.
 
     Raises:
       ValueError: in one line, before anything is computed, for no cells, a cell that
@@ -128,7 +129,7 @@ def _trained(
             W = two_layer.init(init_key, cell.m, cell.d, source.init_std, dtype=dtype)
         return descent.run(
             W,
-            cell.k,
+            cell.taught,
             lr=source.lr,
             optimizer=source.optimizer,
             steps=source.steps,

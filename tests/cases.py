@@ -14,6 +14,7 @@ import pytest
 from lmc_jax.data import datasets
 from lmc_jax.networks import cnn, mlp
 from lmc_jax.students import minima
+from lmc_jax.students.teachers import Teacher, named
 from lmc_jax.sweep.cell import Cell, Descent, Minima
 from lmc_jax.sweep.run import sweep
 
@@ -39,6 +40,10 @@ SGD_THRESHOLD = (
 SETTINGS_MAP = (
     "--k=2 --m_over_k=1.5,2,3 --d_over_k=1 --init_std=0.1,he --shares=0.5 --pairs=3 "
     "--m_one=4 --steps=4000 --tol=1e-4 --points=3"
+)
+TEACHERS = (
+    "--k=2 --rho=0.5 --m=1,2,3,4,10 --fixed_m=4 --scan=0.8,1.1 --pairs=3 --tol=1e-4 "
+    "--hold=1 --steps=2000"
 )
 CLASSIFIERS = (
     "--train_images=60 --test_images=20 --pairs=2 --steps=6 --batch=20 --looks=2 "
@@ -199,3 +204,13 @@ def write_images(root, name, contents, zipped=False):
     for file, content in zip(IDX_FILES, contents, strict=True):
         path = root / name / (f"{file}.gz" if zipped else file)
         path.write_bytes(gzip.compress(content) if zipped else content)
+
+
+# --- teachers -------------------------------------------------------------------------
+
+UNEQUAL = np.array([[1.0], [2], [4]]) * named("equiangular:0.5", 3, 4).neurons
+TAUGHT = {  # three linearly independent neurons in four dimensions
+    "equiangular:0.9": named("equiangular:0.9", 3, 4),
+    "random": named("random", 3, 4),
+    "lengths and angles": Teacher(UNEQUAL),
+}

@@ -1,6 +1,7 @@
 """Independent oracles, written from the formulas: NumPy float64 and mpmath.
 
-Students are ``W [m, d]``, one neuron a row; k is the teacher's width.
+Students are ``W [m, d]``, one neuron a row; k is the teacher's width, or its neurons
+``[k, d]``.
 """
 
 from itertools import product
@@ -30,22 +31,27 @@ def relu_kernel(theta):
     return (np.sin(theta) + (np.pi - theta) * np.cos(theta)) / (2 * np.pi)
 
 
+def taught(k, d):
+    """The teacher's neurons, of a width the first axes."""
+    return np.eye(d)[:k] if isinstance(k, int) else np.asarray(k, float)
+
+
 def loss(W, k):
     """½ E[(f - f*)²] for x ~ N(0, I), from explicit angles."""
-    W, E = np.asarray(W, float), np.eye(W.shape[1])[:k]
-    norms = np.linalg.norm(W, axis=1)
+    W, V = np.asarray(W, float), taught(k, W.shape[1])
+    norms, lengths = (np.linalg.norm(rows, axis=1) for rows in (W, V))
     twice = norms @ relu_kernel(angles(W, W)) @ norms
-    twice -= 2 * norms @ relu_kernel(angles(W, E)).sum(1)
-    return (twice + k / 2 + k * (k - 1) / (2 * np.pi)) / 2
+    twice -= 2 * norms @ relu_kernel(angles(W, V)) @ lengths
+    return (twice + lengths @ relu_kernel(angles(V, V)) @ lengths) / 2
 
 
 def gradient(W, k):
     """Closed form of the gradient of ``loss``, from explicit angles."""
-    W, E = np.asarray(W, float), np.eye(W.shape[1])[:k]
+    W, V = np.asarray(W, float), taught(k, W.shape[1])
     norms = np.linalg.norm(W, axis=1)
-    own, cross = angles(W, W), angles(W, E)
-    radial = np.sin(own) @ norms - np.sin(cross).sum(1)
-    total = (np.pi - own) @ W - (np.pi - cross) @ E
+    own, cross = angles(W, W), angles(W, V)
+    radial = np.sin(own) @ norms - np.sin(cross) @ np.linalg.norm(V, axis=1)
+    total = (np.pi - own) @ W - (np.pi - cross) @ V
     alive = norms > 0
     total[alive] += W[alive] / norms[alive, None] * radial[alive, None]
     total[~alive] = 0
@@ -55,7 +61,7 @@ def gradient(W, k):
 def precise_loss(W, k):
     """``loss`` in 60 digits, rounded at the end."""
     mp = digits(60)
-    rows, teacher = _rows(mp, W), _rows(mp, np.eye(W.shape[1])[:k])
+    rows, teacher = _rows(mp, W), _rows(mp, taught(k, W.shape[1]))
     total = sum(_kernel(mp, u, v) for u in rows for v in rows)
     total -= 2 * sum(_kernel(mp, u, e) for u in rows for e in teacher)
     total += sum(_kernel(mp, e, f) for e in teacher for f in teacher)
@@ -65,7 +71,7 @@ def precise_loss(W, k):
 def precise_gradient(W, k):
     """Central differences of ``loss`` in 100 digits; 0 at zero neurons."""
     mp = digits(100)
-    rows, teacher = _rows(mp, W), _rows(mp, np.eye(W.shape[1])[:k])
+    rows, teacher = _rows(mp, W), _rows(mp, taught(k, W.shape[1]))
     slopes = np.zeros(W.shape)
     for i, row in enumerate(rows):
         step = _norm(mp, row) * mp.mpf(10) ** -30
@@ -108,7 +114,7 @@ def student(W, x):
 
 def residual(W, x, k):
     """f - f* at inputs x [n, d], [n]."""
-    return student(W, x) - np.maximum(x[:, :k], 0).sum(1)
+    return student(W, x) - student(taught(k, x.shape[1]), x)
 
 
 def sampled_loss(W, x, k):
@@ -161,12 +167,12 @@ def barrier(pair, perm, k, definition="lerp", points=11):
     }[definition]
 
 
-def minimum(rng, counts, d):
+def minimum(rng, counts, d, k=None):
     """Global minimum with the given neurons of each type, in shuffled order."""
     kinds = rng.permutation(np.repeat(np.arange(len(counts)), counts))
     norms = rng.exponential(size=len(kinds))
     norms /= np.bincount(kinds, norms)[kinds]
-    return norms[:, None] * np.eye(d)[kinds]
+    return norms[:, None] * taught(len(counts) if k is None else k, d)[kinds]
 
 
 def hessian_at_minimum(W, k):

@@ -24,6 +24,7 @@ from experiments.lib.settings import OUTPUTS, Setting, Values
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.results import store, summary
 from lmc_jax.students.optimizers import OPTIMIZERS
+from lmc_jax.students.teachers import KINDS, ORTHONORMAL
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.batches import batch_shape
 from lmc_jax.sweep.cell import Cell, Descent, Minima
@@ -52,6 +53,7 @@ SETTINGS = {
         str, "Widths in units of k: 1,1.5,2 or 1:8:x12; instead of --m."
     ),
     "d": Setting(int, "Input dimension, at least k; none means k."),
+    "teacher": Setting(str, f"Its neurons: {KINDS}.", ORTHONORMAL),
     "source": Setting(
         str,
         "Students: " + ", ".join(f"{one} ({NAMES[one]})" for one in SOURCES) + ".",
@@ -83,6 +85,10 @@ SETTINGS = {
     "pqi_q": Setting(float, "Exponent q of the PQ index.", 2.0),
     "seed": Setting(int, "Root seed, 0 ... 4294967295.", 0),
     **OUTPUTS,
+}
+# In place of the setting, of a study whose predictions are of the paper's teacher.
+ORTHONORMAL_ONLY = {
+    "teacher": Setting(str, "Its neurons.", ORTHONORMAL, (ORTHONORMAL,))
 }
 
 
@@ -123,6 +129,7 @@ def cells(setting: Values) -> list[Cell]:
                 matchings=tuple(matchings),
                 points=setting["points"],
                 pqi=(setting["pqi_p"], setting["pqi_q"]),
+                teacher=setting["teacher"],
             )
             for name in sources
             for source in _sources(name, m, setting)
@@ -180,8 +187,9 @@ def curves(grid: Sequence[Cell]) -> int:
         if isinstance(source, Descent):
             source, lr = dataclasses.replace(source, lr=1.0), source.lr
         for kind, same in zip(kinds, (lr, lr * cell.m), strict=True):
-            kind.add((cell.k, cell.d, cell.matchings, source, f"{same:.6g}"))
-    return min(sum(1 + len(one[2]) for one in kind) for kind in kinds)
+            shared = cell.k, cell.d, cell.teacher, cell.matchings
+            kind.add((*shared, source, f"{same:.6g}"))
+    return min(sum(1 + len(one[3]) for one in kind) for kind in kinds)
 
 
 def require(grid: Sequence[Cell], kind: type, reason: str) -> None:
@@ -267,8 +275,14 @@ def convention(setting: Values, pairs: str) -> str:
     return (
         f"Barrier ({setting['barrier']}, {setting['points']} points), {CONVENTION}. "
         f"Means over n = {pairs} independent pairs, 95% bootstrap intervals. "
-        f"d = {setting['d'] or 'k'}, seed {setting['seed']}."
+        f"d = {setting['d'] or 'k'}, seed {setting['seed']}{taught(setting)}."
     )
+
+
+def taught(setting: Values) -> str:
+    """How captions name a teacher that is not the paper's."""
+    plain = setting["teacher"] == ORTHONORMAL
+    return "" if plain else f", teacher {setting['teacher']}"
 
 
 def trained_by(setting: Values) -> str:

@@ -27,6 +27,7 @@ import scipy  # its parts load when first used
 
 from lmc_jax.matching.contract import Students, checked
 from lmc_jax.matching.path import inner_times
+from lmc_jax.students.teachers import Teacher
 from lmc_jax.students.two_layer import require_teacher
 
 MINIMUM_ERROR = 1e-12  # of a global minimum: rounding of its rows and sums
@@ -50,7 +51,7 @@ def lower_bound(
     Args:
       students: global minima, real ``[pairs, 2, m, d]``, exact to 1e-12, taken in
         float64.
-      k: teacher width, 1 <= k <= d.
+      k: teacher width, 1 <= k <= d; no ``Teacher``.
       definition: of the barrier; all but ``midpoint`` look at the whole path, and are
         the same where the ends have loss 0.
       points: positions along the path, ends included, an odd number.
@@ -66,6 +67,8 @@ def lower_bound(
     """
     ts = np.asarray(inner_times(points, definition))
     students = checked(students)
+    if isinstance(k, Teacher):
+        raise ValueError("the bound is proved for orthonormal teachers: give a width k")
     require_teacher(k, students.shape[-1])
     _require_minima(students, k)
     return np.array([max(_at(pair, k, t) for t in ts) for pair in students])

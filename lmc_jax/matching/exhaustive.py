@@ -11,6 +11,7 @@ from jax import Array
 
 from lmc_jax.matching.contract import Info, Perm, Students, checked, described
 from lmc_jax.matching.path import heights, inner_times, kernel, path_of
+from lmc_jax.students.teachers import Teacher
 from lmc_jax.students.two_layer import require_teacher
 
 WIDEST = 9  # m! permutations: 362,880
@@ -18,7 +19,11 @@ CHUNK = 5040  # permutations at a time; divides m! from m = 7 on
 
 
 def match_exhaustive(
-    students: Students, k: int, *, definition: str = "lerp", points: int = 11
+    students: Students,
+    k: int | Teacher,
+    *,
+    definition: str = "lerp",
+    points: int = 11,
 ) -> tuple[Perm, Info]:
     """Permutations of the least barrier, by trying all m! of them.
 
@@ -33,7 +38,7 @@ def match_exhaustive(
 
     Args:
       students: real ``[pairs, 2, m, d]``, m <= 9, taken in float64.
-      k: teacher width, 1 <= k <= d.
+      k: teacher width, 1 <= k <= d, or a teacher.
       definition: of the barrier, one of ``paths.BARRIERS``.
       points: positions along the path, ends included, an odd number.
 
@@ -63,7 +68,9 @@ def _permutations(m: int) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
-def _search(students: Array, perms: Array, ts: Array, k: int, definition: str):
+def _search(
+    students: Array, perms: Array, ts: Array, k: int | Teacher, definition: str
+):
     m = students.shape[2]
     row = jnp.arange(m, dtype=jnp.int32)
 

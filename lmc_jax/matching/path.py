@@ -6,7 +6,8 @@ v_ia = (1-t) wᵢ + t w'ₐ, and the loss of a permutation p is
     2 L_t = Σᵢₗ K(v_{i,p(i)}, v_{l,p(l)}) - 2 Σᵢ Σⱼ K(v_{i,p(i)}, e_j) + const,
 
 K(u, v) = E[relu(u·x) relu(v·x)]: a quadratic assignment problem with costs for every
-(i, a, l, b). Losses ½ E[(f - f*)²], x ~ N(0, I), all in float64.
+(i, a, l, b). A teacher has its own neurons in place of the e_j. Losses
+½ E[(f - f*)²], x ~ N(0, I), all in float64.
 """
 
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from jax import Array
 from lmc_jax import paths
 from lmc_jax.numerics import matmul, relu_kernel, unit
 from lmc_jax.students import two_layer
+from lmc_jax.students.teachers import Teacher, components, energies, weighted
 
 
 class Path(NamedTuple):
@@ -25,7 +27,7 @@ class Path(NamedTuple):
 
     own, cross, other: inner products ``[m, m]`` wᵢ·wₗ, wᵢ·w'ₐ, w'ₐ·w'_b.
     norms: |v_ia| ``[T, m, m]``. solo: K(v_ia, v_ia) - 2 Σⱼ K(v_ia, e_j) ``[T, m, m]``.
-    ends: losses of the two students ``[2]``. const: of the loss, k/2 + k(k-1)/2π.
+    ends: losses of the two students ``[2]``. const: of the loss, E[f*²].
     """
 
     ts: Array
@@ -53,23 +55,23 @@ def inner_times(points: int, definition: str) -> Array:
     return ts[points // 2 - 1 : points // 2] if definition == "midpoint" else ts
 
 
-def path_of(pair: Array, k: int, ts: Array) -> Path:
+def path_of(pair: Array, k: int | Teacher, ts: Array) -> Path:
     """``Path`` of students ``[2, m, d]``, float64."""
     first, second = pair
 
     def at(t):
         mixed = (1 - t) * first[:, None] + t * second  # [m, m, d]
         directions, norms = unit(mixed)
-        teacher = norms * jnp.sum(relu_kernel(directions[..., :k]), axis=-1)
+        cross = weighted(relu_kernel(components(directions, k)), k)
+        teacher = norms * jnp.sum(cross, axis=-1)
         return norms, jnp.square(norms) / 2 - 2 * teacher
 
     norms, solo = jax.lax.map(at, ts)
     own, cross, other = (
         matmul(a, b.T) for a, b in ((first, first), (first, second), (second, second))
     )
-    const = k / 2 + k * (k - 1) / (2 * jnp.pi)
     ends = two_layer.loss(pair, k)
-    return Path(ts, own, cross, other, norms, solo, ends, const)
+    return Path(ts, own, cross, other, norms, solo, ends, sum(energies(k)))
 
 
 def kernel(path: Path, i: Array, a: Array, l: Array, b: Array) -> Array:

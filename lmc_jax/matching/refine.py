@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from lmc_jax.matching.contract import Info, Perm, Students, checked, described
 from lmc_jax.matching.path import Path, heights, inner_times, kernel, path_of
 from lmc_jax.matching.types import align_types, match_types
+from lmc_jax.students.teachers import Teacher
 from lmc_jax.students.two_layer import require_teacher
 
 # A swap must take off this share of the barrier, and this much: less is rounding.
@@ -36,7 +37,7 @@ class State(NamedTuple):
 
 def match_refine(
     students: Students,
-    k: int,
+    k: int | Teacher,
     *,
     restarts: int = 0,
     definition: str = "midpoint",
@@ -56,7 +57,7 @@ def match_refine(
 
     Args:
       students: real ``[pairs, 2, m, d]``, taken in float64.
-      k: teacher width, 1 <= k <= d.
+      k: teacher width, 1 <= k <= d, or a teacher.
       restarts: further descents, from random permutations that are the same in every
         call; the best of all counts.
       definition: of the barrier, one of ``paths.BARRIERS``.
@@ -83,7 +84,9 @@ def match_refine(
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
-def _descents(students: Array, starts: Array, ts: Array, k: int, definition: str):
+def _descents(
+    students: Array, starts: Array, ts: Array, k: int | Teacher, definition: str
+):
     def best_of(pair, starts):
         path = path_of(pair, k, ts)
         ends = jax.vmap(lambda start: refine(path, start, definition))(starts)
@@ -189,14 +192,16 @@ def _losses_of_swaps(path: Path, state: State) -> Array:
     return state.losses[:, None, None] + change / 2
 
 
-def align_refined(pair: Array, k: int, *, m: ArrayLike | None = None) -> Array:
+def align_refined(
+    pair: Array, k: int | Teacher, *, m: ArrayLike | None = None
+) -> Array:
     """Permutation of one pair, refined on the midpoint; for use under ``jit``.
 
     As ``match_refine`` by default: from Algorithm 1 with opposed leftovers.
 
     Args:
       pair: students ``[2, rows, d]``; rows from ``m`` on must be zero, stay in place.
-      k: teacher width.
+      k: teacher width, or a teacher.
       m: true width, may be traced; default all rows.
 
     Returns:

@@ -17,6 +17,7 @@ from lmc_jax.matching.assignment import (
 from lmc_jax.matching.contract import Info, Perm
 from lmc_jax.matching.refine import align_refined, match_refine
 from lmc_jax.matching.types import LEFTOVERS, align_types, match_types
+from lmc_jax.students.teachers import Teacher
 
 
 class Matching(NamedTuple):
@@ -28,7 +29,8 @@ class Matching(NamedTuple):
       marker: of its curves.
       color: of its curves where colours tell matchings apart.
       on_host: ``(students [pairs, 2, m, d], k)`` to ``(perm [pairs, m], info)``, in the
-        precision of their training. A function of the pair alone: it is given no key,
+        precision of their training; k is the teacher's width, or the teacher where it
+        is not orthonormal. A function of the pair alone: it is given no key,
         so random choices are drawn from the numbers of the pair.
       on_device: ``(pair [2, rows, d], k, m)`` to the permutation ``[rows]`` of one
         pair, under ``jit`` and ``vmap``. Rows from the traced width m on are zero and
@@ -43,7 +45,7 @@ class Matching(NamedTuple):
     marker: str
     color: str
     on_host: Callable[..., tuple[Perm, Info]]
-    on_device: Callable[[Array, int, Array], Array] | None = None
+    on_device: Callable[[Array, int | Teacher, Array], Array] | None = None
     linestyle: str = "-"
     baseline: bool = False
     words: str = ""

@@ -11,13 +11,14 @@ from jax.typing import ArrayLike
 from lmc_jax.matching.contract import Info, Perm, Students, checked, described
 from lmc_jax.numerics import safe_norm
 from lmc_jax.students.minima import counts, types
+from lmc_jax.students.teachers import Teacher, width
 from lmc_jax.students.two_layer import require_teacher
 
 LEFTOVERS = ("index", "sorted", "opposed")
 
 
 def match_types(
-    students: Students, k: int, *, leftovers: str = "opposed"
+    students: Students, k: int | Teacher, *, leftovers: str = "opposed"
 ) -> tuple[Perm, Info]:
     """Permutations that align the second students with the first by Algorithm 1.
 
@@ -33,7 +34,7 @@ def match_types(
 
     Args:
       students: real ``[pairs, 2, m, d]``, taken in float64.
-      k: teacher width, 1 <= k <= d.
+      k: teacher width, 1 <= k <= d, or a teacher, to whose neurons angles decide.
       leftovers: one of ``LEFTOVERS``.
 
     Returns:
@@ -50,18 +51,18 @@ def match_types(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _matched(students: Array, k: int, leftovers: str) -> tuple[Array, Array]:
+def _matched(students: Array, k: int | Teacher, leftovers: str) -> tuple[Array, Array]:
     def align(pair):
         perm = align_types(pair, k, leftovers=leftovers)
         first, second = types(pair, k)
-        return perm, jnp.sum((first == second[perm]) & (first < k))
+        return perm, jnp.sum((first == second[perm]) & (first < width(k)))
 
     return jax.vmap(align)(students)
 
 
 def align_types(
     pair: Array,
-    k: int,
+    k: int | Teacher,
     *,
     leftovers: str = "opposed",
     m: ArrayLike | None = None,
@@ -89,7 +90,7 @@ def align_types(
     Args:
       pair: students ``[2, rows, d]``, float32 or float64; rows from ``m`` on must be
         zero and stay in place.
-      k: teacher width.
+      k: teacher width, or a teacher.
       leftovers: one of ``LEFTOVERS``.
       m: true width, may be traced; default all rows.
 
@@ -108,8 +109,9 @@ def align_types(
     # Distinct neurons of equal norm meet by it, wherever they stand.
     angles = jnp.arange(1, pair.shape[-1] + 1, dtype=pair.dtype)
     ties = [jnp.sum(pair * wave(angles), axis=-1) for wave in (jnp.sin, jnp.cos)]
-    tally = counts(kinds, k + 1)  # [2, k + 1], typeless last
-    shared = jnp.min(tally, axis=0).at[k].set(0)
+    none = width(k)  # the type of a neuron without one
+    tally = counts(kinds, none + 1)  # [2, k + 1], typeless last
+    shared = jnp.min(tally, axis=0).at[none].set(0)
     starts = (jnp.cumsum(tally, axis=1) - tally).astype(jnp.int32)
     index = rows.astype(norms.dtype)
 
@@ -119,9 +121,9 @@ def align_types(
         matched = rank < shared[kind]
         rest = index if leftovers == "index" else order * norm
         within = jnp.where(matched, rank.astype(norm.dtype), rest)
-        group = jnp.where(matched, kind, k)
+        group = jnp.where(matched, kind, none)
         if m is not None:
-            group = jnp.where(rows < m, group, k + 1)
+            group = jnp.where(rows < m, group, none + 1)
             within = jnp.where(rows < m, within, index)
         return jnp.lexsort((within, group))
 

@@ -56,7 +56,7 @@ ARRAYS = {
 ATTRIBUTES = {
     "title": "Linear mode connectivity modulo permutation, simulated by lmc_jax",
     "student": "f(x; W) = sum_i relu(w_i . x), W [m, d]",
-    "teacher": "f*(x) = sum_{j<k} relu(x_j)",
+    "teacher": "f*(x) = sum_{j<k} relu(x_j); other neurons where a cell names them",
     "loss": "L = 1/2 E[(f - f*)^2], x ~ N(0, I_d), in closed form, float64",
     "path": "W_t = (1 - t) W + t W'[perm]; direct: perm is the identity",
     "barrier_by_lerp": "max_t [L(W_t) - ((1-t) L(W) + t L(W'))]",

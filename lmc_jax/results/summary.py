@@ -10,6 +10,7 @@ from lmc_jax.paths import barrier
 from lmc_jax.results import store
 from lmc_jax.results.selection import converged_runs, kept_pairs, kept_runs
 from lmc_jax.statistics import RESAMPLES, mean_interval, named, ratio_interval
+from lmc_jax.students.teachers import ORTHONORMAL
 
 
 def barriers(record: store.Record, definition: str = "lerp") -> np.ndarray:
@@ -28,7 +29,7 @@ def barriers(record: store.Record, definition: str = "lerp") -> np.ndarray:
 def rows(
     records: Iterable[store.Record], definition: str = "lerp"
 ) -> list[dict[str, Any]]:
-    """Rows of ``summary.csv``, sorted by k, d, source, learning rate, m, matching.
+    """Rows of ``summary.csv``, by k, d, teacher, source, learning rate, m, matching.
 
     One row per cell and path: what belongs to the cell stands in each of its rows; keep
     those of the matching "direct" to have it once. A value ``x`` with an interval has
@@ -134,6 +135,7 @@ def cell_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
         "precision": source.get("precision", "float64"),
         "tol": source.get("tol", np.nan),
         "alpha": str(source.get("alpha", "")),
+        "teacher": cell.get("teacher", ORTHONORMAL),
         "seed": cell["seed"],
         "cell": store.fingerprint(cell),
     }
@@ -162,4 +164,5 @@ def _run_columns(
 
 def _order(row: Mapping[str, Any]) -> tuple:
     lr = -1.0 if np.isnan(row["lr"]) else row["lr_times_m"]
-    return (row["k"], row["d"], row["source"], row["alpha"], lr, row["m"], row["cell"])
+    names = ("k", "d", "teacher", "source", "alpha")
+    return (*(row[name] for name in names), lr, row["m"], row["cell"])

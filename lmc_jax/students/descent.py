@@ -17,11 +17,13 @@ from jax.typing import ArrayLike
 from lmc_jax.numerics import matmul
 from lmc_jax.students import two_layer
 from lmc_jax.students.optimizers import optimizer_named
+from lmc_jax.students.teachers import Teacher
 
 RUNNING, CONVERGED, EXHAUSTED, DIVERGED = range(4)
 STATUS = ("running", "converged", "exhausted", "diverged")
 
-# Beyond this Frobenius norm a run has diverged: global minima have at most sqrt(k).
+# Beyond this Frobenius norm a run has diverged: global minima have at most that of the
+# teacher, sqrt(k) of unit neurons.
 NORM_BOUND = 1e6
 
 
@@ -48,7 +50,7 @@ def start(W: Array, optimizer: optax.GradientTransformation) -> Run:
 
 def advance(
     run: Run,
-    k: int,
+    k: int | Teacher,
     optimizer: optax.GradientTransformation,
     *,
     updates: int,
@@ -67,7 +69,7 @@ def advance(
 
     Args:
       run: state; unchanged unless running.
-      k: teacher width.
+      k: teacher width, or a teacher.
       optimizer: made by one of ``optimizers.OPTIMIZERS``; its learning rate may be
         traced.
       updates: static number of steps of the loop.
@@ -154,7 +156,7 @@ class Trained(NamedTuple):
 )
 def run(
     W: Array,
-    k: int,
+    k: int | Teacher,
     *,
     lr: ArrayLike,
     optimizer: str = "sgd",
@@ -180,7 +182,7 @@ def run(
     Args:
       W: float32 or float64 ``[m, d]``, whose dtype is that of the training. Many
         students by ``jax.vmap``, over ``lr`` and ``key`` too where they differ.
-      k: teacher width, at most d.
+      k: teacher width, at most d, or a ``Teacher`` of other neurons.
       lr: learning rate η.
       optimizer: one of ``optimizers.OPTIMIZERS``.
       steps: maximal number of updates.

@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from lmc_jax.numerics import unit
+from lmc_jax.students.teachers import Teacher
 from lmc_jax.students.two_layer import gradient
 
 # Hessian-vector products. They give minima to rounding, and far from them, where many
@@ -20,7 +21,7 @@ from lmc_jax.students.two_layer import gradient
 ITERATIONS = 64
 
 
-def sharpness(W: Array, k: int) -> Array:
+def sharpness(W: Array, k: int | Teacher) -> Array:
     """Algebraically largest eigenvalue λ_max of the Hessian of the population loss.
 
     Not the largest in size: away from minima there are negative ones. A zero neuron has
@@ -39,7 +40,7 @@ def sharpness(W: Array, k: int) -> Array:
 
     Args:
       W: ``[m, d]``.
-      k: teacher width, at most d.
+      k: teacher width, at most d, or a teacher.
 
     Returns:
       Scalar, dtype of ``W``; 0 if all rows are zero, NaN if some are not finite.

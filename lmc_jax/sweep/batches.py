@@ -128,11 +128,11 @@ def programs_of(
 
     widths = array(pairs, dtype="int32")
     if isinstance(cell.source, Minima):
-        draw = programs.sampler(cell.k, cell.d, size, cell.source)
+        draw = programs.sampler(cell.taught, cell.d, size, cell.source)
         yield draw, (array(pairs, 2, 2, dtype="uint32"), widths)
     else:
         source = programs.shared(cell.source)
-        start, descend = programs.descender(cell.k, cell.d, size, source)
+        start, descend = programs.descender(cell.taught, cell.d, size, source)
         count = slots(cell, halvings)
         idle = array(count, dtype="int32")
         yield start, (idle,)
@@ -151,9 +151,9 @@ def programs_of(
         )
         yield descend, (runs, *jobs)
     students = array(pairs, 2, size, cell.d, dtype="float64")
-    measure = programs.measurer(cell.k, cell.pqi)
+    measure = programs.measurer(cell.taught, cell.pqi)
     yield measure, (students, widths, array(pairs, dtype="float64"))
-    join = programs.joiner(cell.k, cell.matchings, cell.points)
+    join = programs.joiner(cell.taught, cell.matchings, cell.points)
     on_host = {
         name: array(*perms.shape, dtype=perms.dtype)
         for name, perms in programs.unmoved(cell.matchings, pairs, size).items()

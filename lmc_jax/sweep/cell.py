@@ -1,7 +1,8 @@
 """What a cell of a sweep is: all that determines its numbers, and nothing else.
 
-The setting is that of the paper (Assumption 1), the sources are gradient descent and
-the uniform model of global minima (Assumption 3, Lemma 8).
+The setting is that of the paper (Assumption 1) but for the teacher, which may be
+another; the sources are gradient descent and the uniform model of global minima
+(Assumption 3, Lemma 8).
 
 Making one checks nothing; ``Cell.validate`` checks the cell and its source.
 """
@@ -19,6 +20,7 @@ import numpy as np
 from lmc_jax import versions
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.students.optimizers import optimizer_named
+from lmc_jax.students.teachers import ORTHONORMAL, Teacher, named
 
 PRECISIONS = ("float32", "float64")
 MAX_WIDTH = 2**15  # width or dimension
@@ -109,9 +111,9 @@ class Minima:
 class Cell:
     """One point of a grid: independent pairs of students ``[m, d]`` of one kind.
 
-    The teacher has the first k axes as neurons (paper, Assumption 1); the loss is
-    ½ E[(f - f*)²] with inputs x ~ N(0, I_d). Hashable; equal cells have the same
-    numbers, bit for bit on CPU.
+    The teacher has the first k axes as neurons (paper, Assumption 1), or those of its
+    name; the loss is ½ E[(f - f*)²] with inputs x ~ N(0, I_d). Hashable; equal cells
+    have the same numbers, bit for bit on CPU.
 
     >>> cell = Cell(k=2, m=3, d=2, source=Minima(), pairs=4)
     >>> cell.source.name, cell.parameters()["matchings"]
@@ -127,6 +129,7 @@ class Cell:
       matchings: names in ``MATCHINGS``; the direct path is always measured.
       points: positions along the path, 0 and 1 included.
       pqi: exponents (p, q) of the PQ index, 0 < p < q.
+      teacher: one of ``teachers.KINDS``; ``random`` is drawn from the root seed, k, d.
     """
 
     k: int
@@ -138,14 +141,22 @@ class Cell:
     matchings: tuple[str, ...] = ("types_index", "types_opposed")
     points: int = 11
     pqi: tuple[float, float] = (1.0, 2.0)
+    teacher: str = ORTHONORMAL
+
+    @property
+    def taught(self) -> int | Teacher:
+        """The teacher as programs take it: k, or the neurons of one not orthonormal."""
+        return named(self.teacher, self.k, self.d, self.seed)
 
     def parameters(self) -> dict[str, Any]:
         """The cell as plain JSON types: with its source's name, and its programs'
-        versions."""
+        versions. Without the teacher where it is orthonormal: older cells have none."""
         source = vars(self.source) | {"name": self.source.name}
         made = "sampling" if isinstance(self.source, Minima) else "descent"
         programs = (made, *["matching"] * bool(self.matchings), "measures")
         parameters = vars(self) | {"source": source, "versions": versions.of(*programs)}
+        if self.teacher == ORTHONORMAL:
+            del parameters["teacher"]
         # A copy of all; tuples become lists, NumPy's numbers Python's.
         return json.loads(json.dumps(parameters, default=lambda value: value.item()))
 
@@ -169,6 +180,9 @@ class Cell:
                 f"k={self.k} > d={self.d}: the teacher's k orthonormal neurons need "
                 "an input dimension d >= k"
             )
+        if not isinstance(self.teacher, str):
+            raise ValueError(f"teacher={self.teacher!r}: give a name")
+        named(self.teacher, self.k, self.d, self.seed)
         if not isinstance(self.pqi, tuple) or len(self.pqi) != 2:
             raise ValueError(f"pqi={self.pqi!r}: give a tuple of two numbers")
         p, q = self.pqi

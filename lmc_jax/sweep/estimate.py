@@ -179,7 +179,7 @@ def _step_seconds(cell: Cell) -> float:
     source, count = cell.source, slots(cell)
     assert isinstance(source, Descent)
     start, descend = programs.descender(
-        cell.k, cell.d, padded_width(cell.m), programs.shared(source)
+        cell.taught, cell.d, padded_width(cell.m), programs.shared(source)
     )
     jobs = Jobs(
         key_data=np.arange(2 * count, dtype=np.uint32).reshape(count, 2),

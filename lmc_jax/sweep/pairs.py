@@ -59,7 +59,7 @@ class Pair(NamedTuple):
 def sampled(group: Sequence[Cell], halvings: int) -> Iterator[Pair]:
     """Pairs of global minima, of cells of one program."""
     first = group[0]
-    draw = programs.sampler(first.k, first.d, padded_width(first.m), first.source)
+    draw = programs.sampler(first.taught, first.d, padded_width(first.m), first.source)
     batch = pair_batch(first, halvings)
     for cell in group:
         keys = _key_data(cell)
@@ -118,7 +118,7 @@ class _Slots:
         first = group[0]
         source = programs.shared(_descent(first))
         start, self.descend = programs.descender(
-            first.k, first.d, padded_width(first.m), source
+            first.taught, first.d, padded_width(first.m), source
         )
         self.count = slots(first, halvings)
         self.jobs = Jobs(

@@ -1,7 +1,8 @@
 """The compiled programs of a sweep: to sample, descend, measure, join a batch.
 
 Each takes a batch of runs or pairs on its leading axis, sharded over all devices, and
-is compiled once for each shape and each set of the static settings it is named by.
+is compiled once for each shape and each set of the static settings it is named by. Of
+these k is the teacher's width, or the teacher where it is not orthonormal.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from lmc_jax.matching import MATCHINGS
 from lmc_jax.numerics import safe_norm
 from lmc_jax.students import descent, measures, minima, mixed, two_layer
 from lmc_jax.students.optimizers import optimizer_named
+from lmc_jax.students.teachers import Teacher
 from lmc_jax.sweep import devices
 from lmc_jax.sweep.cell import Descent, Minima
 from lmc_jax.sweep.devices import RUNS
@@ -67,7 +69,7 @@ def sharded(function: Callable, effort: int = 1) -> jax.stages.Wrapped:
 
 
 @functools.lru_cache(MAX_PROGRAMS)
-def sampler(k: int, d: int, size: int, source: Minima) -> jax.stages.Wrapped:
+def sampler(k: int | Teacher, d: int, size: int, source: Minima) -> jax.stages.Wrapped:
     """Program of key data ``[pairs, 2, 2]`` and widths ``[pairs]`` to global minima.
 
     Float64 ``[pairs, 2, size, d]``, rows from the width on zero.
@@ -87,7 +89,7 @@ def shared(source: Descent) -> Descent:
 
 @functools.lru_cache(MAX_PROGRAMS)
 def descender(
-    k: int, d: int, size: int, source: Descent
+    k: int | Teacher, d: int, size: int, source: Descent
 ) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
     """Programs ``start(m) -> runs`` and ``descend(runs, *jobs) -> runs``.
 
@@ -137,7 +139,7 @@ def descender(
 
 
 @functools.lru_cache(MAX_PROGRAMS)
-def measurer(k: int, exponents: tuple[float, float]) -> jax.stages.Wrapped:
+def measurer(k: int | Teacher, exponents: tuple[float, float]) -> jax.stages.Wrapped:
     """Program of pairs ``[n, 2, size, d]`` to measures of students and their counts.
 
     It takes their widths ``[n]`` and the norm of a zero row ``[n]`` too. Float64.
@@ -168,7 +170,9 @@ def unmoved(matchings: tuple[str, ...], n: int, size: int) -> dict[str, np.ndarr
 
 
 @functools.lru_cache(MAX_PROGRAMS)
-def joiner(k: int, matchings: tuple[str, ...], points: int) -> jax.stages.Wrapped:
+def joiner(
+    k: int | Teacher, matchings: tuple[str, ...], points: int
+) -> jax.stages.Wrapped:
     """Program of pairs ``[n, 2, size, d]`` to paths, direct and after each matching.
 
     It takes their widths ``[n]`` and what was matched on the host too, permutations as

@@ -157,8 +157,8 @@ def _measured(
             row[: len(perm)] = perm
     zero = np.array([pair.cell.source.zero_row for pair in padded])
     students, m, zero, perms = devices.scattered((students, m, zero, perms))
-    measure = programs.measurer(cell.k, cell.pqi)
-    join = programs.joiner(cell.k, cell.matchings, cell.points)
+    measure = programs.measurer(cell.taught, cell.pqi)
+    join = programs.joiner(cell.taught, cell.matchings, cell.points)
     measured, joined = devices.gathered(
         (measure(students, m, zero), join(students, m, perms))
     )
@@ -176,7 +176,7 @@ def _on_host(batch: list[Pair], matching: Matching) -> list[np.ndarray]:
 
     def matched(pair: Pair) -> np.ndarray:
         (perm,), _ = matching.on_host(
-            pair.students[None, :, : pair.cell.m], pair.cell.k
+            pair.students[None, :, : pair.cell.m], pair.cell.taught
         )
         return perm
 

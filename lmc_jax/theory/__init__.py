@@ -12,6 +12,7 @@ it is said.
 from lmc_jax.theory.barrier import (
     certificate_rate,
     expected_certificate,
+    mixed_pair_loss,
     spacing_order_statistics,
 )
 from lmc_jax.theory.overlap import (
@@ -42,6 +43,7 @@ __all__ = [
     "expected_overlap",
     "expected_overlap_clt",
     "expected_overlap_limit",
+    "mixed_pair_loss",
     "overlap_minimum",
     "spacing_order_statistics",
     "two_neuron_limit",

@@ -4,6 +4,7 @@ import numpy as np
 import scipy  # its parts load when first used
 from numpy.typing import ArrayLike, NDArray
 
+from lmc_jax.students.teachers import Teacher, energies, width
 from lmc_jax.theory.overlap import Floats, expected_overlap, over_widths
 
 
@@ -19,20 +20,23 @@ def spacing_order_statistics(n: int) -> Floats:
     return np.cumsum(1 / np.arange(n, 0, -1))[::-1] / n
 
 
-def expected_certificate(m: ArrayLike, k: int) -> Floats:
+def expected_certificate(m: ArrayLike, k: int | Teacher) -> Floats:
     """Expected upper bound ½ E[ρᵀ K ρ] of the midpoint's loss, exact (uniform model).
 
     Let ρ be half the mass of each type that a matching of equal types leaves unmatched
     in two global minima, both added, and K = ½ on the diagonal and 1/2π off it. Then
     L((W + W')/2) <= ½ ρᵀ K ρ for every such pair (`students.mixed.certificate`). Here
     the matching is Algorithm 1's, which leaves the (n - n')₊ smallest of the n neurons
-    of a type. Falls like m⁻² for m ≫ k, faster than the O(m^-½) of Theorem 6.
+    of a type. Falls like m⁻² for m ≫ k, faster than the O(m^-½) of Theorem 6. Masses of
+    a teacher go with its |vⱼ|, and K is its kernel.
 
     >>> expected_certificate([5, 10, 50], 5).round(4).tolist()
     [0.0, 0.0307, 0.005]
 
-    Takes integers m ``[...]``; returns ``[...]``.
+    Takes integers m ``[...]``, and a teacher's width or a teacher; returns ``[...]``.
     """
+    alone, mixed = energies(k)
+    k = width(k)
 
     def at_width(width: int) -> float:
         n, p = _count_distribution(width, k)
@@ -46,11 +50,26 @@ def expected_certificate(m: ArrayLike, k: int) -> Floats:
         own = p @ square @ p  # E ρᵢ² of one student; only one side has leftovers
         pair = np.sum(joint * (mean @ joint @ mean.T))  # E ρᵢ ρⱼ of one student
         cross = np.sum(joint * (mean @ joint @ mean))  # E ρᵢ ρ'ⱼ of both
-        diagonal = k / 4 * own
-        off_diagonal = k * (k - 1) / (4 * np.pi) * (pair + cross)
-        return float(diagonal + off_diagonal) / 2
+        return float(alone * own + mixed * (pair + cross)) / 4
 
     return over_widths(at_width, m, k)
+
+
+def mixed_pair_loss(cosine: ArrayLike) -> Floats:
+    """Loss (θ - sin θ)/8π of one neuron (v + v')/2 in place of v/2 and v'/2.
+
+    Of unit vectors at angle θ = arccos(cosine), as where a path mixes two types. What
+    is lost, ½ (relu(v·x) + relu(v'·x) - relu((v + v')·x)), is half the smaller of
+    |v·x| and |v'·x| where their signs differ, else 0. Vanishes like θ³/48π as the two
+    become parallel.
+
+    >>> mixed_pair_loss([0.0, 1.0]).round(6).tolist()
+    [0.022711, 0.0]
+
+    Takes cosines ``[...]`` in [-1, 1]; returns ``[...]``.
+    """
+    theta = np.arccos(np.asarray(cosine, np.float64))
+    return (theta - np.sin(theta)) / (8 * np.pi)
 
 
 def certificate_rate(m: ArrayLike, k: int) -> Floats:

@@ -9,12 +9,14 @@ import numpy as np
 import scipy  # its parts load when first used
 from numpy.typing import ArrayLike, NDArray
 
+from lmc_jax.students.teachers import Teacher
+from lmc_jax.theory.gates import least_sharpness, top
 from lmc_jax.theory.overlap import Floats, widths
 
 ROUNDING = 1e-14  # of a largest stable learning rate, which is stable itself
 
 
-def gauss_newton_sharpness(counts: ArrayLike) -> Floats:
+def gauss_newton_sharpness(counts: ArrayLike, teacher: Teacher | None = None) -> Floats:
     """Largest eigenvalue λ_max(n) of the Hessian at a global minimum.
 
     There the residual vanishes and the Hessian of the loss has, for neurons of types
@@ -25,12 +27,19 @@ def gauss_newton_sharpness(counts: ArrayLike) -> Floats:
     costs a few [k+1, k+1] eigenproblems. Convex and symmetric in n, hence least for
     balanced counts.
 
+    Of a teacher that is not orthonormal B_pq = E[x xᵀ 1{v_p·x > 0} 1{v_q·x > 0}]
+    (`gates.gate_blocks`): the angles of its neurons enter, their norms do not.
+
     >>> gauss_newton_sharpness([[3, 3], [5, 1]]).round(3).tolist()
     [2.727, 2.855]
 
-    Takes counts ``[..., k]`` >= 0 of nonzero neurons; returns ``[...]``, 0 for none.
+    Takes counts ``[..., k]`` >= 0 of nonzero neurons, and such a teacher; returns
+    ``[...]``, 0 for none.
     """
     n = np.asarray(counts, np.float64)
+    if teacher is not None:
+        found = [top(teacher, row)[0] for row in n.reshape(-1, teacher.k)]
+        return np.asarray(found, np.float64).reshape(n.shape[:-1])[()]
     rows = np.sort(n, axis=-1).reshape(-1, n.shape[-1])
     sharpness = [_sharpness(tuple(row)) for row in rows.tolist()]
     return np.asarray(sharpness, np.float64).reshape(n.shape[:-1])[()]
@@ -62,21 +71,25 @@ def balanced_counts(m: ArrayLike, k: int) -> NDArray[np.int64]:
     return each // k + (np.arange(k) < each % k)
 
 
-def critical_learning_rate(m: ArrayLike, k: int) -> Floats:
+def critical_learning_rate(m: ArrayLike, k: int | Teacher) -> Floats:
     """η* = 2k/(m μ_k): the largest stable learning rate without zero neurons.
 
     Gradient descent can stay at a minimum only if η λ_max <= 2 (linear stability: Wu,
     Ma & E 2018; the paper's Section 5). Exact where k divides m, else an upper bound.
+    Of a teacher it is 2/(m `gates.least_sharpness`), and exact where the shares of that
+    are whole numbers of neurons.
 
     >>> (critical_learning_rate([10, 20], 5) * [10, 20]).round(3).tolist()
     [5.583, 5.583]
 
     Takes real m ``[...]`` >= k; returns ``[...]``.
     """
+    if isinstance(k, Teacher):
+        return 2 / (widths(m, k.k) * least_sharpness(k))
     return 2 * k / (widths(m, k) * balanced_sharpness(k))
 
 
-def zero_fraction_bound(lr: ArrayLike, m: ArrayLike, k: int) -> Floats:
+def zero_fraction_bound(lr: ArrayLike, m: ArrayLike, k: int | Teacher) -> Floats:
     """Lower bound max(0, 1 - η*/η) of the fraction of zero neurons at learning rate η.
 
     `zero_fraction` with counts that need not be integers; defined even where no global

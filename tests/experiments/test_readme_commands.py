@@ -22,6 +22,7 @@ from cases import (
     SETTINGS_MAP,
     SGD_THRESHOLD,
     SPARSITY,
+    TEACHERS,
 )
 from helpers import ROOT, command
 
@@ -43,6 +44,7 @@ TINY = {
     "why_gd_differs": "--k=2 --m=6 --pairs=6 --init_std=0.1 --repeats=2",
     "matching_gap": f"{GAP} --m=4",
     "planted": PLANTED,
+    "teachers": TEACHERS,
     "mnist_mlp": f"{CLASSIFIERS} --data=easy --widths=2 --layers=2",
     "cifar10_cnn": f"{CLASSIFIERS} --data=easy --widths=2",
     "peak_position": f"{CLASSIFIERS} --data=easy --widths=2 --layers=2",

@@ -65,6 +65,8 @@ REFUSED = [
     ("--pqi_p=2 --pqi_q=2", "p=2"),
     ("--barrier=height", "height"),
     ("--preset=slow", "slow"),
+    ("--teacher=axes", "teacher='axes' of k=5 neurons: give orthonormal, equi"),
+    ("--k=2 --teacher=norms:1,2,4", "teacher='norms:1,2,4' of k=2 neurons: give"),
     ("--widths=5", "widths"),
     ("5,10", "'5,10'"),
 ]

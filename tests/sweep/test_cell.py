@@ -10,6 +10,7 @@ import pytest
 from lmc_jax.matching import MATCHINGS
 from lmc_jax.results import store
 from lmc_jax.students.optimizers import OPTIMIZERS
+from lmc_jax.students.teachers import named
 from lmc_jax.sweep.cell import PRECISIONS, Cell, Descent, Minima
 
 TRAINED = Cell(k=2, m=4, d=3, source=Descent(lr=0.1), pairs=5)
@@ -77,6 +78,9 @@ CELLS = [
     ({"matchings": ["refine"]}, "tuple of names"),
     ({"matchings": ("weights", "types_index", "weights")}, "twice"),
     ({"source": "gd"}, "source='gd': give a Descent or Minima"),
+    ({"teacher": "axes"}, "teacher='axes' of k=2 neurons: give orthonormal, "),
+    ({"teacher": "norms:1,2,4"}, "teacher='norms:1,2,4' of k=2 neurons: give"),
+    ({"teacher": None}, "teacher=None: give a name"),
 ]
 REFUSED = [
     (TRAINED, {"optimizer": "nonesuch"}, "'nonesuch'"),
@@ -111,10 +115,11 @@ def test_sources_are_named_as_users_name_them():
     assert Minima(0.5).concentration == 0.5
 
 
+DRAWN = [(0, 4), (0, 9), (1, 4)]  # seeds and widths of random teachers
 # Of every field another value.
 CHANGES = {
     **{"k": 3, "m": 5, "d": 4, "pairs": 6, "seed": 1, "points": 21, "pqi": (0.5, 2.0)},
-    "matchings": ("types_opposed", "types_index"),
+    **{"matchings": ("types_opposed", "types_index"), "teacher": "equiangular:0.5"},
 }
 TRAINED_CHANGES = CHANGES | {
     **{"lr": 0.1000000000000001, "optimizer": "adam", "batch": 8, "steps": 99_999},
@@ -142,6 +147,19 @@ def test_every_field_is_a_parameter_and_takes_part_in_the_name(cell, changes):
         del read["versions"]
         read |= {name: tuple(read[name]) for name in ("matchings", "pqi")}
         assert Cell(source=type(one.source)(**source), **read) == one
+
+
+def test_an_orthonormal_teacher_is_no_parameter_and_leaves_its_width_to_programs():
+    """Cells from before there were others keep their names."""
+    assert "teacher" not in TRAINED.parameters()
+    assert store.fingerprint(TRAINED.parameters()) == "e01b35a4d66d63e7f47d"
+    assert TRAINED.taught is TRAINED.k
+    other = changed(TRAINED, teacher="equiangular:0.5")
+    assert other.parameters()["teacher"] == "equiangular:0.5"
+    assert other.taught == named("equiangular:0.5", 2, 3)
+    drawn = [changed(TRAINED, teacher="random", seed=seed, m=m) for seed, m in DRAWN]
+    first, wider, another = (cell.taught for cell in drawn)
+    assert first == wider != another
 
 
 def test_the_name_depends_on_values_only():
