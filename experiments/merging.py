@@ -36,10 +36,10 @@ from lmc_jax.sweep.merge import WAYS
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"k": "2,5", "m_over_k": "2,4,8", "n": "2,3,4,8,16", "groups": 12},
     "paper": {
-        "k": "2,5,10",
-        "m_over_k": "1.5,2,4,8,16,32",
+        "k": "2,5",
+        "m_over_k": "2,4,8,16,32",
         "n": "2,3,4,8,16,32",
-        "groups": 50,
+        "groups": 40,
     },
 }
 SHARED = {

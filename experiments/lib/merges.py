@@ -43,6 +43,9 @@ def cells(setting: Values) -> list[MergeCell]:
             f"--n={setting['n']} --groups={setting['groups']}: give groups of at least "
             "2, and at least 1 of them"
         )
+    for name in ("lr_times_m", "lr"):  # students are told apart by source and width
+        if "," in str(setting[name]):
+            raise Refusal(f"--{name}={setting[name]}: give one")
     defaults = {name: students.SETTINGS[name].default for name in PAIRS}
     pairs = -(-setting["groups"] * max(sizes) // 2)
     own = {"matching": "", "pairs": pairs, "points": 3}
@@ -108,6 +111,5 @@ FAMILY = Family(
     work=work,
     rows=rows,
     curves=lambda grid: students.curves([cell.students for cell in grid]) * len(WAYS),
-    named=lambda row, setting: {"rate": students.rate(row, setting)},
     used_by=students.USED_BY,
 )
