@@ -87,12 +87,13 @@ def _row(row: dict, record: store.Record) -> dict:
     shares = {"centre": arrays["centre"][:, column], "alike": arrays["alike"]}
     found |= means({name: share.astype(float) for name, share in shares.items()})
     found |= {f"{name}_count": int(share.sum()) for name, share in shares.items()}
-    settled, reach = arrays["settled"], arrays.get("reach", np.zeros(0))
-    return found | {
-        "settled": float(settled.mean()) if len(settled) else math.nan,
-        "reach": float(reach.max(initial=-math.inf)),
-        "tol": record.parameters["source"].get("tol", 0.0),
-    }
+    if row["source"] in students.TRAINED:
+        loss, reach = arrays["sought"].T
+        found |= means({"reach": arrays["reach"]})
+        found |= means({"sought_loss": loss, "sought_reach": reach})
+        found |= {"tol": record.parameters["source"]["tol"], "sought": len(loss)}
+    settled = arrays["settled"]
+    return found | {"settled": float(settled.mean()) if len(settled) else math.nan}
 
 
 # --- figure --------------------------------------------------------------------------
@@ -102,13 +103,14 @@ def draw(rows: Sequence[dict]):
     """A row per teacher: against n, not aligned and aligned; times m² against m."""
     teachers = sorted({row["k"] for row in rows})
     figure, axes = plot.grid(len(teachers), 3, height=2.3)
+    looks = plot.ordered(sorted({row["m"] / row["k"] for row in rows}))
     for panels, k in zip(axes, teachers, strict=True):
         own = [row for row in rows if row["k"] == k]
-        looks = plot.ordered(sorted({row["m"] for row in own}))
         for (source, m), curve in curves.group(own, "source", "m").items():
-            _against_n(panels, curve, source, looks[m]["color"])
-        for m, look in looks.items():
-            _unaligned(panels[0], k, m, max(row["n"] for row in own), look["color"])
+            _against_n(panels, curve, source, looks[m / k]["color"])
+        for m in sorted({row["m"] for row in own}):
+            most, color = max(row["n"] for row in own), looks[m / k]["color"]
+            _unaligned(panels[0], k, m, most, color)
         _against_m(panels[2], k, own)
         panels[0].set(ylabel=f"k = {k}\nloss of the mean", yscale="log")
         panels[1].set(yscale="log")
@@ -127,16 +129,17 @@ def draw(rows: Sequence[dict]):
 
 def _against_n(panels, curve: Sequence[dict], source: str, color: Any) -> None:
     """One width: not aligned in the first panel, aligned in the second."""
-    for way, panel, linestyle in (
-        ("direct", panels[0], "none"),
-        ("first", panels[1], "-"),
-        ("cycles", panels[1], ":"),
+    ratio = f"m = {curve[0]['m'] / curve[0]['k']:g} k"
+    for way, panel, linestyle, label in (
+        ("direct", panels[0], "none", None),
+        ("first", panels[1], "-", ratio if source == "uniform" else None),
+        ("cycles", panels[1], ":", None),
     ):
         own = sorted(_of_way(curve, way), key=lambda row: row["n"])
         own = [row for row in own if row["groups"] and row["merged_mean"] > curves.NONE]
         if own:
             style = {"marker": MARKERS[source], "markerfacecolor": "none"}
-            style |= {"color": color, "linestyle": linestyle}
+            style |= {"color": color, "linestyle": linestyle, "label": label}
             curves.points(panel, own, "merged", "n", **style)
 
 
@@ -254,7 +257,7 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
         "Algorithm 1, leftovers opposed: to the first student of a group (lines), or "
         "each in turn to the mean of the others until nothing changes (dotted; at "
         f"least {settled:.0%} of the groups of a point settled). Circles: uniform "
-        "minima; squares: GD. Colours of the first columns are widths, dark to light. "
+        "minima; squares: GD. "
         "Predictions are for uniform minima." + _settings(rows, setting)
     )
 

@@ -29,6 +29,8 @@ TASK = "merge"
 WAYS = ("direct", "first", "cycles")  # not aligned, to the first, by cycles over all
 ROUNDS = 20  # of cycles over all, at most
 BATCH = 16  # students that a device works on in a call
+DESCENTS = 16  # groups whose centre is looked for, at most
+STEPS = 2000  # of the search
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +112,8 @@ def measure(
       type in all n; ``n/alike [g]``, whether all n have equally many neurons of each
       type. Aligned to the first, for global minima ``n/certificate [g]``, of the mean;
       for trained ones ``n/reach [g]``, the largest excess in the middle of a path to
-      the centre by types.
+      the centre by types, and of the first ``DESCENTS`` groups ``n/sought [g, 2]``, the
+      loss of the centre found by descent and the largest such excess to it.
     """
     W, used = _students(cell.students, progress)
     losses = _losses(W, cell.students)
@@ -160,7 +163,11 @@ def _of_groups(
         mean = merged[:, WAYS.index("first"), :, : cell.k]
         found["certificate"] = merged_certificate(mean, kinds[1][:, 0])
     else:
-        found["reach"] = _reach(first, losses, shared[1], cell)
+        found["reach"] = _reach(first, losses, _centre(first, shared[1], cell), cell)
+        few, few_losses = first[:DESCENTS], losses[:DESCENTS]
+        sought = _sought(few, cell)
+        reach = _reach(few, few_losses, sought, cell)
+        found["sought"] = np.stack([_losses(sought, cell), reach], axis=1)
     return found
 
 
@@ -173,21 +180,37 @@ def _shared(kinds: np.ndarray, k: int) -> np.ndarray:
 
 
 def _reach(
-    groups: np.ndarray, losses: np.ndarray, shared: np.ndarray, cell: Cell
+    groups: np.ndarray, losses: np.ndarray, centre: np.ndarray, cell: Cell
 ) -> np.ndarray:
-    """Largest excess ``[g]`` in the middle of the paths to the centre by types.
+    """Largest excess ``[g]`` in the middle of the paths to centres ``[g, rows, d]``."""
+    chord = (losses + _losses(centre, cell)[:, None]) / 2
+    middle = _losses((groups + centre[:, None]) / 2, cell)
+    return (middle - chord).max(axis=1)
 
-    The centre has the mean of the students in neurons of a shared type, its masses
-    scaled to sum 1 in every type, and zeros elsewhere; a type without such a neuron is
-    missing in it.
+
+def _centre(groups: np.ndarray, shared: np.ndarray, cell: Cell) -> np.ndarray:
+    """Centres by types ``[g, rows, d]``.
+
+    The mean of the students in neurons of a shared type, its masses scaled to sum 1 in
+    every type, and zeros elsewhere; a type without such a neuron is missing.
     """
     kept = np.where(shared, groups.mean(axis=1)[..., : cell.k], 0)
     total = kept.sum(axis=1, keepdims=True)
     centre = np.zeros_like(groups[:, 0])
     centre[..., : cell.k] = kept / np.where(total > 0, total, 1)
-    chord = (losses + _losses(centre, cell)[:, None]) / 2
-    middle = _losses((groups + centre[:, None]) / 2, cell)
-    return (middle - chord).max(axis=1)
+    return centre
+
+
+def _sought(groups: np.ndarray, cell: Cell) -> np.ndarray:
+    """Centres ``[g, rows, d]`` by descent from the means of trained students.
+
+    On the loss of the centre plus the mean loss in the middle of its paths, at the
+    learning rate of the students.
+    """
+    assert isinstance(cell.source, Descent)
+    found = np.empty_like(groups[:, 0])
+    _fill(found, _seeker(cell.k, cell.source.lr), cell, groups)
+    return found
 
 
 # --- alignment -----------------------------------------------------------------------
@@ -276,3 +299,19 @@ def _evaluator(k: int) -> jax.stages.Wrapped:
         return two_layer.loss(item[1], k)
 
     return programs.sharded(lambda *items: jax.lax.map(evaluate, items))
+
+
+@functools.lru_cache(programs.MAX_PROGRAMS)
+def _seeker(k: int, lr: float) -> jax.stages.Wrapped:
+    """Program of widths and groups ``[n, rows, d]`` to centres by descent."""
+
+    def seek(item):
+        _, group = item
+
+        def step(W, _):
+            middle = two_layer.gradient((W + group) / 2, k).mean(axis=0) / 2
+            return W - lr * (two_layer.gradient(W, k) + middle), None
+
+        return jax.lax.scan(step, group.mean(axis=0), length=STEPS)[0]
+
+    return programs.sharded(lambda *items: jax.lax.map(seek, items))
