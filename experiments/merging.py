@@ -6,8 +6,9 @@ uniform minima (``lmc_jax.theory``):
 - not aligned, the loss tends as n → ∞ to a constant that does not depend on the width,
   like limit - c/n + c'/n^(3/2), without a free parameter;
 - aligned to one of them it falls like m⁻² for every n, below a certificate whose
-  expectation is exact; it saturates in n, with a gap of the order of 1/n. At k = 2 the
-  constant is known in closed form, and it does not matter to which they are aligned;
+  expectation is exact; it saturates in n, with a gap of the order of 1/n. The constant
+  is that of a limit m ≫ k, at k = 2 in closed form, where it does not matter to which
+  they are aligned;
 - trained minima, whose type counts vary less, merge at a lower loss.
 
 A second figure asks whether one minimum, a centre, is joined to all n without barrier.
@@ -130,16 +131,17 @@ def draw(rows: Sequence[dict]):
 def _against_n(panels, curve: Sequence[dict], source: str, color: Any) -> None:
     """One width: not aligned in the first panel, aligned in the second."""
     ratio = f"m = {curve[0]['m'] / curve[0]['k']:g} k"
-    for way, panel, linestyle, label in (
+    shown: list[tuple[str, Any, str, str | None]] = [
         ("direct", panels[0], "none", None),
         ("first", panels[1], "-", ratio if source == "uniform" else None),
         ("cycles", panels[1], ":", None),
-    ):
+    ]
+    for way, panel, linestyle, label in shown:
         own = sorted(_of_way(curve, way), key=lambda row: row["n"])
         own = [row for row in own if row["groups"] and row["merged_mean"] > curves.NONE]
         if own:
-            style = {"marker": MARKERS[source], "markerfacecolor": "none"}
-            style |= {"color": color, "linestyle": linestyle, "label": label}
+            style = {"color": color, "linestyle": linestyle, "label": label}
+            style |= {"marker": MARKERS[source], "markerfacecolor": "none"}
             curves.points(panel, own, "merged", "n", **style)
 
 
@@ -171,10 +173,9 @@ def _against_m(axes, k: int, rows: Sequence[dict]) -> None:
         axes.plot(
             widths, bound, color=shade, linewidth=0.9, linestyle="--", label=label
         )
-        if k == 2:
-            label = "m → ∞, closed form (k = 2)"
-            limit = claims.two_neuron_limit(n)
-            axes.axhline(limit, color=shade, linestyle=":", label=label)
+        if k > 1:
+            limit = claims.limit(n, k)
+            axes.axhline(limit, color=shade, linestyle=":", label="limit m ≫ k")
 
 
 def _scaled(row: dict) -> dict:
@@ -258,7 +259,9 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
         "each in turn to the mean of the others until nothing changes (dotted; at "
         f"least {settled:.0%} of the groups of a point settled). Circles: uniform "
         "minima; squares: GD. "
-        "Predictions are for uniform minima." + _settings(rows, setting)
+        "Predictions are for uniform minima; the limit m ≫ k is in closed form for "
+        f"k = 2, else the mean of {claims.SAMPLED} samples of it."
+        + _settings(rows, setting)
     )
 
 

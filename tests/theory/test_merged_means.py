@@ -6,7 +6,10 @@ import pytest
 from scipy import stats
 
 from lmc_jax import theory
+from lmc_jax.matching import LEFTOVERS
 from lmc_jax.students.merged import merged_certificate
+from lmc_jax.sweep.wide import WideCell, measure
+from lmc_jax.theory.merging_limit import aligned_constants
 
 AXES = np.linspace(0, 2 * np.pi, 4001)[:-1] + np.pi / 4001  # angles of inputs
 
@@ -147,3 +150,27 @@ def test_finitely_many_of_two_neurons_sampled(n):
         expected, left = float(form.at(n)), form.limit / n**2
     error = 4 * total.std() / np.sqrt(len(total)) + left
     assert abs(total.mean() - expected) < error
+
+
+# The limit m ≫ k, sampled.
+
+
+@pytest.mark.parametrize("n", [2, 30])
+def test_the_sampled_limit_of_two_neurons(n):
+    drawn = aligned_constants(np.random.default_rng(1), n, 2, 400)
+    expected = theory.two_neuron_limit("opposed")
+    if n > 2:
+        expected = theory.two_neuron_merging().at(n)
+    oracles.assert_mean(drawn, expected, rounding=expected / n**2)
+
+
+@pytest.mark.slow
+def test_the_sampled_limit_of_pairs_is_that_of_wide_minima():
+    """Of three neurons, drawn as minima by their leftovers."""
+    k, m = 3, 30_000
+    found = measure(WideCell(k=k, m=m, pairs=1000))
+    wide = found["losses"][:, LEFTOVERS.index("opposed"), 5] * m**2
+    drawn = aligned_constants(np.random.default_rng(0), 2, k, 1000)
+    error = np.hypot(*(part.std() / len(part) ** 0.5 for part in (wide, drawn)))
+    assert abs(wide.mean() - drawn.mean()) < 4 * error + 0.02 * drawn.mean()
+    assert 4 * error < 0.5 * drawn.mean()
