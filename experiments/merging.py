@@ -27,18 +27,25 @@ import numpy as np
 from experiments.claims import merging as claims
 from experiments.claims import star
 from experiments.lib import curves, merges, plot, students
-from experiments.lib.settings import Values
+from experiments.lib.settings import Setting, Values
 from experiments.lib.study import Figure, Measured, Study
 from experiments.lib.table import columns, means
 from lmc_jax import theory
 from lmc_jax.results import store
-from lmc_jax.sweep.merge import WAYS
+from lmc_jax.sweep.merge import WAYS, MergeCell
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"k": "2,5", "m_over_k": "2,4,8", "n": "2,3,4,8,16", "groups": 12},
+    "quick": {
+        "k": "2,5",
+        "m_over_k": "2,4,8",
+        "wide": "",
+        "n": "2,3,4,8,16",
+        "groups": 12,
+    },
     "paper": {
         "k": "2,5",
-        "m_over_k": "2,4,8,16,32",
+        "m_over_k": "2,4,8,16",
+        "wide": "32,64,128",
         "n": "2,3,4,8,16,32",
         "groups": 40,
     },
@@ -56,6 +63,19 @@ LABELS = {
 }
 MARKERS = {"uniform": "o", "gd": "s", "sgd": "D"}
 MOST_TERMS = 20_000  # of an exact probability that is drawn
+
+
+def cells(setting: Values) -> list[MergeCell]:
+    """Those of ``merges``, and of uniform minima at more widths.
+
+    Raises:
+      Refusal: for the first thing wrong, in one line.
+    """
+    grid = merges.cells(setting)
+    if setting["wide"]:
+        uniform = {"source": "uniform", "m": None, "m_over_k": setting["wide"]}
+        grid += merges.cells(setting | uniform)
+    return grid
 
 
 def rows(measured: Measured) -> list[dict]:
@@ -282,7 +302,8 @@ STUDY = Study(
     name="merging",
     shared=SHARED,
     presets=PRESETS,
-    cells=merges.cells,
+    cells=cells,
+    own={"wide": Setting(str, "Widths of uniform minima alone, in units of k.")},
     rows=rows,
     table=lambda rows: columns(rows, COLUMNS),
     figures=(

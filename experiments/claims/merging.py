@@ -50,7 +50,7 @@ SATURATES = Statement(
 )
 LIMIT = Statement(
     "aligned to one of them loss m² at the largest n tends to its limit m ≫ k",
-    "C (1 - a √(k/m)) fitted to at least three widths of at least 4 k has C within 10% "
+    "C (1 - a √(k/m)) fitted to at least three widths of at least 16 k has C within 10% "
     "of it, or an interval that contains it",
 )
 LOWER = Statement(
@@ -183,7 +183,7 @@ def _saturates(k: int, m: int, rows: Sequence[dict]) -> Claim:
 
 
 def _limit(k: int, curve: Sequence[dict]) -> Claim:
-    kept = [row for row in curve if row["m"] >= 4 * k]
+    kept = [row for row in curve if row["m"] >= 16 * k]
     case = f"k = {k}, n = {curve[0]['n']}"
     if len(kept) < 3:
         return LIMIT.judged(case, "too few widths", 0, None)

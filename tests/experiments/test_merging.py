@@ -13,6 +13,8 @@ from lmc_jax import theory
     [
         ("--k=3 --m=2,30", "m=2 < k=3"),
         ("--n=1,4", "--n=1,4 --groups=12: give groups of at least 2"),
+        ("--k=3 --wide=0.5", "m=2 < k=3"),
+        ("--wide=abc", "abc"),
         ("--groups=0", "--groups=0: give groups of at least 2, and at least 1 of them"),
         ("--n=abc", "--n=abc"),
         ("--lr_times_m=1,2", "--lr_times_m=1,2: give one"),
@@ -97,7 +99,7 @@ def test_what_follows_the_predictions_holds():
         ),
         (
             merging.LIMIT,
-            [row(around(1 / m**2), k=2, m=m) for m in (8, 16, 64)],
+            [row(around(1 / m**2), k=2, m=m) for m in (32, 64, 128)],
         ),
         (merging.LOWER, [row(around(1e-3)), row(around(2e-3), "cycles")]),
         (merging.TRAINED, [row(around(1e-3)), row(around(2e-3), source="gd")]),
