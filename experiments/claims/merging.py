@@ -50,7 +50,7 @@ SATURATES = Statement(
 )
 LIMIT = Statement(
     "aligned to one of them loss m² at the largest n tends to its limit m ≫ k",
-    "C (1 - a √(k/m)) fitted to at least three widths of at least 16 k has C within 10% "
+    "C (1 - a √(k/m)) fitted to at least 3 widths of at least 16 k has C within 10% "
     "of it, or an interval that contains it",
 )
 LOWER = Statement(
