@@ -13,6 +13,7 @@ VERSIONS = {
     "leftovers": 1,  # of minima of any width, and their paths
     "matching": 1,  # of students, by any name
     "measures": 1,  # of students and of their paths
+    "merging": 1,  # of students: the mean of many, and centres
     "sharpness": 1,  # of students, beside their cells
     "training": 2,  # of networks
     "alignment": 1,  # of networks

@@ -37,6 +37,7 @@ SGD_THRESHOLD = (
     "--k=2 --d=2 --m=4 --batch=4 --scan=0.6,1.5 --raised=1.2 --pairs=2 --tol=1e-4 "
     "--hold=1 --steps=2000"
 )
+MERGING = "--k=2 --m=4,8 --n=2,4 --groups=2 --steps=4000 --tol=1e-4"
 SETTINGS_MAP = (
     "--k=2 --m_over_k=1.5,2,3 --d_over_k=1 --init_std=0.1,he --shares=0.5 --pairs=3 "
     "--m_one=4 --steps=4000 --tol=1e-4 --points=3"

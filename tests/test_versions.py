@@ -8,6 +8,7 @@ from lmc_jax.networks.cell import ClassifierCell
 from lmc_jax.networks.training import Training
 from lmc_jax.results import store
 from lmc_jax.sweep.cell import Cell, Descent, Minima
+from lmc_jax.sweep.merge import MergeCell
 from lmc_jax.sweep.wide import WideCell
 from lmc_jax.versions import VERSIONS, of, outdated
 
@@ -16,13 +17,15 @@ def test_cells_name_the_programs_they_need():
     trained = Cell(2, 3, 2, Descent(lr=0.1), 2, matchings=())
     sampled = Cell(2, 3, 2, Minima(), 2)
     network = ClassifierCell("mnist", "0", 1, 1, "mlp", 1, 2, Training())
-    every = (trained, sampled, network, WideCell(2, 3, 2))
+    merged = MergeCell(sampled, (2,))
+    every = (trained, sampled, network, WideCell(2, 3, 2), merged)
     named = [set(cell.parameters()["versions"]) for cell in every]
     assert named == [
         {"descent", "measures"},
         {"sampling", "matching", "measures"},
         {"training", "alignment", "evaluation"},
         {"leftovers"},
+        {"sampling", "matching", "merging"},
     ]
     assert set.union(*named) | {"sharpness"} == VERSIONS.keys()
 

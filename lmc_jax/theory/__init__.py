@@ -15,6 +15,13 @@ from lmc_jax.theory.barrier import (
     mixed_pair_loss,
     spacing_order_statistics,
 )
+from lmc_jax.theory.merging import (
+    Expansion,
+    merged_certificate,
+    merged_certificate_law,
+    two_neuron_merging,
+    unaligned,
+)
 from lmc_jax.theory.overlap import (
     CLT_MINIMUM_RATIO,
     LIMIT_MINIMUM_RATIO,
@@ -30,21 +37,30 @@ from lmc_jax.theory.rate import (
     expected_count_forms,
     two_neuron_limit,
 )
+from lmc_jax.theory.star import centre_law, centre_probability, equal_counts
 
 __all__ = [
     "CLT_MINIMUM_RATIO",
     "LIMIT_MINIMUM_RATIO",
+    "Expansion",
     "Law",
+    "centre_law",
+    "centre_probability",
     "certificate_law",
     "certificate_rate",
     "count_forms",
+    "equal_counts",
     "expected_certificate",
     "expected_count_forms",
     "expected_overlap",
     "expected_overlap_clt",
     "expected_overlap_limit",
+    "merged_certificate",
+    "merged_certificate_law",
     "mixed_pair_loss",
     "overlap_minimum",
     "spacing_order_statistics",
     "two_neuron_limit",
+    "two_neuron_merging",
+    "unaligned",
 ]

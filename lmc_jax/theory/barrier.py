@@ -39,8 +39,8 @@ def expected_certificate(m: ArrayLike, k: int | Teacher) -> Floats:
     k = width(k)
 
     def at_width(width: int) -> float:
-        n, p = _count_distribution(width, k)
-        mean, square = _leftover_moments(n)  # [n, n']
+        n, p = count_distribution(width, k)
+        mean, square = leftover_moments(n)  # [n, n']
         # Joint distribution of the counts of two types; given them, masses of different
         # types are independent.
         rest = (width - k) - (n - 1)
@@ -87,7 +87,7 @@ def certificate_rate(m: ArrayLike, k: int) -> Floats:
     return unmatched**2 * (k / 2 + k * (k - 1) / (2 * np.pi)) / 2
 
 
-def _count_distribution(m: int, k: int) -> tuple[NDArray[np.int64], Floats]:
+def count_distribution(m: int, k: int) -> tuple[NDArray[np.int64], Floats]:
     """Counts n [S] of one type and their probabilities p [S], p <= 1e-18 left out."""
     n = np.arange(1, m - k + 2)
     p = scipy.stats.binom.pmf(n - 1, m - k, 1 / k)
@@ -95,7 +95,7 @@ def _count_distribution(m: int, k: int) -> tuple[NDArray[np.int64], Floats]:
     return n[kept], p[kept]
 
 
-def _leftover_moments(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def leftover_moments(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """First two moments [n, n'] of the mass of the (n - n')₊ smallest of n norms.
 
     With v = min(n, n') the mass is Σ_{i>v} cᵢ Dᵢ, cᵢ = 1 - v/i, for D uniform on the

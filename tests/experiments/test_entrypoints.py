@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cases import BARRIER_RATE, DOUBLE_DESCENT, SGD_THRESHOLD, SPARSITY
+from cases import BARRIER_RATE, DOUBLE_DESCENT, MERGING, SGD_THRESHOLD, SPARSITY
 from helpers import assert_one_line, command, times
 
 from experiments.lib.claims import Claim
@@ -17,6 +17,9 @@ from experiments.lib.claims import Claim
             *("barrier_rate", BARRIER_RATE, ["barrier_rate"]), marks=pytest.mark.slow
         ),
         ("sparsity", SPARSITY, ["sparsity_vs_width", "sparsity_vs_rate"]),
+        pytest.param(
+            *("merging", MERGING, ["merging", "star"]), marks=pytest.mark.slow
+        ),
         pytest.param(
             *("sgd_threshold", SGD_THRESHOLD, ["sgd_threshold", "divergence"]),
             marks=pytest.mark.slow,
