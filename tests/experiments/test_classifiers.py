@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from cases import CLASSIFIERS
 from helpers import (
@@ -15,6 +16,8 @@ from helpers import (
 
 from experiments.claims import networks
 from experiments.lib import checkpoints
+from lmc_jax.networks.cell import ClassifierCell
+from lmc_jax.networks.training import Training, TrainingState
 from lmc_jax.results import store
 
 SMALL = ("--data=easy", "--widths=2", "--layers=2")
@@ -269,6 +272,19 @@ def test_training_until_a_loss_measured_on_the_way_and_its_log(
     assert run("mnist_mlp", data, stopped, *ended).returncode == 0
     assert table(stopped / "looks.csv") == log
     assert table(stopped / "summary.csv") == rows
+
+
+def test_a_look_is_in_the_log_once_however_often_it_is_written(tmp_path):
+    """As after a kill: anew from the checkpoint, and other cells keep theirs."""
+    how = Training(steps=6, looks=2)
+    narrow, wide = (
+        ClassifierCell("easy", "0", 60, 20, "mlp", width, 2, how) for width in (2, 4)
+    )
+    half, whole = (TrainingState((), (), 3 * n, np.ones((n, 2, 2, 2))) for n in (1, 2))
+    for cell, state in (narrow, half), (wide, whole), (narrow, half), (narrow, whole):
+        checkpoints.log(tmp_path, cell, state)
+    found = [(line["width"], line["step"]) for line in table(tmp_path / "looks.csv")]
+    assert found == [("4", "3"), ("4", "6"), ("2", "3"), ("2", "6")]
 
 
 def table(path):

@@ -217,6 +217,19 @@ def test_a_diverged_network_spoils_its_own_pair_only(measured):
         np.testing.assert_array_equal(spoilt[group][1], own)
 
 
+def test_weights_are_matched_whatever_the_running_statistics():
+    cell = dataclasses.replace(MLP, norm="batch", alignments=("weights",), pairs=1)
+    network, seen = cell.network((4, 4, 2)), samples(cell, DATA)[0]
+    ends = [network.init(key) for key in jax.random.split(jax.random.key(4))]
+    weights = jax.tree.map(lambda *leaf: np.stack(leaf)[None], *ends)
+    found = align(cell, network, weights, seen)
+    for layer in ("hidden1_norm", "hidden2_norm"):
+        weights[layer]["mean"] += 1e3 * np.arange(cell.width, dtype=np.float32)
+    jax.tree.map(
+        np.testing.assert_array_equal, align(cell, network, weights, seen), found
+    )
+
+
 def test_exact_copies_of_narrow_and_deep_networks_are_found():
     """Whose units are dead by twos, which correlations cannot tell apart."""
     cell = dataclasses.replace(MLP, layers=9, pairs=10)

@@ -8,10 +8,10 @@ import pytest
 from jax import numpy as jnp
 
 from lmc_jax.environment import root_key
-from lmc_jax.networks import mlp, training
+from lmc_jax.networks import evaluation, mlp, training
 from lmc_jax.networks.checkpoint import pack, unpack
 from lmc_jax.networks.evaluation import Sample, float64, nll_and_error
-from lmc_jax.networks.training import Training, shuffled, train
+from lmc_jax.networks.training import Training, TrainingState, shuffled, train
 from lmc_jax.results import store
 
 NETWORK = mlp((16, 6, 3))
@@ -41,19 +41,22 @@ def keys(count):
     return jax.random.split(root_key(0), count)
 
 
-def test_networks_learn_and_the_last_look_is_that_of_the_result():
-    fits = train(NETWORK, Training(steps=200, batch=20, looks=2), keys(3), SAMPLES)
+@pytest.mark.parametrize("network", [NETWORK, mlp((16, 6, 3), "batch")])
+def test_networks_learn_and_the_last_look_is_that_of_the_result(network):
+    fits = train(network, Training(steps=200, batch=20, looks=2), keys(3), SAMPLES)
     assert fits.step == 200
     assert fits.history.shape == (2, 3, 2, 2)
     assert (fits.history[-1, :, 1, 1] < 0.2).all()
     for i in range(3):
         own = float64(jax.tree.map(lambda leaf, i=i: leaf[i], fits.weights))
         for j in range(2):
-            found = nll_and_error(NETWORK.apply, own, SAMPLES[j])
+            found = nll_and_error(network.apply, own, SAMPLES[j])
             np.testing.assert_allclose(found, fits.history[-1, i, j], rtol=1e-12)
 
 
-def test_losses_are_those_of_numpy():
+@pytest.mark.parametrize("chunk", [500, 15])  # the last of three has ten of 40
+def test_losses_are_those_of_numpy(chunk, monkeypatch):
+    monkeypatch.setattr(evaluation, "CHUNK", chunk)
     weights = jax.tree.map(np.asarray, float64(NETWORK.init(root_key(3))))
     x = (np.asarray(SAMPLES[1].images, float).reshape(40, -1) - 80) / 50
     hidden = np.maximum(x @ weights["hidden1"]["kernel"], 0)
@@ -102,6 +105,24 @@ def test_training_equals_a_plain_loop_over_epochs_in_fresh_orders():
     )
 
 
+@pytest.mark.parametrize(
+    ("schedule", "share"),
+    [
+        ("constant", lambda t: 1),
+        ("linear", lambda t: 1 - t),
+        ("cosine", lambda t: (1 + np.cos(np.pi * t)) / 2),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule_to_the_last_step(schedule, share):
+    training = Training(steps=8, lr=0.5, schedule=schedule)
+    optimizer, slope = training.transformation(), jnp.float32(1)
+    memory = optimizer.init(slope)
+    for step in range(training.steps):
+        change, memory = optimizer.update(slope, memory)
+        rate = training.lr * share(step / training.steps)
+        assert -float(change) == pytest.approx(rate, rel=1e-6)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 64, 65, 1000])
 def test_an_order_has_every_place_once(count):
     order = shuffled(root_key(1), count)
@@ -143,6 +164,14 @@ def test_a_checkpoint_through_the_store_goes_on_to_the_same_bits(tmp_path):
     np.testing.assert_array_equal(resumed.history, whole.history)
     with pytest.raises(KeyError):  # of another optimiser
         unpack(NETWORK, Training(optimizer="momentum"), pack(kept[1]))
+
+
+def test_a_checkpoint_has_the_memory_of_the_optimiser():
+    how = Training(optimizer="adam")
+    begun = training.start(NETWORK, how.transformation())
+    moved = jax.tree.map(lambda leaf: leaf + 1, begun(jax.random.key_data(root_key(0))))
+    state = TrainingState(*moved, 7, np.ones((2, 1, 2, 2)))
+    same_bits(unpack(NETWORK, how, pack(state)), state)
 
 
 UNTIL = Training(
