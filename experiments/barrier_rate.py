@@ -133,16 +133,11 @@ def draw(rows: Rows):
     return figure
 
 
-def _style(matching: Matching) -> dict[str, Any]:
-    """Hollow markers: of points that coincide all are seen."""
-    return curves.style(matching, "none", markerfacecolor="none")
-
-
 def _scaled(axes, curve: Sequence[dict], matching: Matching) -> None:
     """Barriers times m², the fitted law and its limit; at k = 2 the closed form."""
     widths, k = np.array([row["m"] for row in curve], float), curve[0]["k"]
     scaled = np.array(curves.columns(curve, "barrier")) * widths**2.0
-    plot.points(axes, widths, *scaled, **_style(matching))
+    plot.points(axes, widths, *scaled, **curves.style(matching, "none"))
     if (found := fit(curve)) is not None:
         inside = widths[widths >= found.first]
         own = {"color": matching.color}
@@ -164,7 +159,7 @@ def _slopes(axes, curve: Sequence[dict], matching: Matching) -> None:
     beside = SIDE ** (ALGORITHM_1.index(matching.name) - 1)
     middle = [decade.middle * beside for decade in found]
     ends = np.array([decade.slope for decade in found]).T
-    plot.points(axes, middle, *ends, **_style(matching) | {"label": None})
+    plot.points(axes, middle, *ends, **curves.style(matching, "none", label=None))
     if (law := fit(curve)) is not None:
         widths = np.geomspace(law.first, curve[-1]["m"], 50)
         axes.plot(widths, law.law.slope(widths, curve[0]["k"]), color=matching.color)

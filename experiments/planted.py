@@ -221,7 +221,8 @@ def caption(rows: Sequence[dict], setting: Values) -> str:
         f"k = {setting['k']}, d = {setting['d']}; convention {sweeps.CONVENTION}. "
         "The direct path finds 1/m of the neurons by chance. Refined by swaps and all "
         "permutations look for the least barrier, which need not be the shuffle: "
-        "minima have many permutations without barrier."
+        "minima have many permutations without barrier. Matchings stand side by side "
+        "at each noise."
     )
     pairings = [row for row in rows if row["matching"] in ALGORITHM_1]
     groups = curves.group(pairings, "source", "m", "noise").values()

@@ -30,18 +30,19 @@ MODEL = {
 
 
 def style(matching: Matching, linestyle: str = "-", **other: Any) -> dict[str, Any]:
-    """Of curves where colours tell matchings apart."""
+    """Of curves where colours tell matchings apart.
+
+    Markers are hollow: of curves that coincide all are seen.
+    """
     shared = {"color": matching.color, "marker": matching.marker}
-    return shared | {"linestyle": linestyle, "label": matching.label} | other
+    shared |= {"markerfacecolor": "none", "label": matching.label}
+    return shared | {"linestyle": linestyle} | other
 
 
-# Of the paths of networks. Markers are hollow: of curves that coincide both are seen.
+# Of the paths of networks.
 NETWORKS = {"direct": style(PATHS["direct"], "--")} | {
     f"{name}{end}": style(
-        MATCHINGS[name],
-        linestyle,
-        label=MATCHINGS[name].label + words,
-        markerfacecolor="none",
+        MATCHINGS[name], linestyle, label=MATCHINGS[name].label + words
     )
     for name in ALIGNMENTS
     for end, linestyle, words in (("", "-", ""), ("_repaired", ":", ", REPAIR"))
