@@ -7,7 +7,7 @@ import oracles
 import pytest
 from cases import GD64, UNIFORM, swept
 
-from lmc_jax.sweep import merge
+from lmc_jax.sweep import many
 from lmc_jax.sweep.cell import Cell
 from lmc_jax.sweep.merge import WAYS, MergeCell, measure
 
@@ -62,15 +62,15 @@ def test_excess_and_types_by_their_definition(n, m, k):
 def test_alignment_permutes_and_cycles_end_where_another_changes_nothing():
     one = cell(k=3, m=8)
     groups = students(one).reshape(-1, 4, 8, 3)
-    first = merge.to_first(groups, one)
-    cycles, settled = merge.by_cycles(first, one)
+    first = many.to_first(groups, one)
+    cycles, settled = many.by_cycles(first, one)
     for aligned in (first, cycles):
         rows = (
             np.sort(each.reshape(*each.shape[:2], -1)) for each in (groups, aligned)
         )
         np.testing.assert_array_equal(*rows)
     assert settled.any()
-    again, _ = merge.by_cycles(cycles[settled], one)
+    again, _ = many.by_cycles(cycles[settled], one)
     np.testing.assert_array_equal(again, cycles[settled])
 
 
@@ -81,7 +81,7 @@ def test_two_neurons_are_merged_alike_whichever_comes_first():
         groups = students(one).reshape(-1, 4, 12, k)
         ways = [groups, groups[:, ::-1]]
         losses = [
-            [oracles.loss(each.mean(axis=0), k) for each in merge.to_first(way, one)]
+            [oracles.loss(each.mean(axis=0), k) for each in many.to_first(way, one)]
             for way in ways
         ]
         gap = np.abs(np.subtract(*losses)).max()
@@ -111,7 +111,7 @@ def test_groups_that_cannot_be_are_refused(sizes):
 
 def test_batches_change_nothing(monkeypatch):
     found = [measure(MergeCell(cell(), (4,)))]
-    monkeypatch.setattr(merge, "BATCH", 3)
+    monkeypatch.setattr(many, "BATCH", 3)
     found.append(measure(MergeCell(cell(), (4,))))
     for name, array in found[0].items():
         np.testing.assert_array_equal(array, found[1][name])
