@@ -22,7 +22,7 @@ from absl import flags
 
 from experiments.lib import command
 from experiments.lib.lists import Refusal, refusing
-from experiments.lib.table import columns, means, narrow
+from experiments.lib.table import columns, means, table
 from lmc_jax import environment
 from lmc_jax.data import datasets
 from lmc_jax.networks import Network
@@ -55,7 +55,7 @@ def main(out: str) -> None:
     rows.sort(key=lambda row: (row["data"], row["layers"], row["width"]))
     written = Path(out, "merge.csv")
     files.write_csv(written, rows)
-    print(narrow(columns(rows, SHOWN)))
+    print(table(columns(rows, SHOWN)))
     print("files:", written, sep="\n  ")
 
 
