@@ -168,7 +168,9 @@ def _peaks(rows: Sequence[dict], heights: dict[str, np.ndarray]) -> list[dict]:
         means = resampled_means([heights[row["cell"]] for row in wide])
         widths, top = np.array([row["m"] for row in wide]), means.max(axis=1)
         peak = widths[means.argmax(axis=1)]
-        reference.setdefault(source, top)  # ρ = 0 is first
+        if rho == 0:
+            reference[source] = np.where(top > 0, top, np.nan)  # or nothing to compare
+        relative = top / reference.get(source, np.full_like(top, np.nan))
         lost = theory.mixed_pair_loss([rho, 0])
         found.append(
             {"k": k, "rho": rho, "source": source, "rate": wide[0]["rate"]}
@@ -176,7 +178,7 @@ def _peaks(rows: Sequence[dict], heights: dict[str, np.ndarray]) -> list[dict]:
             | {"ratios": widths / k, "shares": largest_shares(means)}
             | named("peak", statistic_interval(peak / k))
             | named("height", statistic_interval(top))
-            | named("relative", statistic_interval(top / reference[source]))
+            | named("relative", statistic_interval(relative))
             | {"predicted": float(lost[0] / lost[1])}
         )
     return found

@@ -53,7 +53,7 @@ SETTINGS = {
         str, "Widths in units of k: 1,1.5,2 or 1:8:x12; instead of --m."
     ),
     "d": Setting(int, "Input dimension, at least k; none means k."),
-    "teacher": Setting(str, f"Its neurons: {KINDS}.", ORTHONORMAL),
+    "teacher": Setting(str, f"Neurons of the teacher: {KINDS}.", ORTHONORMAL),
     "source": Setting(
         str,
         "Students: " + ", ".join(f"{one} ({NAMES[one]})" for one in SOURCES) + ".",
@@ -88,7 +88,7 @@ SETTINGS = {
 }
 # In place of the setting, of a study whose predictions are of the paper's teacher.
 ORTHONORMAL_ONLY = {
-    "teacher": Setting(str, "Its neurons.", ORTHONORMAL, (ORTHONORMAL,))
+    "teacher": Setting(str, "Neurons of the teacher.", ORTHONORMAL, (ORTHONORMAL,))
 }
 
 
