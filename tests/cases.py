@@ -215,3 +215,19 @@ TAUGHT = {  # three linearly independent neurons in four dimensions
     "random": named("random", 3, 4),
     "lengths and angles": Teacher(UNEQUAL),
 }
+
+
+def taught(teachers, *fast):
+    """A test of each of these teachers, slow but for those named."""
+    return pytest.mark.parametrize(
+        "teacher",
+        [
+            pytest.param(
+                teacher, id=name, marks=() if name in fast else pytest.mark.slow
+            )
+            for name, teacher in teachers.items()
+        ],
+    )
+
+
+REGULAR = taught(TAUGHT, "lengths and angles")

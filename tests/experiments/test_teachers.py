@@ -64,6 +64,7 @@ def test_what_a_figure_against_the_cosine_cannot_show_is_refused(given, said):
     assert_one_line(command("teachers", given), said)
 
 
+@pytest.mark.slow
 def test_the_study_leaves_a_figure_and_claims_and_computes_nothing_twice(tmp_path):
     asked = ("teachers", *TEACHERS.split(), f"--out={tmp_path}")
     first = command(*asked)

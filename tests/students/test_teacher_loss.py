@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import TAUGHT, size
+from cases import REGULAR, TAUGHT, size, taught
 
 from lmc_jax.students import two_layer
 from lmc_jax.students.sharpness import sharpness
@@ -27,9 +27,7 @@ SINGULAR = {
     "opposite": Teacher([[1, 2, 0, 0], [-2, -4, 0, 0], [0, 1, 1, 0]]),
     "all sizes": named("norms:0.001,1,1000", K, D),
 }
-TEACHERS = TAUGHT | SINGULAR
 AXES = Teacher(np.eye(K, D))
-REGULAR = pytest.mark.parametrize("teacher", TAUGHT.values(), ids=TAUGHT)
 
 
 def students(teacher):
@@ -56,7 +54,7 @@ def everything(W, k):
     return {"loss": loss(W), "gradient": gradient(W), "grad of loss": slope}
 
 
-@pytest.mark.parametrize("teacher", TEACHERS.values(), ids=TEACHERS)
+@taught(TAUGHT | SINGULAR, "lengths and angles", "opposite", "all sizes")
 def test_loss_and_gradient_against_angles_and_many_digits(teacher, dtype):
     W = students(teacher).astype(dtype)
     found = {k: np.asarray(v, float) for k, v in everything(W, teacher).items()}
@@ -74,7 +72,7 @@ def test_loss_and_gradient_against_angles_and_many_digits(teacher, dtype):
             assert np.abs(slope - precise).max() <= rounding
 
 
-@pytest.mark.parametrize("teacher", SINGULAR.values(), ids=SINGULAR)
+@taught(SINGULAR, "parallel")
 def test_derivatives_of_the_gradient_are_finite_at_singular_points(teacher, dtype):
     gradient = functools.partial(two_layer.gradient, k=teacher)
     hessians = jax.jit(jax.vmap(jax.jacfwd(gradient)))(students(teacher).astype(dtype))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import TAUGHT
+from cases import REGULAR, TAUGHT
 
 from lmc_jax import paths
 from lmc_jax.matching import align_types, lower_bound, match_exhaustive, match_refine
@@ -22,7 +22,6 @@ from lmc_jax.students.teachers import Teacher
 M, K, D = 7, 3, 4
 NORMAL = np.random.default_rng(0).normal(size=(M, D))
 AXES = Teacher(np.eye(K, D))
-REGULAR = pytest.mark.parametrize("teacher", TAUGHT.values(), ids=TAUGHT)
 
 # --- minima ---------------------------------------------------------------------------
 

@@ -25,8 +25,11 @@ def numpy_counts(W, V, zero):
 
 @pytest.mark.parametrize(
     ("source", "teacher"),
-    [(SLOW, "random"), (UNIFORM, "equiangular:0.5"), (UNIFORM, "norms:1,2,4")],
-    ids=["gd", "equal angles", "lengths"],
+    [
+        pytest.param(SLOW, "random", id="gd"),
+        pytest.param(UNIFORM, "equiangular:0.5", id="angles", marks=pytest.mark.slow),
+        pytest.param(UNIFORM, "norms:1,2,4", id="lengths", marks=pytest.mark.slow),
+    ],
 )
 def test_measures_equal_numpy_on_the_saved_weights(teacher, source):
     cell = dataclasses.replace(CELL, source=source, teacher=teacher)
@@ -74,6 +77,7 @@ def test_a_run_follows_plain_descent():
     assert table["teacher"].tolist() == ["equiangular:0.5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [SGD, UNIFORM], ids=["sgd", "uniform"])
 def test_a_cell_has_the_same_bits_beside_other_teachers(source):
     small = dataclasses.replace(CELL, source=source, matchings=("types_opposed",))
