@@ -126,9 +126,10 @@ def fit(curve: Sequence[dict]) -> Fitted | None:
 def claims(groups: Curves) -> list[Claim]:
     rows = [row for curve in groups.values() for row in curve]
     own = [row for row in rows if row["matching"] == rows[0]["matching"]]
-    judged = [_certified(rows, sum(row["pairs"] for row in own))]
-    for curve in group(own, "k").values():
-        judged.append(_uniformly_matched(curve))
+    judged = [
+        _certified(rows, sum(row["pairs"] for row in own)),
+        *map(_uniformly_matched, group(own, "k").values()),
+    ]
     for (k, matching), curve in groups.items():
         case = f"k = {k}, {MATCHINGS[matching].label}"
         judged += _rate(case, curve)
