@@ -95,6 +95,7 @@ def test_copies_of_large_networks_are_recovered(name, small, capsys):
     assert row.split()[-2] == "True"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", [peers.autodiff, peers.closed_form])
 def test_peers_take_the_gradient_of_our_loss(peer):
     k, W = 3, np.random.default_rng(0).normal(size=(5, 4))

@@ -28,32 +28,18 @@ def run(name, data, out, *arguments, **variables):
     return command(name, *settings, environ={"LMC_JAX_DATA": str(data), **variables})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments", "stems"),
     [
+        ("mnist_mlp", SMALL, ["mnist_mlp", "mnist_mlp_paths", "mnist_mlp_looks"]),
         (
-            "mnist_mlp",
-            SMALL,
-            ["mnist_mlp", "mnist_mlp_paths", "mnist_mlp_looks"],
-        ),
-        pytest.param(
             "cifar10_cnn",
             ["--data=easy", "--widths=2"],
             ["cifar10_cnn", "cifar10_cnn_paths"],
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
-            "peak_position",
-            ["--data=easy,hard", "--layers=2"],
-            ["peak_position"],
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            "peak_and_fit",
-            ["--data=easy", "--train_images=30,60"],
-            ["peak_and_fit"],
-            marks=pytest.mark.slow,
-        ),
+        ("peak_position", ["--data=easy,hard", "--layers=2"], ["peak_position"]),
+        ("peak_and_fit", ["--data=easy", "--train_images=30,60"], ["peak_and_fit"]),
     ],
 )
 def test_leaves_figures_and_claims_and_computes_nothing_twice(

@@ -16,7 +16,10 @@ from experiments.lib.claims import Claim
         pytest.param(
             *("barrier_rate", BARRIER_RATE, ["barrier_rate"]), marks=pytest.mark.slow
         ),
-        ("sparsity", SPARSITY, ["sparsity_vs_width", "sparsity_vs_rate"]),
+        pytest.param(
+            *("sparsity", SPARSITY, ["sparsity_vs_width", "sparsity_vs_rate"]),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             *("merging", MERGING, ["merging", "star"]), marks=pytest.mark.slow
         ),

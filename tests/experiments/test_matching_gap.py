@@ -30,12 +30,13 @@ def content(out, name):
     return rows, claims["claims"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "cells", "refined"),
     [
         # Where the best is known, nothing is judged.
         ("--source=uniform --m=4", 1, None),
-        pytest.param("--source=gd,uniform --m=4,10", 4, True, marks=pytest.mark.slow),
+        ("--source=gd,uniform --m=4,10", 4, True),
     ],
 )
 def test_every_matching_is_compared_and_bounded(tmp_path, settings, cells, refined):

@@ -134,9 +134,8 @@ def mean_barrier(pairs, perms, k):
     return jnp.mean(barrier(jax.lax.map(losses, times()).T, times()))
 
 
-@pytest.mark.parametrize(
-    ("k", "m"), [(5, 100), pytest.param(20, 60, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("k", "m"), [(5, 100), (20, 60)])
 def test_order_of_leftovers_decides_the_barrier_of_uniform_minima(k, m):
     """Against index order: opposed halves it, sorted is 1.8 times, weights level."""
     pairs = uniform_pairs(120, m, k)

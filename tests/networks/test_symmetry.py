@@ -162,7 +162,13 @@ def test_units_of_a_head_and_of_a_scanned_layer_may_permute_apart():
 # --- the check ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mlp", "resnet", "layer_norm", "gru", "unet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("mlp", "layer_norm", "gru"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet", "unet")),
+    ],
+)
 def test_any_wrong_entry_is_found_and_its_group_named(name):
     found, apply, weights, inputs = inferred(name)
     for path, entries in found.spec.items():

@@ -15,7 +15,13 @@ from lmc_jax.students import minima, mixed, two_layer
 SIZE = 16
 TIMES = np.linspace(0, 1, 11)
 LEFTOVERS = pytest.mark.parametrize(
-    ("leftovers", "k"), [("index", 3), ("sorted", 5), ("opposed", 7), ("random", 2)]
+    ("leftovers", "k"),
+    [
+        ("index", 3),
+        ("opposed", 7),
+        pytest.param("sorted", 5, marks=pytest.mark.slow),
+        pytest.param("random", 2, marks=pytest.mark.slow),
+    ],
 )
 
 
