@@ -4,6 +4,7 @@
 """
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -23,6 +24,8 @@ from lmc_jax import environment
 
 environment.configure()
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+gc.freeze()
+gc.set_threshold(100_000)  # as commands do: JAX keeps gigabytes, none of it garbage
 
 
 @pytest.fixture

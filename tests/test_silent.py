@@ -63,7 +63,8 @@ def heights(choose):
         )
     )()
     put = choose.choice((lambda x: x, lambda x: x, list))  # a list where it can be
-    if isinstance(losses, np.ndarray) and not np.ma.isMaskedArray(losses):
+    plain = isinstance(losses, np.ndarray) and not np.ma.isMaskedArray(losses)
+    if plain and losses.dtype != object:  # of which a list is one of right numbers
         losses = put(losses)
     barrier(losses, ts, choose.choice(BARRIERS))
 

@@ -106,6 +106,12 @@ NESTED = {  # and the shapes of arrays
          "out": (Fixed("layers"), HEADS, UNITS, "stream"), "read": ("stream", None)},
         {"in": (3, 9, 4, 10), "out": (3, 4, 5, 9), "read": (9, 2)},
     ),
+    "layers of models, models of layers": (
+        {"a": (Fixed("layers"), Within("g", ("layers",)), None),
+         "b": (Fixed("models"), Fixed("layers"), None,
+               Within("h", ("models", "layers")))},
+        {"a": (3, 6, 9), "b": (2, 3, 9, 5)},
+    ),
 }  # fmt: skip
 
 

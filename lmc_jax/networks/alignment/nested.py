@@ -7,7 +7,7 @@ numbers, then by what is left between two of them once their units are matched.
 """
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -133,9 +133,9 @@ def _at_each_place(
         if outer in outers
     }
 
-    def all_places(names: Collection[str]) -> list[Place]:
-        """Of those among some names, in order."""
-        along = [name for name in outers if name in names and name in lengths]
+    def all_places(names: Iterable[str]) -> list[Place]:
+        """Of those among some names, in their order."""
+        along = [name for name in names if name in outers and name in lengths]
         ranges = [range(lengths[name]) for name in along]
         return [dict(zip(along, p, strict=True)) for p in itertools.product(*ranges)]
 
@@ -143,7 +143,7 @@ def _at_each_place(
     apart: dict[str, tuple[Entry, ...]] = {}
     for path in ours:
         own = [within.get(group, ()) for group in groups_of(spec[path])]
-        for place in all_places(set().union(*own)):
+        for place in all_places(dict.fromkeys(itertools.chain(*own))):
             for side, arrays in zip(sides, (ours, theirs), strict=True):
                 piece, its = _at(arrays, spec, [path], place, outers, within)
                 side[_named(path, place)] = piece[path]
