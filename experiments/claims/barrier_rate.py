@@ -140,23 +140,24 @@ def claims(groups: Curves) -> list[Claim]:
 
 
 def _uniformly_matched(curve: Sequence[dict]) -> Claim:
-    found = [_spread(row["unmatched"]) for row in curve]
-    before = ", ".join(f"{spread[0]:.2f}" for spread in found[:-1])
-    last = curve[-1]
+    before = [_spread(*row["unmatched"].mean(axis=0)) for row in curve[:-1]]
+    moments = curve[-1]["unmatched"]
+    resampled = [resampled_means([column])[:, 0] for column in moments.T]
+    found = statistic_interval(_spread(*resampled))
     measured = (
-        f"standard deviation over mean {interval(found[-1], '.3f')} at m = {last['m']} "
-        f"(mean {last['unmatched'][:, 0].mean():.1e}), at smaller widths "
-        f"{before or 'none'}; that of uniform minima tends to √(π - 1) = 1.463"
+        f"standard deviation over mean {interval(found, '.3f')} at m = "
+        f"{curve[-1]['m']} (mean {moments[:, 0].mean():.1e}), at smaller widths "
+        f"{', '.join(f'{value:.2f}' for value in before) or 'none'}; that of uniform "
+        "minima tends to √(π - 1) = 1.463"
     )
-    holds = within(found[-1], -math.inf, UNEVEN)
-    return ASSUMED.judged(f"k = {last['k']}", measured, last["pairs"], holds)
+    holds = within(found, -math.inf, UNEVEN)
+    return ASSUMED.judged(f"k = {curve[-1]['k']}", measured, curve[-1]["pairs"], holds)
 
 
-def _spread(moments: np.ndarray) -> np.ndarray:
-    """Standard deviation over mean, with its interval, from both moments ``[n, 2]``."""
-    mean, square = (resampled_means([column])[:, 0] for column in moments.T)
-    with np.errstate(invalid="ignore", divide="ignore"):  # nothing left unmatched
-        return statistic_interval(np.sqrt(np.maximum(square / mean**2 - 1, 0)))
+def _spread(mean: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """Standard deviation over mean, from both moments; NaN for a mean of 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(np.maximum(square / mean**2 - 1, 0))
 
 
 def _certified(rows: Sequence[dict], pairs: int) -> Claim:
