@@ -26,7 +26,7 @@ from lmc_jax.sweep.wide import WideCell
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"k": "2,5", "pairs": 100, "most_work": 500_000, "whole": "4"},
-    "paper": {"k": "2,5,20", "pairs": 400, "most_work": 20_000_000, "whole": "4,16"},
+    "paper": {"k": "2,5,20", "pairs": 1000, "most_work": 20_000_000, "whole": "4,16"},
 }
 SHARED = {
     "m": "30,100,300,1000,3000,10000,30000,100000,300000,1000000,10000000",
